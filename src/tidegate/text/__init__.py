@@ -1,0 +1,28 @@
+"""Texts, vocabularies, splits, minibatches, and the n-gram bar."""
+
+from tidegate.text.batches import IGNORE, Batches, RandomSampling, Sequential, heldout_windows
+from tidegate.text.corpora import NAMES, Text, load_text
+from tidegate.text.dataset import Dataset, Part, make_dataset, make_part
+from tidegate.text.ngram import Bar, ngram_bar
+from tidegate.text.tokens import tokenize
+from tidegate.text.vocabulary import UNKNOWN, Vocabulary
+
+__all__ = [
+    "IGNORE",
+    "NAMES",
+    "UNKNOWN",
+    "Bar",
+    "Batches",
+    "Dataset",
+    "Part",
+    "RandomSampling",
+    "Sequential",
+    "Text",
+    "Vocabulary",
+    "heldout_windows",
+    "load_text",
+    "make_dataset",
+    "make_part",
+    "ngram_bar",
+    "tokenize",
+]

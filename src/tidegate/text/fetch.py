@@ -1,0 +1,158 @@
+"""Pinned files: found by hash where they already lie, else fetched, resumably, into the user's cache."""
+
+import hashlib
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from tidegate.errors import DataError
+
+FOLDER = "TIDEGATE_DATA"
+ATTEMPTS = 4
+TIMEOUT = 30.0  # seconds without a byte
+CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A public file whose size (bytes) and hashes (hex) are known; `sha1` is the one its publishers print."""
+
+    file: str
+    url: str
+    size: int
+    sha256: str
+    sha1: str
+    licence: str
+    title: str
+
+
+def cache_folder() -> Path:
+    """Where fetched files are kept: in the user's cache folder (`~/.cache/tidegate/data` on Linux)."""
+    return platformdirs.user_cache_path("tidegate", appauthor=False) / "data"
+
+
+def find(pinned: Pinned) -> Path | None:
+    """Where the file lies: in the folder that TIDEGATE_DATA names, under any name, else in the cache."""
+    for path in _candidates(pinned):
+        if path.stat().st_size == pinned.size and _sha256(path.read_bytes()) == pinned.sha256:
+            return path
+    return None
+
+
+def read(name: str, pinned: Pinned) -> tuple[bytes, str]:
+    """The file's bytes, fetched where it is not yet here, and where they came from."""
+    path = find(pinned)
+    if path is None:
+        path = cache_folder() / pinned.file
+        _download(name, pinned, path)
+    return path.read_bytes(), str(path)
+
+
+def _candidates(pinned: Pinned) -> Iterator[Path]:
+    named = os.environ.get(FOLDER)
+    if named:
+        if not Path(named).is_dir():
+            raise DataError(f'{FOLDER} must name a folder, got "{named}". Create it, or unset {FOLDER}.')
+        yield from (path for path in sorted(Path(named).rglob("*")) if path.is_file())
+    cached = cache_folder() / pinned.file
+    if cached.is_file():
+        yield cached
+
+
+def _download(name: str, pinned: Pinned, path: Path) -> None:
+    """Fetch into `path`.part, go on there after a cut, move it to `path` once the hash is right."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        failure = _fetch(pinned, part)
+        have = _size(part)
+        if failure:
+            kept = (
+                f" {have} of {pinned.size} bytes are kept: run the same command again to go on."
+                if have
+                else ""
+            )
+            raise DataError(
+                f"{name} could not be fetched from {pinned.url}: {failure}.{kept} {_by_hand(pinned)}"
+            )
+        got = _sha256(part.read_bytes())
+        if got != pinned.sha256:
+            part.unlink()
+            raise DataError(
+                f"{name} from {pinned.url} has the wrong hash: expected {pinned.size} bytes with "
+                f"SHA-256 {pinned.sha256}, got {have} bytes with {got}. It was removed. Run the same command again; if "
+                f"that does not help, the file at that place has changed. {_by_hand(pinned)}"
+            )
+        part.replace(path)
+    except OSError as error:
+        raise DataError(
+            f'{name} cannot be stored in "{path.parent}": {error.strerror}. {_by_hand(pinned)}'
+        ) from error
+
+
+def _fetch(pinned: Pinned, part: Path) -> str | None:
+    """Bring all that the server has into `part`, asking again while that helps; None, or why it failed."""
+    why = None
+    for _ in range(ATTEMPTS):
+        have = _size(part)
+        if have >= pinned.size:
+            return None
+        try:
+            if _append(pinned, part):
+                return None
+            why = f"the connection was cut after byte {_size(part)}"
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 416:  # the server's file ends before ours does: ours is no part of it
+                part.unlink(missing_ok=True)
+            why = f"HTTP {error.code} {error.reason}"
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            why = str(getattr(error, "reason", error)) or type(error).__name__
+        if _size(part) == have:  # nothing came: offline, or no such place
+            return why
+    return why
+
+
+def _append(pinned: Pinned, part: Path) -> bool:
+    """Ask for the bytes that `part` lacks and write them; whether the server sent all that it has.
+
+    A server that does not do ranges sends the file from its start, and then `part` begins again.
+    """
+    have = _size(part)
+    request = urllib.request.Request(pinned.url, headers={"User-Agent": "tidegate"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(
+            f"bytes {have}-"
+        )
+        promised = response.headers.get("Content-Length")
+        with part.open("ab" if resumed else "wb") as file:
+            start = file.tell()
+            while file.tell() <= pinned.size and (
+                chunk := response.read(CHUNK)
+            ):  # longer: another file, stop
+                file.write(chunk)
+            got = file.tell() - start
+            return file.tell() >= pinned.size or (promised is not None and got == int(promised))
+
+
+def _by_hand(pinned: Pinned) -> str:
+    return (
+        f"Or put the file {pinned.file} ({pinned.size} bytes, SHA-1 {pinned.sha1}) in {cache_folder()}, "
+        f"or, under any name, in a folder named by {FOLDER}."
+    )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _sha256(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,33 @@
+"""Where the training part of a text ends and its held-out tail begins."""
+
+from tidegate.errors import ArgumentError, DataError
+
+
+def split(count: int, heldout: float = 0.1, first: int | None = None) -> tuple[slice, slice]:
+    """The slices of `count` tokens that are trained on and, right after them, held out.
+
+    `heldout` below 1 is a share of what is used, from 1 on a number of tokens. Without `first` the two parts
+    are the whole text: int((1 - heldout) * count) tokens to train on, the tail held out. With `first`,
+    exactly that many tokens are trained on and the rest of the text is left aside: split(170_580, 10_000,
+    first=10_000) trains on the first 10,000 and holds out the next 10,000.
+
+    Raises DataError where the text is too short, with the numbers.
+    """
+    if not heldout > 0 or (heldout >= 1 and heldout != int(heldout)):
+        raise ArgumentError(
+            f"`heldout` must be a share between 0 and 1 or a whole number of tokens, got {heldout}."
+        )
+    if first is not None and first < 1:
+        raise ArgumentError(f"`first` must be at least 1 token, got {first}.")
+    if first is not None:
+        train = first
+        tail = round(first * heldout / (1 - heldout)) if heldout < 1 else int(heldout)
+    else:
+        train = int((1 - heldout) * count) if heldout < 1 else count - int(heldout)
+        tail = count - train
+    if train < 2 or tail < 2 or train + tail > count:
+        raise DataError(
+            f"the text has {count} tokens: too short to train on {max(train, 2)} and hold out {max(tail, 2)} "
+            "after them. Use a longer text, or a smaller `first` or `heldout`."
+        )
+    return slice(0, train), slice(train, train + tail)
