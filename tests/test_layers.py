@@ -5,7 +5,20 @@ from pathlib import Path
 
 import pytest
 
-LAYERS = ["errors", "cells", "calculus", "engines", "nn", "text", "train", "probes", "insight", "report", "export", "cli"]
+LAYERS = [
+    "errors",
+    "cells",
+    "calculus",
+    "engines",
+    "nn",
+    "text",
+    "train",
+    "probes",
+    "insight",
+    "report",
+    "export",
+    "cli",
+]
 SOURCE = Path(__file__).parent.parent / "src" / "tidegate"
 
 
@@ -21,7 +34,9 @@ def upward_imports(source: str, module: str) -> list[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}:{node.lineno}: write absolute imports"
-            names = [f"{node.module}.{alias.name}" if node.module == "tidegate" else node.module for alias in node.names]
+            names = [
+                f"{node.module}.{alias.name}" if node.module == "tidegate" else node.module for alias in node.names
+            ]
         else:
             continue
         for name in names:

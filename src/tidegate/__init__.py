@@ -1,5 +1,26 @@
-"""Tidegate: gated recurrent networks on PyTorch, from equations written once."""
+"""Tidegate: gated recurrent networks on PyTorch, from equations written once.
 
+    layer = tidegate.GRU(input_size, hidden_size)      # takes the place of torch.nn.GRU
+    tidegate.why(layer, x)                             # which engine runs it, and why the others do not
+    tidegate.Recurrent(MyCell, input_size, hidden_size)  # a cell of your own
+
+`tidegate.cells` holds the equations; see `tidegate.Cell` for how to write your own.
+"""
+
+from tidegate.cells.cell import Cell
+from tidegate.cells.functions import (
+    absolute,
+    exp,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    relu,
+    sigmoid,
+    softplus,
+    sqrt,
+    tanh,
+)
 from tidegate.errors import (
     ArgumentError,
     CheckpointError,
@@ -10,16 +31,46 @@ from tidegate.errors import (
     ShapeError,
     TidegateError,
 )
+from tidegate.nn import (
+    GRU,
+    LSTM,
+    RNN,
+    PeepholeLSTM,
+    Recurrent,
+    ResetBeforeGRU,
+    ResidualRNN,
+    why,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "ArgumentError",
+    "Cell",
     "CheckpointError",
     "DataError",
     "DivergenceError",
     "EngineError",
     "EquationError",
+    "PeepholeLSTM",
+    "Recurrent",
+    "ResetBeforeGRU",
+    "ResidualRNN",
     "ShapeError",
     "TidegateError",
+    "absolute",
+    "exp",
+    "log",
+    "log1p",
+    "maximum",
+    "minimum",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "tanh",
+    "why",
 ]

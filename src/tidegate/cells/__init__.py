@@ -1,0 +1,35 @@
+"""The maths: one file per family of cells. `CELLS` names them as the command line does."""
+
+from types import MappingProxyType
+
+from tidegate.cells.cell import Cell
+from tidegate.cells.elman import RNN, ReluRNN
+from tidegate.cells.gru import GRU, ResetBeforeGRU
+from tidegate.cells.lstm import LSTM, PeepholeLSTM
+from tidegate.cells.residual import ResidualRNN, SigmoidResidualRNN
+
+CELLS = MappingProxyType(
+    {
+        "rnn": RNN,
+        "rnn-relu": ReluRNN,
+        "residual": ResidualRNN,
+        "residual-sigmoid": SigmoidResidualRNN,
+        "gru": GRU,
+        "reset-before-gru": ResetBeforeGRU,
+        "lstm": LSTM,
+        "peephole-lstm": PeepholeLSTM,
+    }
+)
+
+__all__ = [
+    "CELLS",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Cell",
+    "PeepholeLSTM",
+    "ReluRNN",
+    "ResetBeforeGRU",
+    "ResidualRNN",
+    "SigmoidResidualRNN",
+]

@@ -1,0 +1,58 @@
+"""Element-wise functions for equations: they act on whatever knows them, a traced symbol or a torch tensor."""
+
+from typing import Any
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)), in (0, 1)."""
+    return x.sigmoid()
+
+
+def tanh(x: Any) -> Any:
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x)), in (-1, 1)."""
+    return x.tanh()
+
+
+def relu(x: Any) -> Any:
+    """max(x, 0); its derivative at 0 is taken as 0."""
+    return x.relu()
+
+
+def exp(x: Any) -> Any:
+    """e to the power x."""
+    return x.exp()
+
+
+def log(x: Any) -> Any:
+    """Natural logarithm; NaN below 0, -inf at 0."""
+    return x.log()
+
+
+def sqrt(x: Any) -> Any:
+    """Square root; NaN below 0."""
+    return x.sqrt()
+
+
+def log1p(x: Any) -> Any:
+    """log(1 + x), exact for small x; NaN below -1."""
+    return x.log1p()
+
+
+def absolute(x: Any) -> Any:
+    """|x|; its derivative at 0 is taken as 0."""
+    return x.abs()
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), in (0, inf), as max(x, 0) + log(1 + exp(-|x|)) so that it cannot overflow."""
+    return (x + x.abs()) / 2 + (-x.abs()).exp().log1p()
+
+
+def maximum(x: Any, y: Any) -> Any:
+    """The larger of two values; where they are equal each gets half of the gradient."""
+    return x.maximum(y)
+
+
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller of two values; where they are equal each gets half of the gradient."""
+    return -(-x).maximum(-y)

@@ -1,0 +1,33 @@
+"""The residual update of a recurrent state, whose gradient can explode."""
+
+from tidegate.cells.cell import Cell
+from tidegate.cells.functions import sigmoid, tanh
+
+
+class ResidualRNN(Cell):
+    """h' = h + tanh(W x + b + U h + c)
+
+    The step Jacobian is I + diag(1 - n^2) U, so the state can grow without bound and so can the gradient.
+    Source: the residual connection of He et al., arXiv:1512.03385 (2015), taken through time.
+    """
+
+    gates = ("n",)
+    state = ("h",)
+
+    def equations(a, U, h):
+        n = tanh(a.n + U.n(h))
+        return (h + n,), (n,)
+
+
+class SigmoidResidualRNN(Cell):
+    """h' = h + sigmoid(W x + b + U h + c)
+
+    As ResidualRNN with g = sigmoid: every step adds a positive number, so the state only grows.
+    """
+
+    gates = ("n",)
+    state = ("h",)
+
+    def equations(a, U, h):
+        n = sigmoid(a.n + U.n(h))
+        return (h + n,), (n,)

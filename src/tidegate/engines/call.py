@@ -1,0 +1,81 @@
+"""What an engine is asked, and what it answers: one layer, one direction, one whole sequence.
+
+Letters: T time, B batch, D input size, H hidden size, G gates (Ga of them with an input, Gq with a product).
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from tidegate.calculus import Step
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The parameters of one layer and direction, in the layout of torch.nn.
+
+    w_ih (Ga*H, D) and b_ih (Ga*H,) hold the gates of `step.inputs` one after the other, w_hh (Gq*H, H) and b_hh (Gq*H,)
+    those of `step.products`, and vectors (V*H,) those of `step.vectors`. Biases may be None.
+    """
+
+    w_ih: Tensor
+    w_hh: Tensor
+    b_ih: Tensor | None = None
+    b_hh: Tensor | None = None
+    vectors: Tensor | None = None
+
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        return self.w_ih, self.w_hh, self.b_ih, self.b_hh, self.vectors
+
+
+@dataclass(frozen=True)
+class Call:
+    """A whole sequence through one layer in one direction.
+
+    x: (T, B, D), or an integer tensor (T, B) of class numbers 0 <= x < D, which stands for one-hot rows.
+    states: the initial states, one (B, H) each.
+    reverse: t runs from T-1 down to 0; outputs stay at their own t.
+    lengths: (B,) whole numbers in 0..T. From a sequence's length on its states are frozen and its outputs are zero.
+    resets: (T, B), true where the states become zero before step t.
+    keep_gates: the result holds every gate and every state at every step.
+    """
+
+    step: Step
+    x: Tensor
+    states: tuple[Tensor, ...]
+    weights: Weights
+    reverse: bool = False
+    lengths: Tensor | None = None
+    resets: Tensor | None = None
+    keep_gates: bool = False
+
+    @property
+    def T(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def B(self) -> int:
+        return self.x.shape[1]
+
+    @property
+    def D(self) -> int:
+        return self.weights.w_ih.shape[1]
+
+    @property
+    def H(self) -> int:
+        return self.states[0].shape[1]
+
+    @property
+    def indexed(self) -> bool:
+        """Whether x holds class numbers."""
+        return self.x.dim() == 2
+
+
+@dataclass(frozen=True)
+class Result:
+    """outputs (T, B, H); final states, (B, H) each; with `keep_gates`, every state and gate by name, (T, B, H) each."""
+
+    outputs: Tensor
+    states: tuple[Tensor, ...]
+    sequences: dict[str, Tensor] = field(default_factory=dict)
+    gates: dict[str, Tensor] = field(default_factory=dict)

@@ -1,0 +1,102 @@
+"""The eager engine: the traced step as torch operations, for any device and dtype, with autograd of any order."""
+
+import operator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tidegate.calculus import evaluate
+from tidegate.calculus.expression import Expression
+from tidegate.engines.call import Call, Result
+
+NAME = "eager"
+
+OPERATIONS = {
+    "constant": float,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "maximum": torch.maximum,
+    "exp": torch.exp,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "sqrt": torch.sqrt,
+    "abs": torch.abs,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+}
+
+
+def refuse(call: Call) -> str | None:
+    return None
+
+
+def run(call: Call) -> Result:
+    """The sequence, one step after the other; differentiable by torch to any order."""
+    step, w, H = call.step, call.weights, call.H
+    inputs = F.embedding(call.x, w.w_ih.T) if call.indexed else F.linear(call.x, w.w_ih)
+    a = (inputs if w.b_ih is None else inputs + w.b_ih).unbind(0)
+    per_unit = {} if w.vectors is None else dict(zip(step.v.values(), w.vectors.view(-1, H)))
+    states = call.states
+    outputs: list[Tensor] = []
+    sequences: dict[str, list[Tensor]] = {s: [] for s in step.state}
+    gates: dict[str, list[Tensor]] = {g: [] for g in step.gates}
+    active = None if call.lengths is None else in_range(call.lengths.to(call.x.device), call.T)
+    resets = None if call.resets is None else call.resets.unsqueeze(-1)
+    for t in reversed(range(call.T)) if call.reverse else range(call.T):
+        old = states
+        if resets is not None:
+            old = tuple(s.masked_fill(resets[t], 0) for s in states)
+        new, gate = one_step(call, a[t], old, per_unit)
+        if active is not None:
+            alive = active[t]
+            new = tuple(torch.where(alive, n, s) for n, s in zip(new, states))
+            gate = tuple(g.masked_fill(~alive, 0) for g in gate) if call.keep_gates else gate
+        states = new
+        outputs.append(new[0] if active is None else new[0].masked_fill(~active[t], 0))
+        if call.keep_gates:
+            for kept, values in ((sequences, new), (gates, gate)):
+                for sequence, value in zip(kept.values(), values):
+                    sequence.append(value)
+    return Result(
+        in_order(outputs, call),
+        states,
+        {s: in_order(kept, call) for s, kept in sequences.items()} if call.keep_gates else {},
+        {g: in_order(kept, call) for g, kept in gates.items()} if call.keep_gates else {},
+    )
+
+
+def one_step(
+    call: Call, a: Tensor, old: tuple[Tensor, ...], per_unit: dict[Expression, Tensor]
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """New states and gate values, (B, H) each, from the inputs' share `a` (B, Ga*H) and the old states."""
+    step, w, H = call.step, call.weights, call.H
+    given = per_unit | dict(zip(step.old.values(), old)) | dict(zip(step.a.values(), a.split(H, -1)))
+    for stage in step.stages:
+        (p,) = evaluate([stage.operand], given, OPERATIONS)
+        rows = [step.products.index(g) for g in stage.gates]
+        if rows == list(range(len(step.products))):
+            q = F.linear(p, w.w_hh, w.b_hh).split(H, -1)
+        else:
+            q = [
+                F.linear(p, w.w_hh[k * H : k * H + H], None if w.b_hh is None else w.b_hh[k * H : k * H + H])
+                for k in rows
+            ]
+        given |= {step.q[g]: value for g, value in zip(stage.gates, q)}
+    values = evaluate([*step.new.values(), *step.gate.values()], given, OPERATIONS)
+    return tuple(values[: len(step.new)]), tuple(values[len(step.new) :])
+
+
+def in_range(lengths: Tensor, T: int) -> Tensor:
+    """(T, B, 1), true where t is inside the sequence."""
+    return (torch.arange(T, device=lengths.device).unsqueeze(1) < lengths).unsqueeze(-1)
+
+
+def in_order(sequence: list[Tensor], call: Call) -> Tensor:
+    if not sequence:
+        return call.states[0].new_zeros(0, call.B, call.H)
+    return torch.stack(sequence[::-1] if call.reverse else sequence)

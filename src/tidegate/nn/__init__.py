@@ -1,0 +1,20 @@
+"""torch.nn modules: drop-in twins of torch.nn.RNN, GRU and LSTM, and layers of every other cell."""
+
+from tidegate.nn.build import build_layer, find_cell
+from tidegate.nn.layer import CellLayer, why
+from tidegate.nn.recurrent import PeepholeLSTM, Recurrent, ResetBeforeGRU, ResidualRNN
+from tidegate.nn.twins import GRU, LSTM, RNN
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "CellLayer",
+    "PeepholeLSTM",
+    "Recurrent",
+    "ResetBeforeGRU",
+    "ResidualRNN",
+    "build_layer",
+    "find_cell",
+    "why",
+]

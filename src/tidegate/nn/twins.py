@@ -1,0 +1,109 @@
+"""The twins of torch.nn.RNN, GRU and LSTM: same constructor, parameters, state_dict and numbers; isinstance holds."""
+
+import torch
+
+from tidegate import cells
+from tidegate.cells import Cell
+from tidegate.errors import ArgumentError
+from tidegate.nn.layer import CellLayer
+from tidegate.nn.recurrent import check_engine
+
+
+class RNN(CellLayer, torch.nn.RNN):
+    """torch.nn.RNN on Tidegate's engines; see tidegate.cells.RNN and ReluRNN for the equations.
+
+    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        engine: str = "auto",
+    ) -> None:
+        check_engine(engine)
+        torch.nn.RNN.__init__(
+            self, input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        self.engine = engine
+
+    @property
+    def cell(self) -> type[Cell]:
+        return cells.RNN if self.nonlinearity == "tanh" else cells.ReluRNN
+
+
+class GRU(CellLayer, torch.nn.GRU):
+    """torch.nn.GRU on Tidegate's engines; see tidegate.cells.GRU for the equations.
+
+    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        engine: str = "auto",
+    ) -> None:
+        check_engine(engine)
+        torch.nn.GRU.__init__(
+            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        self.engine = engine
+
+    @property
+    def cell(self) -> type[Cell]:
+        return cells.GRU
+
+
+class LSTM(CellLayer, torch.nn.LSTM):
+    """torch.nn.LSTM on Tidegate's engines; see tidegate.cells.LSTM for the equations.
+
+    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        engine: str = "auto",
+    ) -> None:
+        check_engine(engine)
+        if proj_size:
+            raise ArgumentError(f"`proj_size` of LSTM must be 0, got {proj_size!r}: projections are not built yet.")
+        torch.nn.LSTM.__init__(
+            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+            device=device, dtype=dtype,
+        )  # fmt: skip
+        self.engine = engine
+
+    @property
+    def cell(self) -> type[Cell]:
+        return cells.LSTM
