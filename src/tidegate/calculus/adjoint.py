@@ -53,7 +53,7 @@ class Adjoint:
         lines = [f"{self.step.name}, backward:"]
         lines += [
             line(f"d{s}'", self.cotangent[e])
-            for s, e in reversed(self.step.new.items())
+            for s, e in reversed(list(self.step.new.items()))
             if self.cotangent[e] is not self.d_new[s]
         ]
         for g, e in self.step.gate.items():

@@ -61,7 +61,7 @@ class Step:
 
     def names(self) -> dict[Expression, str]:
         """How expressions are called when they are printed: gates by their letter, new states with a prime."""
-        named = {e: f"{s}'" for s, e in reversed(self.new.items())}
+        named = {e: f"{s}'" for s, e in reversed(list(self.new.items()))}
         return named | {e: g for g, e in self.gate.items()}
 
     def stage_of(self, gate: str) -> int:
@@ -77,7 +77,7 @@ class Step:
         lines += [f"  {g} = {infix(e, names)}" for g, e in self.gate.items()]
         lines += [
             f"  {s}' = {names[e] if names[e] != s + chr(39) else infix(e, names)}"
-            for s, e in reversed(self.new.items())
+            for s, e in reversed(list(self.new.items()))
         ]
         return "\n".join(lines)
 
@@ -241,6 +241,6 @@ def remedy(error: Exception) -> str:
     if isinstance(error, EquationError):
         return str(error)
     return (
-        f"{type(error).__name__}: {error}. Equations are element-wise: + - * /, whole powers, numbers, and tidegate's "
-        "sigmoid, tanh, relu, exp, log, log1p, sqrt, absolute, softplus, maximum, minimum (not torch's, NumPy's or math's)"
+        f"{type(error).__name__}: {error}. Equations are element-wise: + - * /, whole powers, numbers, and sigmoid, "
+        "tanh, relu, exp, log, log1p, sqrt, absolute, softplus, maximum, minimum of tidegate (not of torch, NumPy or math)"
     )

@@ -11,7 +11,8 @@ from tidegate.errors import EngineError
 class Engine(Protocol):
     """A module with a name, a predicate, and one function over a whole sequence."""
 
-    NAME: str
+    @property
+    def NAME(self) -> str: ...
 
     def refuse(self, call: Call) -> str | None:
         """Why this engine cannot run the call, as the end of a sentence; None if it can."""
@@ -24,7 +25,8 @@ class Engine(Protocol):
 
 # In order of preference. The reference is an oracle, so it runs only when it is named.
 AUTOMATIC: tuple[Engine, ...] = (eager,)
-ENGINES: dict[str, Engine] = {engine.NAME: engine for engine in (*AUTOMATIC, reference)}
+EVERY: tuple[Engine, ...] = (*AUTOMATIC, reference)
+ENGINES = {engine.NAME: engine for engine in EVERY}
 NAMES = ("auto", *ENGINES)
 
 

@@ -160,7 +160,7 @@ def backward(
         for k, stage in reversed(list(enumerate(step.stages))):
             terms = evaluate([backstep.dq[g] for g in stage.gates], value, OPERATIONS)
             dq |= {g: np.where(alive, term, 0) for g, term in zip(stage.gates, terms)}
-            value[backstep.d_p[k]] = sum(dq[g] @ P.U[g].T for g in stage.gates)
+            value[backstep.d_p[k]] = np.sum([dq[g] @ P.U[g].T for g in stage.gates], axis=0)
             for g in stage.gates:
                 found.U[g][:] += value[stage.operand].T @ dq[g]
                 found.c[g][:] += dq[g].sum(0)
@@ -184,13 +184,14 @@ def refuse(call: Call) -> str | None:
 
 
 def run(call: Call) -> Result:
-    """The sequence in float64 on the CPU, differentiable once by torch; results have the dtype and device of the call."""
+    """The sequence in float64, differentiable once by torch; results have the dtype and device of the call."""
     flat = _Scan.apply(call, call.x, *call.states, *call.weights.tensors())
     n, step = 1 + len(call.states), call.step
     if not call.keep_gates:
         return Result(flat[0], tuple(flat[1:n]))
     m = n + len(step.state)
-    return Result(flat[0], tuple(flat[1:n]), dict(zip(step.state, flat[n:m])), dict(zip(step.gates, flat[m:])))
+    sequences, gates = dict(zip(step.state, flat[n:m])), dict(zip(step.gates, flat[m:]))
+    return Result(flat[0], tuple(flat[1:n]), sequences, gates)
 
 
 class _Scan(torch.autograd.Function):
@@ -207,12 +208,14 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, *d_results: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx, *d_results: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         call, step = ctx.call, ctx.call.step
         n = len(step.state)
         d_outputs, *d = map(numpy64, d_results)
-        kept = (dict(zip(step.state, d[n : 2 * n])), dict(zip(step.gates, d[2 * n :]))) if call.keep_gates else ()
-        found = backward(ctx.problem, ctx.tape, d_outputs, dict(zip(step.state, d[:n])), *kept)
+        kept = dict(zip(step.state, d[n : 2 * n])), dict(zip(step.gates, d[2 * n :]))
+        found = backward(
+            ctx.problem, ctx.tape, d_outputs, dict(zip(step.state, d[:n])), *(kept if call.keep_gates else ())
+        )
         packed = (
             None if call.indexed else found.x,
             *found.states.values(),

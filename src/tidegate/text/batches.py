@@ -47,9 +47,7 @@ class Batches(ABC):
                 raise ArgumentError(f"`{name}` must be at least {least}, got {value}.")
         have, need = len(self.tokens), self.needed(self.batch, self.steps)
         if have < need:
-            fits = next(
-                (size for size in range(self.batch, 0, -1) if self.needed(size, self.steps) <= have), None
-            )
+            fits = next((size for size in range(self.batch, 0, -1) if self.needed(size, self.steps) <= have), None)
             remedy = f"`batch` {fits} or less" if fits else f"fewer `steps` than {self.steps}"
             raise DataError(
                 f"the training part has {have} tokens, but one batch of {self.batch} x {self.steps} steps "
@@ -93,10 +91,7 @@ class Sequential(Batches):
         _check_number(k, self.count(epoch))
         offset = self._offset(epoch)
         row, window = self._row(offset), slice(k * self.steps, (k + 1) * self.steps)
-        x, y = (
-            self.tokens[begin : begin + self.batch * row].view(self.batch, row)
-            for begin in (offset, offset + 1)
-        )
+        x, y = (self.tokens[begin : begin + self.batch * row].view(self.batch, row) for begin in (offset, offset + 1))
         return x[:, window].t().contiguous(), y[:, window].t().contiguous()
 
     def _offset(self, epoch: int) -> int:
@@ -159,9 +154,7 @@ def heldout_windows(tokens: torch.Tensor, batch: int, steps: int) -> Iterator[Ba
     predicted = len(tokens) - 1
     if predicted < 1:
         raise DataError(f"the held-out part has {len(tokens)} token: at least 2 are needed. Hold out more.")
-    row = max(
-        -(-predicted // batch), min(steps, predicted)
-    )  # rows shorter than a window would only lose context
+    row = max(-(-predicted // batch), min(steps, predicted))  # rows shorter than a window would only lose context
     rows = -(-predicted // row)
     x, y = tokens.new_zeros(rows * row), tokens.new_full((rows * row,), IGNORE)
     x[:predicted], y[:predicted] = tokens[:-1], tokens[1:]

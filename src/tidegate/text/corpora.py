@@ -96,9 +96,7 @@ def _read_file(source: str) -> bytes:
     except FileNotFoundError:
         raise DataError(_not_found(source)) from None
     except OSError as error:
-        raise DataError(
-            f'"{source}" cannot be read: {error.strerror}. Check the path and its permissions.'
-        ) from error
+        raise DataError(f'"{source}" cannot be read: {error.strerror}. Check the path and its permissions.') from error
 
 
 def _not_found(source: str) -> str:

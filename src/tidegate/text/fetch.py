@@ -73,14 +73,8 @@ def _download(name: str, pinned: Pinned, path: Path) -> None:
         failure = _fetch(pinned, part)
         have = _size(part)
         if failure:
-            kept = (
-                f" {have} of {pinned.size} bytes are kept: run the same command again to go on."
-                if have
-                else ""
-            )
-            raise DataError(
-                f"{name} could not be fetched from {pinned.url}: {failure}.{kept} {_by_hand(pinned)}"
-            )
+            kept = f" {have} of {pinned.size} bytes are kept: run the same command again to go on." if have else ""
+            raise DataError(f"{name} could not be fetched from {pinned.url}: {failure}.{kept} {_by_hand(pinned)}")
         got = _sha256(part.read_bytes())
         if got != pinned.sha256:
             part.unlink()
@@ -91,9 +85,7 @@ def _download(name: str, pinned: Pinned, path: Path) -> None:
             )
         part.replace(path)
     except OSError as error:
-        raise DataError(
-            f'{name} cannot be stored in "{path.parent}": {error.strerror}. {_by_hand(pinned)}'
-        ) from error
+        raise DataError(f'{name} cannot be stored in "{path.parent}": {error.strerror}. {_by_hand(pinned)}') from error
 
 
 def _fetch(pinned: Pinned, part: Path) -> str | None:
@@ -129,15 +121,11 @@ def _append(pinned: Pinned, part: Path) -> bool:
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {have}-"
-        )
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         promised = response.headers.get("Content-Length")
         with part.open("ab" if resumed else "wb") as file:
             start = file.tell()
-            while file.tell() <= pinned.size and (
-                chunk := response.read(CHUNK)
-            ):  # longer: another file, stop
+            while file.tell() <= pinned.size and (chunk := response.read(CHUNK)):  # longer: another file, stop
                 file.write(chunk)
             got = file.tell() - start
             return file.tell() >= pinned.size or (promised is not None and got == int(promised))

@@ -14,9 +14,7 @@ def split(count: int, heldout: float = 0.1, first: int | None = None) -> tuple[s
     Raises DataError where the text is too short, with the numbers.
     """
     if not heldout > 0 or (heldout >= 1 and heldout != int(heldout)):
-        raise ArgumentError(
-            f"`heldout` must be a share between 0 and 1 or a whole number of tokens, got {heldout}."
-        )
+        raise ArgumentError(f"`heldout` must be a share between 0 and 1 or a whole number of tokens, got {heldout}.")
     if first is not None and first < 1:
         raise ArgumentError(f"`first` must be at least 1 token, got {first}.")
     if first is not None:

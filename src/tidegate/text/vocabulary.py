@@ -110,9 +110,7 @@ class Vocabulary:
         plain = unicodedata.normalize("NFKD", token)[0]
         wanted = [token.swapcase(), plain, plain.swapcase(), _PLAIN_MARKS.get(token, plain)]
         alike = [
-            known
-            for known in self.tokens[1:]
-            if unicodedata.category(known)[0] == unicodedata.category(token[0])[0]
+            known for known in self.tokens[1:] if unicodedata.category(known)[0] == unicodedata.category(token[0])[0]
         ]
         return list(dict.fromkeys(known for known in (*wanted, *alike) if known in self._numbers))[:count]
 
@@ -127,9 +125,7 @@ class Vocabulary:
             case {"kind": "byte", "tokens": None}:
                 return cls.build((), "byte")
             case {"kind": "char" | "word" as kind, "tokens": [first, *others]} if (
-                first == UNKNOWN
-                and all(isinstance(token, str) for token in others)
-                and len({*others}) == len(others)
+                first == UNKNOWN and all(isinstance(token, str) for token in others) and len({*others}) == len(others)
             ):
                 return cls(kind, (first, *others))
         raise DataError(
