@@ -241,6 +241,7 @@ def remedy(error: Exception) -> str:
     if isinstance(error, EquationError):
         return str(error)
     return (
-        f"{type(error).__name__}: {error}. Equations are element-wise: + - * /, whole powers, numbers, and sigmoid, "
-        "tanh, relu, exp, log, log1p, sqrt, absolute, softplus, maximum, minimum of tidegate (not of torch, NumPy or math)"
+        f"{type(error).__name__}: {error}. Equations are element-wise: + - * /, whole powers, numbers, and these of "
+        "tidegate (not of torch, NumPy or math): sigmoid, tanh, relu, exp, log, log1p, sqrt, absolute, softplus, "
+        "maximum, minimum"
     )
