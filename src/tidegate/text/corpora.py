@@ -37,6 +37,38 @@ NAMES = (BUILTIN, *CORPORA)
 
 
 @dataclass(frozen=True)
+class Listed:
+    """What is known of a corpus before it is read: `size` in bytes, `where` it lies here (None: nowhere)."""
+
+    name: str
+    title: str
+    size: int
+    licence: str
+    source: str
+    where: str | None
+
+
+def list_corpora() -> list[Listed]:
+    """Every corpus that has a name, and whether it is here; nothing is fetched."""
+    builtin = _builtin()
+    listed = [
+        Listed(
+            BUILTIN,
+            "The Python language reference, as help() shows it",
+            builtin.size,
+            "PSF-2.0",
+            "CPython's pydoc_data.topics",
+            builtin.origin,
+        )
+    ]
+    for name, pinned in CORPORA.items():
+        path = fetch.find(pinned)
+        where = None if path is None else str(path)
+        listed.append(Listed(name, pinned.title, pinned.size, pinned.licence, pinned.url, where))
+    return listed
+
+
+@dataclass(frozen=True)
 class Text:
     """A decoded text.
 
@@ -85,18 +117,17 @@ def _builtin() -> Text:
 
 
 def _read_file(source: str) -> bytes:
-    path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(source):
         raise DataError(
             f'"{source}" is a folder, not a text. Name one file in it, or join them and name - for standard '
             f"input: cat {source}/*.txt | tidegate ..."
         )
     try:
-        return path.read_bytes()
+        return Path(source).read_bytes()
     except FileNotFoundError:
         raise DataError(_not_found(source)) from None
-    except OSError as error:
-        raise DataError(f'"{source}" cannot be read: {error.strerror}. Check the path and its permissions.') from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise DataError(f"the text cannot be read: {error}. Check the path and its permissions.") from error
 
 
 def _not_found(source: str) -> str:

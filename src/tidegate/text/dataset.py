@@ -94,4 +94,7 @@ def _tokens(text: str, preprocessing: str, kind: str) -> Sequence[str]:
 def _part(tokens: Sequence[str], vocabulary: Vocabulary) -> Part:
     ids = vocabulary.encode(tokens)
     unknown = 0 if vocabulary.unknown is None else int((ids == vocabulary.unknown).sum())
-    return Part(ids, character_count(tokens[1:], vocabulary.kind), unknown)
+    characters = character_count(tokens, vocabulary.kind) - character_count(tokens[:1], vocabulary.kind)
+    if characters < 1:
+        raise DataError(f"a part of {len(tokens)} {vocabulary.kind} tokens holds no whole character: make it longer.")
+    return Part(ids, characters, unknown)

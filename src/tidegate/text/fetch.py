@@ -74,18 +74,19 @@ def _download(name: str, pinned: Pinned, path: Path) -> None:
         have = _size(part)
         if failure:
             kept = f" {have} of {pinned.size} bytes are kept: run the same command again to go on." if have else ""
-            raise DataError(f"{name} could not be fetched from {pinned.url}: {failure}.{kept} {_by_hand(pinned)}")
+            remedy = kept + " " + _by_hand(pinned)
+            raise DataError(f"{name} could not be fetched from {pinned.url}: {failure}.{remedy}")
         got = _sha256(part.read_bytes())
         if got != pinned.sha256:
             part.unlink()
             raise DataError(
                 f"{name} from {pinned.url} has the wrong hash: expected {pinned.size} bytes with "
-                f"SHA-256 {pinned.sha256}, got {have} bytes with {got}. It was removed. Run the same command again; if "
-                f"that does not help, the file at that place has changed. {_by_hand(pinned)}"
+                f"SHA-256 {pinned.sha256}, got {have} bytes with {got}. It was removed. Run the same command "
+                f"again; if that does not help, the file at that place has changed. {_by_hand(pinned)}"
             )
         part.replace(path)
     except OSError as error:
-        raise DataError(f'{name} cannot be stored in "{path.parent}": {error.strerror}. {_by_hand(pinned)}') from error
+        raise DataError(f'{name} cannot be stored in "{path.parent}": {error}. {_by_hand(pinned)}') from error
 
 
 def _fetch(pinned: Pinned, part: Path) -> str | None:
@@ -121,11 +122,12 @@ def _append(pinned: Pinned, part: Path) -> bool:
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        sent = response.headers.get("Content-Range", "")
+        resumed = response.status == 206 and sent.startswith(f"bytes {have}-")
         promised = response.headers.get("Content-Length")
         with part.open("ab" if resumed else "wb") as file:
             start = file.tell()
-            while file.tell() <= pinned.size and (chunk := response.read(CHUNK)):  # longer: another file, stop
+            while file.tell() <= pinned.size and (chunk := response.read(CHUNK)):  # longer is another file
                 file.write(chunk)
             got = file.tell() - start
             return file.tell() >= pinned.size or (promised is not None and got == int(promised))

@@ -48,9 +48,9 @@ def witten_bell(
 
         P_k(w | h) = (c(h w) + t(h) P_{k-1}(w | h')) / (c(h) + t(h)),    P_{-1} = 1 / V,
 
-    where h is the k tokens before w, and h' is h without its first. A context that `train` never continued, or
-    that would reach back before the held-out part, leaves P_{k-1} as it is. Each P_k sums to 1 over the V =
-    `vocabulary_size` tokens.
+    where h is the k tokens before w, and h' is h without its first. A context that `train` never continued,
+    or that would reach back before the held-out part, leaves P_{k-1} as it is. Each P_k sums to 1 over the
+    V = `vocabulary_size` tokens.
 
     With N = len(train), time is O(N log N) per order, memory about 60 N bytes.
 

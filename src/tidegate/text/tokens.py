@@ -1,6 +1,7 @@
 """From lines to tokens: characters, bytes or words."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tidegate.errors import ArgumentError
 
@@ -38,13 +39,10 @@ def tokenize(lines: Sequence[str], kind: str) -> Sequence[str]:
 
 
 def character_count(tokens: Sequence[str], kind: str) -> int:
-    """How many characters the tokens spell: the denominator of bits per character.
-
-    A word counts its letters and the one space or line feed after it.
-    """
+    """How many characters the tokens spell, with one space between two words of a line."""
     if kind == "byte":
         return sum(not 0x80 <= ord(byte) < 0xC0 for byte in tokens)  # a continuation byte begins no character
     if kind == "word":
-        ends = sum(token == LINE_END for token in tokens)
-        return sum(map(len, tokens)) + len(tokens) - 2 * ends  # a line end stands in place of a space
+        spaces = sum(LINE_END not in pair for pair in pairwise(tokens))
+        return sum(map(len, tokens)) + spaces
     return len(tokens)

@@ -125,7 +125,9 @@ class Vocabulary:
             case {"kind": "byte", "tokens": None}:
                 return cls.build((), "byte")
             case {"kind": "char" | "word" as kind, "tokens": [first, *others]} if (
-                first == UNKNOWN and all(isinstance(token, str) for token in others) and len({*others}) == len(others)
+                first == UNKNOWN
+                and all(isinstance(token, str) for token in others)
+                and len({UNKNOWN, *others}) == len(others) + 1
             ):
                 return cls(kind, (first, *others))
         raise DataError(

@@ -1,0 +1,133 @@
+"""The counting model against one written with dictionaries, and against figures found with other programs."""
+
+import hashlib
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tidegate.text.corpora import Text, load_text
+from tidegate.text.dataset import make_dataset, make_part
+from tidegate.text.ngram import ngram_bar, witten_bell
+from tidegate.text.preprocess import raw
+from tidegate.text.tokens import words
+from tidegate.text.vocabulary import Vocabulary
+
+
+def by_hand(train: list[int], before: list[int], token: int, order: int, vocabulary_size: int) -> float:
+    """P_order(token | before): the recursion as printed, counted anew for every question."""
+    if order < 0:
+        return 1 / vocabulary_size
+    lower = by_hand(train, before, token, order - 1, vocabulary_size)
+    if order > len(before):
+        return lower
+    context = tuple(before[len(before) - order :])
+    followers = Counter(train[i + order] for i in range(len(train) - order) if tuple(train[i : i + order]) == context)
+    if not followers:
+        return lower
+    return (followers[token] + len(followers) * lower) / (followers.total() + len(followers))
+
+
+@pytest.mark.parametrize("vocabulary_size", [2, 3, 5, 40])
+@pytest.mark.parametrize(("count", "tail"), [(60, 25), (300, 40), (3, 12), (1, 5), (40, 2)])
+def test_it_agrees_with_dictionaries(vocabulary_size, count, tail):
+    random = np.random.default_rng([vocabulary_size, count])
+    train, heldout = (random.integers(vocabulary_size, size=n).tolist() for n in (count, tail))
+    costs = list(witten_bell(torch.tensor(train), torch.tensor(heldout), vocabulary_size, max_order=6))
+    assert len(costs) == 7
+    for order, nats in enumerate(costs):
+        expected = [-math.log(by_hand(train, heldout[:i], heldout[i], order, vocabulary_size)) for i in range(1, tail)]
+        np.testing.assert_allclose(nats, expected, rtol=1e-12)
+
+
+def test_probabilities_sum_to_one_over_the_vocabulary():
+    random = np.random.default_rng(0)
+    size = 6
+    train = torch.from_numpy(random.integers(size - 1, size=400))  # the last token is never seen
+    for context in random.integers(size, size=(20, 7)):
+        per_order = np.zeros(7)
+        for token in range(size):
+            heldout = torch.tensor([*context, token])
+            per_order += [math.exp(-nats[-1]) for nats in witten_bell(train, heldout, size, max_order=6)]
+        np.testing.assert_allclose(per_order, 1, rtol=1e-12)
+
+
+def test_a_count_that_is_off_by_one_is_seen():
+    train, heldout = [0, 1, 0, 1, 1], [0, 1, 1]
+    nats = list(witten_bell(torch.tensor(train), torch.tensor(heldout), 2, max_order=1))[1]
+    assert by_hand([*train, 1], heldout[:1], 1, 1, 2) != pytest.approx(math.exp(-nats[0]))
+
+
+def test_two_tokens_by_pencil():
+    # a b a b a: P_0(a) = (3 + 2/2) / (5 + 2) = 4/7, P_1(b | a) = (2 + 3/7) / (2 + 1) = 17/21
+    order0, order1 = witten_bell(torch.tensor([0, 1, 0, 1, 0]), torch.tensor([0, 1]), 2, max_order=1)
+    assert math.exp(-order0[0]) == pytest.approx(3 / 7)
+    assert math.exp(-order1[0]) == pytest.approx(17 / 21)
+
+
+def test_numbers_too_large_for_one_key_are_no_trouble():
+    size = 10**6
+    train, heldout = torch.randint(size, (500,)), torch.randint(size, (50,))
+    heldout[10:30] = train[100:120]
+    costs = list(witten_bell(train, heldout, size, max_order=6))
+    assert (costs[6][15:29] < 1).all()
+
+
+def test_the_best_order_is_reported_with_its_bits_per_character():
+    dataset = make_dataset(load_text("builtin"), tokens="byte")
+    bar = ngram_bar(dataset.train, dataset.heldout, len(dataset.vocabulary))
+    assert bar.nats == min(bar.by_order) == bar.by_order[bar.order]
+    assert bar.ppl == pytest.approx(math.exp(bar.nats))
+    assert bar.bpc == dataset.heldout.bpc(bar.nats)
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "order", "bpc"),
+    [
+        ("timemachine.txt", {}, 4, 2.29),
+        ("tinyshakespeare.txt", {}, 4, 2.41),
+        (
+            "timemachine.txt",
+            {"preprocessing": "letters", "first": 10_000, "heldout": 10_000},
+            3,
+            math.log2(6.83),
+        ),
+    ],
+)
+def test_known_texts_land_on_known_values(shared, file, settings, order, bpc):
+    dataset = make_dataset(load_text(str(shared / file)), **settings)
+    bar = ngram_bar(dataset.train, dataset.heldout, len(dataset.vocabulary))
+    assert bar.order == order
+    assert bar.bpc == pytest.approx(bpc, abs=0.006)
+
+
+@pytest.fixture
+def treebank(shared):
+    return [load_text(str(shared / "ptb" / f"ptb.{part}.txt")) for part in ("train", "test")]
+
+
+def test_penn_treebank_words_land_on_known_perplexities(treebank):
+    vocabulary = Vocabulary.build(words(raw(treebank[0].text)), "word")
+    train, test = (make_part(text, vocabulary) for text in treebank)
+    assert (len(vocabulary), len(train), len(test)) == (10_000, 929_589, 82_430)
+    bar = ngram_bar(train, test, len(vocabulary), max_order=3)
+    assert bar.order == 2
+    assert [math.exp(nats) for nats in bar.by_order[1:3]] == pytest.approx([199.8, 188.7], abs=0.1)
+
+
+def test_penn_treebank_characters_land_on_a_known_value(treebank):
+    def characters(text: Text) -> Text:
+        lines = [line.strip().replace(" ", "_") for line in text.text.splitlines()]
+        return replace(text, text="".join(line + "\n" for line in lines))
+
+    train, test = map(characters, treebank)
+    spaced = "".join(" ".join(line) + " \n " for line in test.text.splitlines())
+    assert hashlib.sha1(spaced.encode()).hexdigest() == "d32ae3c2f7598ba6507b113e6fef8736517a27fd"
+    vocabulary = Vocabulary.build(train.text)
+    assert len(vocabulary) == 51  # 50 characters and <unk>
+    bar = ngram_bar(make_part(train, vocabulary), make_part(test, vocabulary), len(vocabulary))
+    assert bar.order == 6
+    assert bar.bpc == pytest.approx(1.539, abs=0.001)
