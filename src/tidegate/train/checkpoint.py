@@ -1,0 +1,106 @@
+"""Checkpoints: one safetensors file whose header carries the JSON, written atomically, verified when read.
+
+A checkpoint is one file, so tensors and JSON cannot come from different moments. It never holds a pickle. Writing goes
+to a temporary file in the same folder, is flushed to the disk, and replaces the old file in one rename: a run that
+is killed while it writes keeps the older checkpoint. A SHA-256 over the JSON and every tensor finds damage.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from tidegate.errors import CheckpointError
+
+FORMAT = "tidegate-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`tensors` by name and `facts` (JSON values): see `tidegate.train.state` for what a run puts in them."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint to `path` in one atomic step. Raises CheckpointError when the disk refuses it."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    facts = json.dumps(checkpoint.facts, ensure_ascii=False)
+    header = {"format": FORMAT, "facts": facts, "sha256": digest(tensors, facts)}
+    write_atomically(path, safetensors.torch.save(tensors, header))
+
+
+def load(path: Path) -> Checkpoint:
+    """Read and verify the checkpoint at `path`. Raises CheckpointError when it is missing or damaged."""
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}.")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(damaged(path, str(error))) from error
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of this version: expected format {FORMAT!r} in its header, "
+                              f"got {header.get('format')!r}.")  # fmt: skip
+    if digest(tensors, header.get("facts", "")) != header.get("sha256"):
+        raise CheckpointError(damaged(path, "its SHA-256 does not match its content"))
+    return Checkpoint(tensors, json.loads(header["facts"]))
+
+
+def damaged(path: Path, reason: str) -> str:
+    other = path.with_name("best.safetensors" if path.name == "last.safetensors" else "last.safetensors")
+    remedy = "no other checkpoint is beside it; train again"
+    if other.is_file() and other != path:
+        remedy = f"the other one, {other}, can be used with --checkpoint {other.stem}"
+    return f"the checkpoint {path} is damaged ({reason}): {remedy}."
+
+
+def digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    """SHA-256 over the JSON text and, in the order of their names, each tensor's name, type, shape and bytes."""
+    sha = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one rename, or leave it as it was and raise CheckpointError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        kept = f"; the earlier {path.name} is intact" if path.exists() else ""
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}{kept}. Free some space or choose "
+                              "another --out.") from error  # fmt: skip
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system lets a folder be opened."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

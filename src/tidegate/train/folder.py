@@ -1,0 +1,98 @@
+"""The folder of a run: what is in it, how a new one is made, and where the next one goes.
+
+    run.json           the recipe, the text and its hash, the versions: written once, for people
+    last.safetensors   the latest checkpoint (complete in itself)      best.safetensors   the best on the held-out text
+    log.jsonl          one JSON object per line: figures, evaluations, samples
+    summary.json       the results           curves.png   their picture
+    FILE.py            a copy of the user's cell, where the cell is FILE.py:CLASS
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidegate.errors import ArgumentError, CheckpointError
+from tidegate.train.checkpoint import write_atomically
+
+OURS = ("last.safetensors", "best.safetensors", "log.jsonl", "summary.json", "run.json")
+
+
+class RunFolder:
+    """The paths of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path / "log.jsonl"
+        self.summary = path / "summary.json"
+        self.curves = path / "curves.png"
+
+    def checkpoint(self, which: str) -> Path:
+        """The path of the checkpoint `which`, "last" or "best"."""
+        if which not in ("last", "best"):
+            raise ArgumentError(f"--checkpoint must be one of last, best, got {which!r}.")
+        return self.path / f"{which}.safetensors"
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write `value` as the file `name`, readable and in one atomic step."""
+        write_atomically(self.path / name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def create(path: Path) -> RunFolder:
+    """Make the folder of a new run. Raises ArgumentError where it cannot be made or holds a run already."""
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(f"--out must be a folder, got the file {path}. Choose another --out.")
+    if any((path / name).exists() for name in OURS):
+        raise ArgumentError(
+            f"--out {path} holds a run already. Continue it with --resume {path}, or choose another --out."
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ArgumentError(
+            f"--out must be a folder that can be written, got {path}: {error.strerror}. Choose another --out."
+        ) from error
+    return RunFolder(path)
+
+
+def open_run(path: Path) -> RunFolder:
+    """The folder of an existing run. Raises CheckpointError where there is none."""
+    if not path.is_dir():
+        raise CheckpointError(f"no run at {path}: expected the folder that `tidegate train` made.")
+    if not any((path / name).is_file() for name in ("last.safetensors", "best.safetensors")):
+        raise CheckpointError(f"no run in {path}: expected last.safetensors or best.safetensors there. "
+                              "Train one with `tidegate train`.")  # fmt: skip
+    return RunFolder(path)
+
+
+def next_free(text: str, cell: str) -> Path:
+    """runs/<text>-<cell>-<n> with the least n from 1 that is free."""
+    stem = f"{slug(Path(text).stem if text != '-' else 'stdin')}-{slug(cell.rpartition(':')[2])}"
+    n = 1
+    while Path("runs", f"{stem}-{n}").exists():
+        n += 1
+    return Path("runs", f"{stem}-{n}")
+
+
+def slug(name: str) -> str:
+    """`name` as lower-case letters, digits and single hyphens, at most 40 of them."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "text"
+
+
+def keep_cell(cell: str, run: RunFolder) -> None:
+    """Copy the file of a FILE.py:CLASS cell into the run, so that the run can be read where the file is gone."""
+    file, colon, _ = cell.rpartition(":")
+    if colon:
+        shutil.copyfile(file, run.path / os.path.basename(file))
+
+
+def kept_cell(cell: str, run: RunFolder) -> str:
+    """The cell of a run as `build_layer` takes it: FILE.py:CLASS becomes the copy in the run's folder."""
+    file, colon, name = cell.rpartition(":")
+    return f"{run.path / os.path.basename(file)}:{name}" if colon else cell

@@ -1,0 +1,43 @@
+"""log.jsonl: one JSON object per line, in the order of the run's steps."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidegate.errors import CheckpointError
+from tidegate.train.checkpoint import write_atomically
+
+
+class Log:
+    """Appends records to a file and flushes each: a killed run loses at most the line it was writing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one record. Raises CheckpointError where the disk refuses it."""
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.path}: {error.strerror}. The checkpoints are intact; free some "
+                                  f"space, then go on with --resume {self.path.parent}.") from error  # fmt: skip
+
+    def truncate(self, step: int) -> None:
+        """Drop the records after `step`, and a half-written last line: the run goes on from there."""
+        kept = [record for record in read(self.path) if record["step"] <= step]
+        write_atomically(self.path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept).encode())
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The records of the file, without a last line that was cut by a kill."""
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records

@@ -1,0 +1,237 @@
+"""The training loop: steps, the guard, evaluations and checkpoints. What it computes depends on its arguments alone."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cached_property, lru_cache
+
+import torch
+from torch.optim import SGD, AdamW, Optimizer
+
+from tidegate.text import Dataset, RandomSampling, Sequential
+from tidegate.train.evaluate import Score, evaluate, perplexity
+from tidegate.train.guard import diverged, sound
+from tidegate.train.interrupt import Interrupt
+from tidegate.train.log import Log
+from tidegate.train.model import LanguageModel, State, cross_entropy, detach
+from tidegate.train.position import WINDOW, Best, Position
+from tidegate.train.recipe import Recipe
+from tidegate.train.sample import sample
+from tidegate.train.schedule import rate
+from tidegate.train.status import Figures, Status
+
+EVALUATIONS = 12  # in a run whose recipe does not say how often
+TICK = 1.0  # seconds between two records of the log
+SAVE_EVERY = 30.0  # seconds between two checkpoints, where no evaluation makes one
+PROMPT = 20  # tokens of the held-out text that a sample continues
+SAMPLE = 100  # tokens that it writes
+
+
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """The user asked the run to stop; the last checkpoint holds its state. `signal` is what asked."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+def optimiser(recipe: Recipe, model: LanguageModel) -> Optimizer:
+    """The recipe's optimiser over all parameters, with torch's fused update."""
+    if recipe.optimizer == "sgd":
+        return SGD(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    return AdamW(
+        model.parameters(), lr=recipe.lr, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True
+    )
+
+
+class Trainer:
+    """A run in memory. `train` goes on from `position` to the end of the recipe.
+
+    `model`, `optimizer`, `state` and `position` are what a checkpoint holds (see `tidegate.train.snapshot`). Sequential
+    batches carry the state from window to window of an epoch, cut from the graph between them; random ones begin
+    every window from zero. `cell` is the recipe's, as `build_layer` finds it; `save` writes the checkpoint "last" or
+    "best" of this trainer. The recipe's seed is given to torch's global generator.
+    """
+
+    def __init__(
+        self, recipe: Recipe, dataset: Dataset, cell: str, *, log: Log, status: Status, save: Callable[["Trainer", str], None]
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.dataset, self.log, self.status, self._save = recipe, dataset, log, status, save
+        self.model = LanguageModel(
+            cell, len(dataset.vocabulary), recipe.hidden,
+            layers=recipe.layers, engine=recipe.engine, dropout=recipe.dropout,
+        )  # fmt: skip
+        self.optimizer = optimiser(recipe, self.model)
+        kind = Sequential if recipe.sampling == "sequential" else RandomSampling
+        self.batches = kind(dataset.train.ids, recipe.batch, recipe.steps, recipe.seed)
+        self.count = lru_cache(self.batches.count)  # batches in an epoch
+        self.state: State = None
+        self.position = Position()
+        self.heldout: Score | None = None
+        self.norms: deque[float] = deque(maxlen=WINDOW)
+        self.rate = 0.0  # tokens per second since the last record
+
+    @cached_property
+    def total_steps(self) -> int | None:
+        """The steps of the whole run; None where minutes end it."""
+        if self.recipe.epochs is None:
+            return None
+        return sum(self.count(epoch) for epoch in range(self.recipe.epochs))
+
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done, from 0 to 1."""
+        if self.recipe.minutes is not None:
+            return min(1.0, self.position.seconds / (60 * self.recipe.minutes))
+        assert self.total_steps is not None
+        return self.position.step / self.total_steps
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training text so far."""
+        return self.position.epoch + self.position.batch / self.count(self.position.epoch)
+
+    @property
+    def epoch_loss(self) -> float:
+        """Nats per token over the last steps, as many as the latest whole epoch has: exactly that epoch, at its end."""
+        return self.position.recent_loss(self.count(max(0, self.position.epoch - 1)))
+
+    def train(self, interrupt: Interrupt, after_step: Callable[["Trainer"], None] = lambda _: None) -> None:
+        """Train to the end of the recipe, with the evaluations, records and checkpoints on the way.
+
+        `after_step` is called after each step. Raises DivergenceError when the guard stops the run, and Stopped, after
+        saving, when `interrupt` was asked to stop it.
+        """
+        self.model.train()
+        position = self.position
+        if position.step == 0:
+            self._save(self, "last")
+        clock = ticked = saved = time.perf_counter()
+        tokens, stepping = position.tokens, position.stepping
+        while self.progress < 1:
+            before = self.progress
+            self.step()
+            after_step(self)
+            now = time.perf_counter()
+            position.seconds, clock = position.seconds + now - clock, now
+            if interrupt.asked is not None:
+                self._save(self, "last")
+                raise Stopped(interrupt.asked)
+            if now - ticked >= TICK or self.progress >= 1:
+                self.rate = (position.tokens - tokens) / (position.stepping - stepping)
+                ticked, tokens, stepping = now, position.tokens, position.stepping
+                self.report()
+            if self.due(before):
+                self.evaluate()
+                saved = time.perf_counter()
+            elif now - saved >= SAVE_EVERY:
+                self._save(self, "last")
+                saved = time.perf_counter()
+
+    def step(self) -> None:
+        """One batch: forward, backward, guard, clip, update. Raises DivergenceError before a bad update."""
+        begin = time.perf_counter()
+        recipe, position = self.recipe, self.position
+        x, y = self.batches.at(position.epoch, position.batch)
+        if not self.batches.carries_state or position.batch == 0:
+            self.state = None
+        scores, state = self.model(x, self.state)
+        loss = cross_entropy(scores, y)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip, foreach=True)
+        nats, gradient_norm = torch.stack((loss.detach(), norm)).tolist()  # one wait for the device a step
+        lr = rate(recipe.schedule, recipe.lr, self.progress)
+        if not sound(nats, gradient_norm):
+            figures = {
+                "step": position.step + 1, "epoch": position.epoch + 1, "loss": nats,
+                "gradient_norm": gradient_norm, "lr": lr, "clip": recipe.clip,
+            }  # fmt: skip
+            raise diverged(self.model, x, y, self.state, figures)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.state = detach(state)
+        self.advance(nats, gradient_norm, y.numel())
+        position.stepping += time.perf_counter() - begin
+
+    def advance(self, nats: float, gradient_norm: float, tokens: int) -> None:
+        """Move the position past the step that was just made."""
+        position, count = self.position, self.count(self.position.epoch)
+        position.step += 1
+        position.batch += 1
+        position.tokens += tokens
+        position.losses.append(nats)
+        self.norms.append(gradient_norm)
+        while len(position.losses) > max(WINDOW, count):
+            position.losses.popleft()
+        if position.batch == count:
+            position.epoch, position.batch = position.epoch + 1, 0
+
+    def due(self, before: float) -> bool:
+        """Whether the step that moved the progress on from `before` calls for an evaluation."""
+        if self.progress >= 1:
+            return True
+        if self.recipe.eval_every is not None:
+            return self.position.step % self.recipe.eval_every == 0
+        return int(before * EVALUATIONS) != int(self.progress * EVALUATIONS)
+
+    def evaluate(self) -> None:
+        """Score the held-out text, let the model write a little, record both, and save the checkpoints."""
+        score = self.heldout = evaluate(self.model, self.dataset.heldout)
+        position, best = self.position, self.position.best
+        better = best is None or score.bpc < best.heldout_bpc
+        if better:
+            position.best = Best(position.step, self.epochs, score.perplexity, score.bpc)
+            self._save(self, "best")
+        self._save(self, "last")
+        text = self.write()
+        self.log.append({
+            "kind": "evaluation", "step": position.step, "epochs": self.epochs, "heldout_ppl": score.perplexity,
+            "heldout_bpc": score.bpc, "streams": score.streams, "best": better, "sample": text,
+        })  # fmt: skip
+        self.status.evaluation(self.figures(), better, text)
+
+    def write(self) -> str:
+        """A short sample that continues the beginning of the held-out text; the same draws at every evaluation."""
+        vocabulary = self.dataset.vocabulary
+        prompt = self.dataset.heldout.ids[:PROMPT]
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        tokens = sample(
+            self.model, prompt, SAMPLE, temperature=0.8, never=vocabulary.unknown, generator=generator
+        )
+        return vocabulary.decode(prompt) + "|" + vocabulary.decode(tokens)
+
+    def figures(self) -> Figures:
+        """The status of the run now."""
+        position, norms = self.position, list(self.norms)
+        window = min(WINDOW, len(position.losses))
+        nats = position.recent_loss(window)
+        if self.total_steps is None:
+            assert self.recipe.minutes is not None
+            left = 60 * self.recipe.minutes - position.seconds
+        else:
+            left = (self.total_steps - position.step) * position.seconds / max(1, position.step)
+        return Figures(
+            progress=self.progress,
+            epochs=self.epochs,
+            step=position.step,
+            train_ppl=perplexity(nats),
+            train_bpc=self.dataset.train.bpc(nats),
+            window=window,
+            heldout_ppl=self.heldout and self.heldout.perplexity,
+            heldout_bpc=self.heldout and self.heldout.bpc,
+            tokens_per_s=self.rate,
+            gradient_norm=norms[-1],
+            clipped=sum(norm > self.recipe.clip for norm in norms) / len(norms),
+            lr=self.optimizer.param_groups[0]["lr"],
+            seconds_left=max(0.0, left),
+        )
+
+    def report(self) -> None:
+        """Show the figures and record them."""
+        figures = self.figures()
+        self.log.append({"kind": "train"} | asdict(figures))
+        self.status.figures(figures)

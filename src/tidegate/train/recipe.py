@@ -1,0 +1,117 @@
+"""The settings of a run, checked once, and the named recipes."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from tidegate.errors import ArgumentError
+
+CHOICES = {
+    "optimizer": ("adamw", "sgd"),
+    "schedule": ("constant", "cosine"),
+    "preprocess": ("raw", "letters"),
+    "tokens": ("char", "byte", "word"),
+    "sampling": ("sequential", "random"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a run computes. Each field is the command-line option of the same name.
+
+    A run lasts `epochs` passes over the training text, or `minutes` of training time: exactly one of the two is set.
+    `first` limits the training text to that many tokens; the held-out text is what follows the training text.
+    `heldout` below 1 is its share of the text, from 1 on its number of tokens: see `tidegate.text.split`.
+    `eval_every` counts steps; None spreads twelve evaluations over the run.
+
+    Raises ArgumentError, naming the option, for a value that no run can have.
+    """
+
+    cell: str = "gru"
+    hidden: int = 256
+    layers: int = 1
+    engine: str = "auto"
+    batch: int = 32
+    steps: int = 35
+    sampling: str = "sequential"
+    optimizer: str = "adamw"
+    lr: float = 4e-3
+    weight_decay: float = 0.01
+    schedule: str = "cosine"
+    clip: float = 1.0
+    dropout: float = 0.0
+    epochs: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    preprocess: str = "raw"
+    tokens: str = "char"
+    min_freq: int = 1
+    encoding: str = "utf-8"
+    first: int | None = None
+    heldout: float = 0.1
+    eval_every: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers", "batch", "steps", "min_freq"):
+            require(name, getattr(self, name), getattr(self, name) >= 1, "an integer of at least 1")
+        for name in ("first", "eval_every", "epochs"):
+            value = getattr(self, name)
+            require(name, value, value is None or value >= 1, "an integer of at least 1")
+        require("seed", self.seed, 0 <= self.seed < 2**63, "an integer from 0 to 2^63 - 1")
+        for name in ("lr", "clip"):
+            value = getattr(self, name)
+            require(name, value, value > 0 and math.isfinite(value), "a positive number")
+        require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "a number of at least 0")
+        require("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0 to below 1")
+        whole = self.heldout < 1 or self.heldout == int(self.heldout)
+        require(
+            "heldout", self.heldout, self.heldout > 0 and whole,
+            "a share of the text between 0 and 1, or a whole number of tokens",
+        )  # fmt: skip
+        for name, allowed in CHOICES.items():
+            require(name, getattr(self, name), getattr(self, name) in allowed, "one of " + ", ".join(allowed))
+        if (self.epochs is None) == (self.minutes is None):
+            got = "neither" if self.epochs is None else "both"
+            raise ArgumentError(f"give one of --epochs and --minutes, got {got}.")
+        if self.minutes is not None:
+            require("minutes", self.minutes, 0 < self.minutes < math.inf, "a positive number")
+
+
+def require(field: str, value: object, holds: bool, expected: str) -> None:
+    """Raise ArgumentError with the option's name unless `holds`."""
+    if not holds:
+        raise ArgumentError(f"--{field.replace('_', '-')} must be {expected}, got {value!r}.")
+
+
+RECIPES = {
+    "default": Recipe(minutes=2.0),
+    # Zhang, Lipton, Li, Smola, "Dive into Deep Learning", chapters on RNNs: train_ch8 on the Time Machine.
+    "d2l": Recipe(
+        preprocess="letters",
+        first=10_000,
+        heldout=10_000,
+        batch=32,
+        steps=35,
+        sampling="sequential",
+        hidden=256,
+        optimizer="sgd",
+        lr=1.0,
+        weight_decay=0.0,
+        schedule="constant",
+        clip=1.0,
+        epochs=500,
+    ),
+}
+
+
+def recipe(name: str, **explicit: object) -> Recipe:
+    """The recipe `name` with the explicit options in place of its own; an option that is None was not given.
+
+    An explicit length (`epochs` or `minutes`) replaces the recipe's length of either kind.
+    """
+    if name not in RECIPES:
+        raise ArgumentError(f"--recipe must be one of {', '.join(RECIPES)}, got {name!r}.")
+    given = {field: value for field, value in explicit.items() if value is not None}
+    if "epochs" in given or "minutes" in given:
+        given = {"epochs": None, "minutes": None} | given
+    return dataclasses.replace(RECIPES[name], **given)  # type: ignore[arg-type]

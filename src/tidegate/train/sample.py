@@ -1,0 +1,65 @@
+"""Sampling: the model writes, one token at a time."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from tidegate.errors import ArgumentError
+from tidegate.train.model import LanguageModel
+
+
+def check(length: int, temperature: float, top_k: int) -> None:
+    """Raise ArgumentError, naming the option, for settings that no sample can have."""
+    if length < 1:
+        raise ArgumentError(f"--length must be an integer of at least 1, got {length}.")
+    if not 0 <= temperature < float("inf"):
+        raise ArgumentError(f"--temperature must be a number of at least 0 (0: always the likeliest), got {temperature}.")
+    if top_k < 0:
+        raise ArgumentError(f"--top-k must be an integer of at least 0 (0: no limit), got {top_k}.")
+
+
+@torch.no_grad()
+def sample(
+    model: LanguageModel,
+    prompt: Tensor,
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    never: int | None = None,
+    generator: torch.Generator,
+) -> Iterator[int]:
+    """Yield `length` tokens that follow `prompt` (N,), each drawn from softmax(scores / temperature).
+
+    `temperature` 0 takes the likeliest token; `top_k` above 0 draws among the k likeliest; the token `never` is not
+    drawn. The draw uses `generator` alone, so a sample neither depends on nor disturbs any other randomness.
+
+    Raises ArgumentError for an empty prompt.
+    """
+    if not len(prompt):
+        raise ArgumentError("`prompt` must hold at least one token, got none.")
+    was_training = model.training
+    model.eval()
+    try:
+        scores, state = model(prompt.unsqueeze(1))
+        for _ in range(length):
+            last = scores[-1, 0]
+            if never is not None:
+                last[never] = float("-inf")
+            token = draw(last, temperature, top_k, generator)
+            yield token
+            scores, state = model(torch.tensor([[token]]), state)
+    finally:
+        model.train(was_training)
+
+
+def draw(scores: Tensor, temperature: float, top_k: int, generator: torch.Generator) -> int:
+    """One token from the scores (V,)."""
+    if temperature == 0:
+        return int(scores.argmax())
+    scores = scores / temperature
+    if 0 < top_k < len(scores):
+        least = scores.topk(top_k).values[-1]
+        scores = scores.masked_fill(scores < least, float("-inf"))
+    return int(torch.multinomial(scores.softmax(0), 1, generator=generator))

@@ -1,0 +1,95 @@
+"""What a run shows while it goes: a live line in a terminal, plain lines elsewhere, and a sample at each evaluation."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+BAR = 24  # cells of the progress bar
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The status of a run. `train_ppl` is over the last `window` steps; norm and clipped share are over them too."""
+
+    progress: float
+    epochs: float
+    step: int
+    train_ppl: float
+    train_bpc: float
+    window: int
+    heldout_ppl: float | None
+    heldout_bpc: float | None
+    tokens_per_s: float
+    gradient_norm: float
+    clipped: float
+    lr: float
+    seconds_left: float
+
+    def line(self, token: str) -> str:
+        """The figures as one line; `token` names what is counted."""
+        heldout = ""
+        if self.heldout_ppl is not None:
+            heldout = f"held-out ppl {self.heldout_ppl:.3f} bpc {self.heldout_bpc:.3f}  "
+        return (
+            f"epoch {self.epochs:.2f}  step {self.step:,}  train ppl {self.train_ppl:.3f} (last {self.window} steps)  "
+            f"{heldout}{self.tokens_per_s:,.0f} {token}/s  grad {self.gradient_norm:.2f}  clipped {self.clipped:.0%}  "
+            f"lr {self.lr:.2g}  {clock(self.seconds_left)} left"
+        )
+
+
+def clock(seconds: float) -> str:
+    """m:ss, or h:mm:ss from an hour on."""
+    whole = round(seconds)
+    minutes, hours = whole // 60, whole // 3600
+    return f"{hours}:{minutes % 60:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+class Status:
+    """Shows a run on `console`. `token` names what is counted ("char", "byte", "word")."""
+
+    def __init__(self, console: Console, token: str) -> None:
+        self.console = console
+        self.token = token
+        self.live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self.live.stop()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.console.print(Text(text), soft_wrap=True)
+
+    def figures(self, figures: Figures) -> None:
+        """The figures of now: they replace the line in a terminal, and are a line of their own elsewhere."""
+        if self.live is None:
+            self.say(figures.line(self.token))
+            return
+        full = round(BAR * figures.progress)
+        bar = Text("━" * full, "cyan") + Text("━" * (BAR - full), "bright_black") + f" {figures.progress:.0%} "
+        self.live.update(bar + Text(figures.line(self.token)))
+
+    def evaluation(self, figures: Figures, best: bool, sample: str) -> None:
+        """The figures with the held-out text's, a mark where they are the best so far, and what the model writes."""
+        line = Text(figures.line(self.token))
+        if best:
+            line.append("  best", "bold green")
+        self.console.print(line, soft_wrap=True)
+        self.console.print(Text("    " + visible(sample), "italic bright_black"), soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    """The text on one line: line ends as ⏎, other control characters as their picture or �."""
+    shown = text.replace("\n", "⏎")
+    return "".join(c if c.isprintable() else chr(0x2400 + ord(c)) if ord(c) < 0x20 else "�" for c in shown)
