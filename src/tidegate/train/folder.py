@@ -41,14 +41,19 @@ class RunFolder:
         write_atomically(self.path / name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def create(path: Path) -> RunFolder:
-    """Make the folder of a new run. Raises ArgumentError where it cannot be made or holds a run already."""
+def check_free(path: Path) -> None:
+    """Raise ArgumentError where a new run cannot go to `path`: a file, or a folder that holds a run."""
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"--out must be a folder, got the file {path}. Choose another --out.")
     if any((path / name).exists() for name in OURS):
         raise ArgumentError(
             f"--out {path} holds a run already. Continue it with --resume {path}, or choose another --out."
         )
+
+
+def create(path: Path) -> RunFolder:
+    """Make the folder of a new run. Raises ArgumentError where it cannot be made or written."""
+    check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"

@@ -1,6 +1,7 @@
 """What a run shows while it goes: a live line in a terminal, plain lines elsewhere, and a sample at each evaluation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -66,6 +67,11 @@ class Status:
     ) -> None:
         if self.live:
             self.live.stop()
+
+    def begin(self, headline: str, folder: Path) -> None:
+        """What the run is and where it goes."""
+        self.say(headline)
+        self.say(f"Writing to {folder}. Ctrl-C stops and saves.")
 
     def say(self, text: str) -> None:
         """A line that stays."""

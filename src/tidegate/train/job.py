@@ -1,0 +1,174 @@
+"""A run from its beginning or from its checkpoint to its summary."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tidegate.errors import ArgumentError, CheckpointError
+from tidegate.text import Bar, Dataset, Vocabulary, load_text, make_dataset, ngram_bar
+from tidegate.train import checkpoint, folder, snapshot, summary
+from tidegate.train.checkpoint import Checkpoint
+from tidegate.train.folder import RunFolder
+from tidegate.train.interrupt import Interrupt
+from tidegate.train.log import Log
+from tidegate.train.loop import Trainer
+from tidegate.train.recipe import Recipe
+from tidegate.train.status import Status
+
+CHANGEABLE = ("epochs", "minutes", "lr", "clip", "eval_every", "engine")  # by --resume; all else is the run's own
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is settled about a run before its first step. `source` is the text as `load_text` takes it."""
+
+    recipe: Recipe
+    source: str
+    dataset: Dataset
+    bar: Bar
+    folder: RunFolder
+    status: Status
+
+    def trainer(self, cell: str) -> Trainer:
+        """A trainer at step 0 whose checkpoints go to the run's folder."""
+        return Trainer(self.recipe, self.dataset, cell, log=Log(self.folder.log), status=self.status, save=self.save)
+
+    def save(self, trainer: Trainer, which: str) -> None:
+        """Write the checkpoint `which`, "last" or "best"."""
+        now = snapshot.capture(trainer)
+        checkpoint.save(self.folder.checkpoint(which), Checkpoint(now.tensors, self.facts() | now.facts))
+
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint tells of its run, beside where it stands."""
+        text = self.dataset.text
+        return {
+            "recipe": asdict(self.recipe),
+            "text": {"source": self.source, "name": text.name, "sha256": text.sha256, "size": text.size},
+            "vocabulary": self.dataset.vocabulary.to_json(),
+            "ngram": asdict(self.bar),
+            "versions": summary.versions(),
+        }
+
+    def run(self, trainer: Trainer, interrupt: Interrupt, after_step: Callable[[Trainer], None]) -> dict[str, Any]:
+        """Train to the end and write summary.json and curves.png; the summary."""
+        with self.status:
+            trainer.train(interrupt, after_step)
+        if trainer.heldout is None:  # a run that was stopped between its last step and its summary
+            trainer.evaluate()
+        return summary.write(self.folder, self.recipe, self.dataset, self.bar, trainer)
+
+
+def start(
+    recipe: Recipe,
+    source: str,
+    out: Path | None,
+    *,
+    console: Console,
+    interrupt: Interrupt,
+    after_step: Callable[[Trainer], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Train a new model on the text `source` into the folder `out` (None: the next free one under runs/); the summary.
+
+    Everything that can be refused is refused before the folder is made.
+    """
+    out = out or folder.next_free(source, recipe.cell)
+    folder.check_free(out)
+    dataset = read(recipe, source)
+    bar = ngram_bar(dataset.train, dataset.heldout, len(dataset.vocabulary))
+    source = source if source == "-" or not Path(source).is_file() else os.path.abspath(source)
+    job = Job(recipe, source, dataset, bar, RunFolder(out), Status(console, recipe.tokens))
+    trainer = job.trainer(recipe.cell)
+    folder.create(out)
+    folder.keep_cell(recipe.cell, job.folder)
+    job.folder.write_json("run.json", job.facts())
+    job.status.begin(summary.headline(recipe, dataset, bar, trainer), out)
+    return job.run(trainer, interrupt, after_step)
+
+
+def resume(
+    out: Path,
+    changes: Mapping[str, Any],
+    *,
+    source: str | None = None,
+    which: str = "last",
+    console: Console,
+    interrupt: Interrupt,
+    after_step: Callable[[Trainer], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Go on with the run in `out` from its checkpoint `which`; the summary.
+
+    `changes` are recipe fields that were given anew. Raises CheckpointError where one contradicts the run, and where the
+    text or its vocabulary is not the run's, naming what differs.
+    """
+    run = folder.open_run(out)
+    saved = checkpoint.load(run.checkpoint(which))
+    recipe = changed(stored_recipe(saved), changes, out)
+    facts = saved.facts
+    source = source or facts["text"]["source"]
+    dataset = read(recipe, source)
+    same_text(dataset, facts, source)
+    bar = Bar(**facts["ngram"] | {"by_order": tuple(facts["ngram"]["by_order"])})
+    job = Job(recipe, source, dataset, bar, run, Status(console, recipe.tokens))
+    trainer = job.trainer(folder.kept_cell(recipe.cell, run))
+    snapshot.restore(trainer, saved)
+    if trainer.progress >= 1 and run.summary.is_file():
+        length = f"--epochs {recipe.epochs}" if recipe.epochs else f"--minutes {recipe.minutes:g}"
+        raise ArgumentError(f"the run in {out} is finished ({length}). Give a greater length to go on with it.")
+    trainer.log.truncate(trainer.position.step)
+    job.status.begin(f"Going on at step {trainer.position.step:,}, epoch {trainer.epochs:.2f}.", out)
+    return job.run(trainer, interrupt, after_step)
+
+
+def read(recipe: Recipe, source: str) -> Dataset:
+    """The text of a recipe, in its two parts."""
+    return make_dataset(
+        load_text(source, encoding=recipe.encoding),
+        preprocessing=recipe.preprocess,
+        tokens=recipe.tokens,
+        min_freq=recipe.min_freq,
+        first=recipe.first,
+        heldout=recipe.heldout,
+    )
+
+
+def stored_recipe(saved: Checkpoint) -> Recipe:
+    """The recipe that the checkpoint was trained with."""
+    return Recipe(**saved.facts["recipe"])
+
+
+def changed(recipe: Recipe, changes: Mapping[str, Any], out: Path) -> Recipe:
+    """The run's recipe with the changes that a run may have. Raises CheckpointError for another."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    for name, value in given.items():
+        own = getattr(recipe, name)
+        if name not in CHANGEABLE and value != own:
+            raise CheckpointError(
+                f"the checkpoint in {out} was trained with --{name.replace('_', '-')} {own}, got {value}. Leave the option "
+                f"out to go on with this run, or train a new one without --resume."
+            )
+    if "epochs" in given or "minutes" in given:
+        given = {"epochs": None, "minutes": None} | given
+    return dataclasses.replace(recipe, **given)
+
+
+def same_text(dataset: Dataset, facts: Mapping[str, Any], source: str) -> None:
+    """Raise CheckpointError unless the text and its vocabulary are those of the checkpoint."""
+    text, vocabulary = dataset.text, Vocabulary.from_json(facts["vocabulary"])
+    if text.sha256 != facts["text"]["sha256"]:
+        raise CheckpointError(
+            f"the text of the run has changed: the checkpoint was trained on {facts['text']['name']} with SHA-256 "
+            f"{facts['text']['sha256'][:12]}... ({facts['text']['size']:,} bytes), {source} has {text.sha256[:12]}... "
+            f"({text.size:,} bytes). Name the same text, or train a new run without --resume."
+        )
+    if vocabulary != dataset.vocabulary:
+        raise CheckpointError(
+            f"the vocabulary of the checkpoint has {len(vocabulary)} tokens, that of {source} {len(dataset.vocabulary)} or "
+            "other ones. Train a new run without --resume."
+        )
+
+

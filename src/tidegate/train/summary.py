@@ -1,0 +1,93 @@
+"""The results of a run: summary.json, the picture of its curves, and the words."""
+
+import platform
+from typing import Any
+
+import numpy
+import torch
+
+import tidegate
+from tidegate.text import Bar, Dataset
+from tidegate.train import curves, log
+from tidegate.train.evaluate import perplexity
+from tidegate.train.folder import RunFolder
+from tidegate.train.loop import Trainer
+from tidegate.train.recipe import Recipe
+from tidegate.train.verdict import Outcome
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run depend on beside the recipe and the text."""
+    return {
+        "tidegate": tidegate.__version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+
+
+def headline(recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> str:
+    """What is about to be trained on what, and the bar."""
+    weights = sum(parameter.numel() for parameter in trainer.model.parameters())
+    length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.minutes:g} minutes"
+    train, heldout = dataset.train, dataset.heldout
+    return (
+        f"{recipe.cell}, {recipe.hidden} units, {weights:,} weights, {length} on {dataset.text.name}: {len(train):,} "
+        f"{recipe.tokens} tokens to train on, {len(heldout):,} held out, {len(dataset.vocabulary)} different.\n"
+        f"The bar: an order-{bar.order} n-gram pays {bar.bpc:.3f} bits per held-out character (perplexity {bar.ppl:.3f})."
+    )
+
+
+def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> dict[str, Any]:
+    """Write summary.json and curves.png of a finished run; the summary.
+
+    `train_*` is over the last epoch of steps, `heldout_*` of the weights after the last step, `best` of the best
+    checkpoint.
+    """
+    position, heldout = trainer.position, trainer.heldout
+    assert heldout is not None
+    assert position.best is not None
+    best, nats = position.best, trainer.epoch_loss
+    outcome = Outcome(
+        train_bpc=dataset.train.bpc(nats), heldout_bpc=heldout.bpc, best_bpc=best.heldout_bpc,
+        best_epoch=best.epochs, ngram_bpc=bar.bpc, ngram_order=bar.order,
+    )  # fmt: skip
+    result = {
+        "cell": recipe.cell,
+        "engine": trainer.engine,
+        "train_ppl": perplexity(nats),
+        "train_bpc": outcome.train_bpc,
+        "heldout_ppl": heldout.perplexity,
+        "heldout_bpc": heldout.bpc,
+        "heldout_streams": heldout.streams,
+        "heldout_unknown": dataset.heldout.unknown,
+        "best": {
+            "heldout_ppl": best.heldout_ppl, "heldout_bpc": best.heldout_bpc, "epochs": best.epochs, "step": best.step,
+        },
+        "ngram_bpc": bar.bpc,
+        "ngram_ppl": bar.ppl,
+        "ngram_order": bar.order,
+        "beats_ngram": outcome.beats_bar,
+        "memorised": outcome.memorised,
+        "verdict": outcome.words(),
+        "tokens_per_s": position.tokens / position.stepping,
+        "seconds": position.seconds,
+        "epochs": trainer.epochs,
+        "steps": position.step,
+        "seed": recipe.seed,
+        "hidden": recipe.hidden,
+        "layers": recipe.layers,
+        "weights": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "vocabulary": len(dataset.vocabulary),
+        "tokens": recipe.tokens,
+        "text": dataset.text.name,
+        "data_sha256": dataset.text.sha256,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }  # fmt: skip
+    run.write_json("summary.json", result)
+    curves.draw(
+        run.curves, log.read(run.log), title=f"{recipe.cell} on {dataset.text.name}", ngram_bpc=bar.bpc, ngram_order=bar.order
+    )
+    return result
