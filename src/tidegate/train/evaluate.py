@@ -37,9 +37,9 @@ def perplexity(nats: float) -> float:
 def evaluate(model: LanguageModel, part: Part, *, streams: int | None = None) -> Score:
     """Predict every token of `part` but its first from those before it.
 
-    The text is cut into `streams` equal stretches that are read side by side. Within a stretch the state is carried from
-    its first token to its last; each stretch begins from the zero state. One stream reads the whole text in one, as
-    slowly as it is long; by default there are as many as keep 2,000 tokens each, at most 32.
+    The text is cut into `streams` equal stretches that are read side by side. Within a stretch the state is carried
+    from its first token to its last; each stretch begins from the zero state. One stream reads the whole text in
+    one, as slowly as it is long; by default there are as many as keep 2,000 tokens each, at most 32.
     """
     predicted = len(part) - 1
     streams = min(streams or max(1, min(STREAMS, predicted // STREAM)), predicted)

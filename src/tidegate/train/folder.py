@@ -1,10 +1,10 @@
 """The folder of a run: what is in it, how a new one is made, and where the next one goes.
 
-    run.json           the recipe, the text and its hash, the versions: written once, for people
-    last.safetensors   the latest checkpoint (complete in itself)      best.safetensors   the best on the held-out text
-    log.jsonl          one JSON object per line: figures, evaluations, samples
-    summary.json       the results           curves.png   their picture
-    FILE.py            a copy of the user's cell, where the cell is FILE.py:CLASS
+run.json           the recipe, the text and its hash, the versions: written once, for people
+last.safetensors   the latest checkpoint (complete in itself)      best.safetensors   the best on the held-out text
+log.jsonl          one JSON object per line: figures, evaluations, samples
+summary.json       the results           curves.png   their picture
+FILE.py            a copy of the user's cell, where the cell is FILE.py:CLASS
 """
 
 import json

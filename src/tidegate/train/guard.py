@@ -6,14 +6,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tidegate.errors import DivergenceError
 from tidegate.train.model import LanguageModel, State, cross_entropy
 
-LOSS_LIMIT = 80.0  # nats per token: e^80 is near the end of float32, and a uniform guess among 10^6 tokens costs 14
+LOSS_LIMIT = 700.0  # nats per token: beyond it the perplexity e^loss is no finite number, though the loss still is
 
 
 def sound(loss: float, gradient_norm: float) -> bool:
-    """True where the loss and the gradient norm of a step are finite and the loss is one that a model can have."""
+    """True where the loss, its perplexity and the gradient norm of a step are finite."""
     return loss < LOSS_LIMIT and math.isfinite(gradient_norm)  # a NaN loss fails the comparison
 
 
@@ -37,13 +36,16 @@ def blocks(model: LanguageModel) -> Iterator[tuple[str, str, slice]]:
             yield f"recurrent.{name}", gate, slice(k * H, (k + 1) * H)
 
 
-def diverged(model: LanguageModel, x: Tensor, y: Tensor, state: State, figures: dict[str, float]) -> DivergenceError:
-    """The error for a step on the window x, y (T, B) from `state` whose `figures` were not sound."""
-    where = first_bad(model, x, y, state)
-    return DivergenceError(
-        f"training diverged at step {figures['step']:,} (epoch {figures['epoch']}): loss {figures['loss']:.4g} nats per "
-        f"token, gradient norm {figures['gradient_norm']:.4g}. {where} The weights of this step were not changed "
-        f"and not saved. Try a lower --lr (now {figures['lr']:g}) or a lower --clip (now {figures['clip']:g})."
+def weights_sound(model: LanguageModel) -> bool:
+    """True where every weight is finite: only then may a checkpoint be written."""
+    return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+
+
+def diverged(model: LanguageModel, x: Tensor, y: Tensor, state: State, *, step: int, loss: float, norm: float) -> str:
+    """What went wrong at a step on the window x, y (T, B) from `state`, whose loss or gradient norm was not sound."""
+    return (
+        f"training diverged at step {step:,}: loss {loss:.4g} nats per token, gradient norm {norm:.4g}. "
+        f"{first_bad(model, x, y, state)}"
     )
 
 
@@ -52,24 +54,33 @@ def first_bad(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> str:
 
     Weights come first: a block that is not finite explains the rest. Then the window is replayed backwards: the
     gradient of the loss on its last n steps, n = 1, 2, ...; the first n at which a block's gradient is not
-    finite is where backpropagation through time broke. A finite loss beyond the limit has no such block: then the
-    block with the largest weights is named.
+    finite is where backpropagation through time broke. Where every gradient is finite, only the perplexity is not:
+    then the block with the largest weights is named.
     """
     parameters = dict(model.named_parameters())
-    ours = list(blocks(model))
-    bad = [f"{gate} of {name}" for name, gate, rows in ours if not parameters[name][rows].isfinite().all()]
+    bad = [(name, gate) for name, gate, rows in blocks(model) if not parameters[name][rows].isfinite().all()]
     if bad:
-        return f"First bad: the weights of gate {', '.join(bad)}."
+        return f"First bad: the weights of {listed(bad)}."
     for n in range(1, len(x) + 1):
         gradients = suffix_gradients(model, x, y, state, n)
-        bad = [f"{gate} of {name}" for name, gate, rows in ours if not gradients[name][rows].isfinite().all()]
-        if bad:
-            return f"First bad, {n} step{'s' * (n > 1)} back through time: the gradient of gate {', '.join(bad)}."
-        if not gradients["head.weight"].isfinite().all():
-            return f"First bad, {n} step{'s' * (n > 1)} back through time: the gradient of head.weight."
-    size = {f"{gate} of {name}": parameters[name][rows].abs().max().item() for name, gate, rows in ours}
+        bad = [(name, gate) for name, gate, rows in blocks(model) if not gradients[name][rows].isfinite().all()]
+        if bad or not gradients["head.weight"].isfinite().all():
+            where = listed(bad) if bad else "head.weight"
+            return f"First bad, {n} step{'s' * (n > 1)} back through time: the gradient of {where}."
+    size = {(name, gate): parameters[name][rows].abs().max().item() for name, gate, rows in blocks(model)}
     largest = max(size, key=lambda block: size[block])
-    return f"Every gradient is finite; first to outgrow the rest: the weights of gate {largest} (up to {size[largest]:.3g})."
+    return (
+        f"Every gradient is finite, but the perplexity is not; the first block to outgrow the rest: the weights of "
+        f"{listed([largest])} (up to {size[largest]:.3g})."
+    )
+
+
+def listed(found: list[tuple[str, str]]) -> str:
+    """Blocks (parameter, gate) in words: "gates r, z of weight_hh_l0, gate n of bias_hh_l0"."""
+    gates: dict[str, list[str]] = {}
+    for name, gate in found:
+        gates.setdefault(name.removeprefix("recurrent."), []).append(gate)
+    return ", ".join(f"gate{'s' * (len(g) > 1)} {', '.join(g)} of {name}" for name, g in gates.items())
 
 
 def suffix_gradients(model: LanguageModel, x: Tensor, y: Tensor, state: State, n: int) -> dict[str, Tensor]:
@@ -81,5 +92,7 @@ def suffix_gradients(model: LanguageModel, x: Tensor, y: Tensor, state: State, n
     names, values = zip(*model.named_parameters(), strict=True)
     with torch.enable_grad():
         scores, _ = model(x[split:], state)
-        gradients = torch.autograd.grad(cross_entropy(scores, y[split:]), values, allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(
+            cross_entropy(scores, y[split:]), values, allow_unused=True, materialize_grads=True
+        )
     return dict(zip(names, gradients, strict=True))

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -15,6 +15,7 @@ from tidegate.train import checkpoint, folder, snapshot, summary
 from tidegate.train.checkpoint import Checkpoint
 from tidegate.train.folder import RunFolder
 from tidegate.train.interrupt import Interrupt
+from tidegate.train.load import stored_bar
 from tidegate.train.log import Log
 from tidegate.train.loop import Trainer
 from tidegate.train.recipe import Recipe
@@ -54,13 +55,20 @@ class Job:
             "versions": summary.versions(),
         }
 
-    def run(self, trainer: Trainer, interrupt: Interrupt, after_step: Callable[[Trainer], None]) -> dict[str, Any]:
-        """Train to the end and write summary.json and curves.png; the summary."""
+    def run(self, trainer: Trainer, interrupt: Interrupt, after_step: Callable[[Trainer], None]) -> "Finished":
+        """Train to the end and write summary.json and curves.png."""
         with self.status:
             trainer.train(interrupt, after_step)
-        if trainer.heldout is None:  # a run that was stopped between its last step and its summary
-            trainer.evaluate()
-        return summary.write(self.folder, self.recipe, self.dataset, self.bar, trainer)
+            if trainer.heldout is None:  # a run that was killed between its last step and its summary
+                trainer.evaluate()
+        return Finished(self.folder.path, summary.write(self.folder, self.recipe, self.dataset, self.bar, trainer))
+
+
+class Finished(NamedTuple):
+    """The folder of a run that has reached its end, and its summary."""
+
+    folder: Path
+    summary: dict[str, Any]
 
 
 def start(
@@ -71,8 +79,8 @@ def start(
     console: Console,
     interrupt: Interrupt,
     after_step: Callable[[Trainer], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Train a new model on the text `source` into the folder `out` (None: the next free one under runs/); the summary.
+) -> Finished:
+    """Train a new model on the text `source` into the folder `out` (None: the next free one under runs/).
 
     Everything that can be refused is refused before the folder is made.
     """
@@ -99,20 +107,20 @@ def resume(
     console: Console,
     interrupt: Interrupt,
     after_step: Callable[[Trainer], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Go on with the run in `out` from its checkpoint `which`; the summary.
+) -> Finished:
+    """Go on with the run in `out` from its checkpoint `which`.
 
-    `changes` are recipe fields that were given anew. Raises CheckpointError where one contradicts the run, and where the
-    text or its vocabulary is not the run's, naming what differs.
+    `changes` are recipe fields that were given anew. Raises CheckpointError where one contradicts the run, and where
+    the text or its vocabulary is not the run's, naming what differs.
     """
     run = folder.open_run(out)
     saved = checkpoint.load(run.checkpoint(which))
-    recipe = changed(stored_recipe(saved), changes, out)
+    recipe = changed(Recipe(**saved.facts["recipe"]), changes, out)
     facts = saved.facts
-    source = source or facts["text"]["source"]
+    source = source if source is not None else str(facts["text"]["source"])
     dataset = read(recipe, source)
     same_text(dataset, facts, source)
-    bar = Bar(**facts["ngram"] | {"by_order": tuple(facts["ngram"]["by_order"])})
+    bar = stored_bar(facts)
     job = Job(recipe, source, dataset, bar, run, Status(console, recipe.tokens))
     trainer = job.trainer(folder.kept_cell(recipe.cell, run))
     snapshot.restore(trainer, saved)
@@ -136,11 +144,6 @@ def read(recipe: Recipe, source: str) -> Dataset:
     )
 
 
-def stored_recipe(saved: Checkpoint) -> Recipe:
-    """The recipe that the checkpoint was trained with."""
-    return Recipe(**saved.facts["recipe"])
-
-
 def changed(recipe: Recipe, changes: Mapping[str, Any], out: Path) -> Recipe:
     """The run's recipe with the changes that a run may have. Raises CheckpointError for another."""
     given = {name: value for name, value in changes.items() if value is not None}
@@ -148,8 +151,8 @@ def changed(recipe: Recipe, changes: Mapping[str, Any], out: Path) -> Recipe:
         own = getattr(recipe, name)
         if name not in CHANGEABLE and value != own:
             raise CheckpointError(
-                f"the checkpoint in {out} was trained with --{name.replace('_', '-')} {own}, got {value}. Leave the option "
-                f"out to go on with this run, or train a new one without --resume."
+                f"the checkpoint in {out} was trained with --{name.replace('_', '-')} {own}, got {value}. Leave "
+                "the option out to go on with this run, or train a new one without --resume."
             )
     if "epochs" in given or "minutes" in given:
         given = {"epochs": None, "minutes": None} | given
@@ -167,8 +170,6 @@ def same_text(dataset: Dataset, facts: Mapping[str, Any], source: str) -> None:
         )
     if vocabulary != dataset.vocabulary:
         raise CheckpointError(
-            f"the vocabulary of the checkpoint has {len(vocabulary)} tokens, that of {source} {len(dataset.vocabulary)} or "
-            "other ones. Train a new run without --resume."
+            f"the vocabulary of the checkpoint has {len(vocabulary)} tokens, that of {source} "
+            f"{len(dataset.vocabulary)} or other ones. Train a new run without --resume."
         )
-
-

@@ -1,17 +1,21 @@
 """The training loop: steps, the guard, evaluations and checkpoints. What it computes depends on its arguments alone."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import torch
 from torch.optim import SGD, AdamW, Optimizer
 
+from tidegate.errors import DivergenceError
+from tidegate.nn import why
 from tidegate.text import Dataset, RandomSampling, Sequential
 from tidegate.train.evaluate import Score, evaluate, perplexity
-from tidegate.train.guard import diverged, sound
+from tidegate.train.guard import diverged, sound, weights_sound
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.log import Log
 from tidegate.train.model import LanguageModel, State, cross_entropy, detach
@@ -29,20 +33,19 @@ SAMPLE = 100  # tokens that it writes
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
-    """The user asked the run to stop; the last checkpoint holds its state. `signal` is what asked."""
+    """The user asked the run to stop by `signal`; the last checkpoint in `folder` holds its state."""
 
-    def __init__(self, signal: int) -> None:
+    def __init__(self, signal: int, folder: Path) -> None:
         super().__init__(signal)
         self.signal = signal
+        self.folder = folder
 
 
 def optimiser(recipe: Recipe, model: LanguageModel) -> Optimizer:
     """The recipe's optimiser over all parameters, with torch's fused update."""
     if recipe.optimizer == "sgd":
         return SGD(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    return AdamW(
-        model.parameters(), lr=recipe.lr, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True
-    )
+    return AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True)
 
 
 class Trainer:
@@ -55,7 +58,14 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: Recipe, dataset: Dataset, cell: str, *, log: Log, status: Status, save: Callable[["Trainer", str], None]
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        cell: str,
+        *,
+        log: Log,
+        status: Status,
+        save: Callable[["Trainer", str], None],
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.dataset, self.log, self.status, self._save = recipe, dataset, log, status, save
@@ -69,9 +79,17 @@ class Trainer:
         self.count = lru_cache(self.batches.count)  # batches in an epoch
         self.state: State = None
         self.position = Position()
+        self.saved_step = 0
         self.heldout: Score | None = None
         self.norms: deque[float] = deque(maxlen=WINDOW)
         self.rate = 0.0  # tokens per second since the last record
+
+    @cached_property
+    def engine(self) -> str:
+        """The name of the engine that runs the model."""
+        if self.recipe.engine != "auto":
+            return self.recipe.engine
+        return next(v.engine for v in why(self.model.recurrent, self.batches.at(0, 0)[0]) if v.chosen)
 
     @cached_property
     def total_steps(self) -> int | None:
@@ -93,11 +111,6 @@ class Trainer:
         """Passes over the training text so far."""
         return self.position.epoch + self.position.batch / self.count(self.position.epoch)
 
-    @property
-    def epoch_loss(self) -> float:
-        """Nats per token over the last steps, as many as the latest whole epoch has: exactly that epoch, at its end."""
-        return self.position.recent_loss(self.count(max(0, self.position.epoch - 1)))
-
     def train(self, interrupt: Interrupt, after_step: Callable[["Trainer"], None] = lambda _: None) -> None:
         """Train to the end of the recipe, with the evaluations, records and checkpoints on the way.
 
@@ -107,7 +120,7 @@ class Trainer:
         self.model.train()
         position = self.position
         if position.step == 0:
-            self._save(self, "last")
+            self.save("last")
         clock = ticked = saved = time.perf_counter()
         tokens, stepping = position.tokens, position.stepping
         while self.progress < 1:
@@ -117,8 +130,8 @@ class Trainer:
             now = time.perf_counter()
             position.seconds, clock = position.seconds + now - clock, now
             if interrupt.asked is not None:
-                self._save(self, "last")
-                raise Stopped(interrupt.asked)
+                self.save("last")
+                raise Stopped(interrupt.asked, self.log.path.parent)
             if now - ticked >= TICK or self.progress >= 1:
                 self.rate = (position.tokens - tokens) / (position.stepping - stepping)
                 ticked, tokens, stepping = now, position.tokens, position.stepping
@@ -127,8 +140,23 @@ class Trainer:
                 self.evaluate()
                 saved = time.perf_counter()
             elif now - saved >= SAVE_EVERY:
-                self._save(self, "last")
+                self.save("last")
                 saved = time.perf_counter()
+
+    def save(self, which: str) -> None:
+        """Write the checkpoint "last" or "best"; raises DivergenceError rather than write weights that are not finite."""
+        if not weights_sound(self.model):
+            raise self.divergence(f"a weight is not finite after step {self.position.step:,}.")
+        self._save(self, which)
+        self.saved_step = self.position.step
+
+    def divergence(self, what: str) -> DivergenceError:
+        """The error that ends the run, with what is left of it and what to try."""
+        recipe, folder = self.recipe, self.log.path.parent
+        return DivergenceError(
+            f"{what} The weights of this step were not saved: the last good checkpoint, of step {self.saved_step:,}, is in "
+            f"{folder}. Try a lower --lr (it was {recipe.lr:g}) or a lower --clip (it was {recipe.clip:g})."
+        )
 
     def step(self) -> None:
         """One batch: forward, backward, guard, clip, update. Raises DivergenceError before a bad update."""
@@ -145,11 +173,8 @@ class Trainer:
         nats, gradient_norm = torch.stack((loss.detach(), norm)).tolist()  # one wait for the device a step
         lr = rate(recipe.schedule, recipe.lr, self.progress)
         if not sound(nats, gradient_norm):
-            figures = {
-                "step": position.step + 1, "epoch": position.epoch + 1, "loss": nats,
-                "gradient_norm": gradient_norm, "lr": lr, "clip": recipe.clip,
-            }  # fmt: skip
-            raise diverged(self.model, x, y, self.state, figures)
+            step = position.step + 1
+            raise self.divergence(diverged(self.model, x, y, self.state, step=step, loss=nats, norm=gradient_norm))
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
@@ -180,13 +205,16 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Score the held-out text, let the model write a little, record both, and save the checkpoints."""
-        score = self.heldout = evaluate(self.model, self.dataset.heldout)
+        score = evaluate(self.model, self.dataset.heldout)
+        if not math.isfinite(score.perplexity):
+            raise self.divergence(f"the held-out perplexity after step {self.position.step:,} is not finite.")
+        self.heldout = score
         position, best = self.position, self.position.best
         better = best is None or score.bpc < best.heldout_bpc
         if better:
             position.best = Best(position.step, self.epochs, score.perplexity, score.bpc)
-            self._save(self, "best")
-        self._save(self, "last")
+            self.save("best")
+        self.save("last")
         text = self.write()
         self.log.append({
             "kind": "evaluation", "step": position.step, "epochs": self.epochs, "heldout_ppl": score.perplexity,
@@ -199,9 +227,7 @@ class Trainer:
         vocabulary = self.dataset.vocabulary
         prompt = self.dataset.heldout.ids[:PROMPT]
         generator = torch.Generator().manual_seed(self.recipe.seed)
-        tokens = sample(
-            self.model, prompt, SAMPLE, temperature=0.8, never=vocabulary.unknown, generator=generator
-        )
+        tokens = sample(self.model, prompt, SAMPLE, temperature=0.8, never=vocabulary.unknown, generator=generator)
         return vocabulary.decode(prompt) + "|" + vocabulary.decode(tokens)
 
     def figures(self) -> Figures:

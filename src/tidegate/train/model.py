@@ -41,6 +41,4 @@ def detach(state: State) -> State:
 
 def cross_entropy(scores: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
     """Cross-entropy of the tokens `y` (T, B) under `scores` (T, B, V), in nats; targets of -100 do not count."""
-    return functional.cross_entropy(
-        scores.flatten(0, 1), y.flatten(), ignore_index=-100, reduction=reduction
-    )
+    return functional.cross_entropy(scores.flatten(0, 1), y.flatten(), ignore_index=-100, reduction=reduction)

@@ -14,7 +14,9 @@ def check(length: int, temperature: float, top_k: int) -> None:
     if length < 1:
         raise ArgumentError(f"--length must be an integer of at least 1, got {length}.")
     if not 0 <= temperature < float("inf"):
-        raise ArgumentError(f"--temperature must be a number of at least 0 (0: always the likeliest), got {temperature}.")
+        raise ArgumentError(
+            f"--temperature must be a number of at least 0 (0: always the likeliest), got {temperature}."
+        )
     if top_k < 0:
         raise ArgumentError(f"--top-k must be an integer of at least 0 (0: no limit), got {top_k}.")
 

@@ -28,7 +28,7 @@ def capture(trainer: Trainer) -> Checkpoint:
     facts = {
         "position": {
             "step": position.step, "epoch": position.epoch, "batch": position.batch, "tokens": position.tokens,
-            "seconds": position.seconds, "stepping": position.stepping,
+            "seconds": position.seconds, "stepping": position.stepping, "epochs": trainer.epochs,
             "best": asdict(position.best) if position.best else None,
         },
         "optimizer": groups,
@@ -50,9 +50,12 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     parts = tuple(tensors[f"state.{k}"] for k in range(sum(name.startswith("state.") for name in tensors)))
     trainer.state = {None: None, "tensor": parts[0] if parts else None, "tuple": parts}[facts["state"]]
     torch.set_rng_state(tensors["random"])
-    position = dict(facts["position"])
-    best = Best(**position.pop("best")) if position["best"] else None
-    trainer.position = Position(**position | {"best": best}, losses=deque(tensors["losses"].tolist()))
+    position = {name: value for name, value in facts["position"].items() if name not in ("best", "epochs")}
+    best = facts["position"]["best"]
+    trainer.position = Position(
+        **position, best=Best(**best) if best else None, losses=deque(tensors["losses"].tolist())
+    )
+    trainer.saved_step = trainer.position.step
     trainer.norms.extend(tensors["norms"].tolist())
 
 

@@ -1,5 +1,6 @@
 """What a run shows while it goes: a live line in a terminal, plain lines elsewhere, and a sample at each evaluation."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 BAR = 24  # cells of the progress bar
+PLAIN = 10.0  # seconds between two lines where there is no terminal
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,20 @@ class Figures:
     lr: float
     seconds_left: float
 
-    def line(self, token: str) -> str:
-        """The figures as one line; `token` names what is counted."""
+    def learned(self) -> str:
+        """How far the run is and what the model pays."""
         heldout = ""
         if self.heldout_ppl is not None:
-            heldout = f"held-out ppl {self.heldout_ppl:.3f} bpc {self.heldout_bpc:.3f}  "
+            heldout = f"  held-out ppl {self.heldout_ppl:.3f} bpc {self.heldout_bpc:.3f}"
         return (
-            f"epoch {self.epochs:.2f}  step {self.step:,}  train ppl {self.train_ppl:.3f} (last {self.window} steps)  "
-            f"{heldout}{self.tokens_per_s:,.0f} {token}/s  grad {self.gradient_norm:.2f}  clipped {self.clipped:.0%}  "
+            f"epoch {self.epochs:.2f}  step {self.step:,}  train ppl {self.train_ppl:.3f} (last {self.window} steps)"
+            f"{heldout}"
+        )
+
+    def pace(self, token: str) -> str:
+        """How it goes; `token` names what is counted."""
+        return (
+            f"{self.tokens_per_s:,.0f} {token}/s  grad {self.gradient_norm:.2f}  clipped {self.clipped:.0%}  "
             f"lr {self.lr:.2g}  {clock(self.seconds_left)} left"
         )
 
@@ -55,6 +63,7 @@ class Status:
     def __init__(self, console: Console, token: str) -> None:
         self.console = console
         self.token = token
+        self.shown = time.monotonic()
         self.live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -80,15 +89,19 @@ class Status:
     def figures(self, figures: Figures) -> None:
         """The figures of now: they replace the line in a terminal, and are a line of their own elsewhere."""
         if self.live is None:
-            self.say(figures.line(self.token))
+            now = time.monotonic()
+            if now - self.shown >= PLAIN:
+                self.say(f"{figures.learned()}  {figures.pace(self.token)}")
+                self.shown = now
             return
         full = round(BAR * figures.progress)
         bar = Text("━" * full, "cyan") + Text("━" * (BAR - full), "bright_black") + f" {figures.progress:.0%} "
-        self.live.update(bar + Text(figures.line(self.token)))
+        self.live.update(bar + Text(figures.pace(self.token) + "\n" + figures.learned()))
 
     def evaluation(self, figures: Figures, best: bool, sample: str) -> None:
         """The figures with the held-out text's, a mark where they are the best so far, and what the model writes."""
-        line = Text(figures.line(self.token))
+        self.shown = time.monotonic()
+        line = Text(figures.learned() if self.live else f"{figures.learned()}  {figures.pace(self.token)}")
         if best:
             line.append("  best", "bold green")
         self.console.print(line, soft_wrap=True)

@@ -35,20 +35,22 @@ def headline(recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> st
     return (
         f"{recipe.cell}, {recipe.hidden} units, {weights:,} weights, {length} on {dataset.text.name}: {len(train):,} "
         f"{recipe.tokens} tokens to train on, {len(heldout):,} held out, {len(dataset.vocabulary)} different.\n"
-        f"The bar: an order-{bar.order} n-gram pays {bar.bpc:.3f} bits per held-out character (perplexity {bar.ppl:.3f})."
+        f"The bar: an order-{bar.order} n-gram pays {bar.bpc:.3f} bits per held-out character "
+        f"(perplexity {bar.ppl:.3f})."
     )
 
 
 def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> dict[str, Any]:
     """Write summary.json and curves.png of a finished run; the summary.
 
-    `train_*` is over the last epoch of steps, `heldout_*` of the weights after the last step, `best` of the best
-    checkpoint.
+    `train_*` is over the last `train_window` steps: an epoch of them, or all where there were fewer. `heldout_*` is of
+    the weights after the last step, `best` of the best checkpoint.
     """
     position, heldout = trainer.position, trainer.heldout
     assert heldout is not None
     assert position.best is not None
-    best, nats = position.best, trainer.epoch_loss
+    window = min(position.step, trainer.count(max(0, position.epoch - 1)))
+    best, nats = position.best, position.recent_loss(window)
     outcome = Outcome(
         train_bpc=dataset.train.bpc(nats), heldout_bpc=heldout.bpc, best_bpc=best.heldout_bpc,
         best_epoch=best.epochs, ngram_bpc=bar.bpc, ngram_order=bar.order,
@@ -58,6 +60,7 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: T
         "engine": trainer.engine,
         "train_ppl": perplexity(nats),
         "train_bpc": outcome.train_bpc,
+        "train_window": window,
         "heldout_ppl": heldout.perplexity,
         "heldout_bpc": heldout.bpc,
         "heldout_streams": heldout.streams,
@@ -88,6 +91,10 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: T
     }  # fmt: skip
     run.write_json("summary.json", result)
     curves.draw(
-        run.curves, log.read(run.log), title=f"{recipe.cell} on {dataset.text.name}", ngram_bpc=bar.bpc, ngram_order=bar.order
+        run.curves,
+        log.read(run.log),
+        title=f"{recipe.cell} on {dataset.text.name}",
+        ngram_bpc=bar.bpc,
+        ngram_order=bar.order,
     )
     return result

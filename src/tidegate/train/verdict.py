@@ -40,7 +40,9 @@ class Outcome:
                 f"At the end it has memorised its training text: train {self.train_bpc:.3f} bpc, held-out "
                 f"{self.heldout_bpc:.3f}."
             )
-            sentences.append(f"Its best was at epoch {self.best_epoch:.3g}; more text, or fewer epochs, would serve it better.")
+            sentences.append(
+                f"Its best was at epoch {self.best_epoch:.3g}; more text, or fewer epochs, would serve it better."
+            )
         elif not self.beats_bar:
             sentences.append("It has not memorised either: longer training or more units would help.")
         return " ".join(sentences)

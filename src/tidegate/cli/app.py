@@ -1,0 +1,58 @@
+"""The verbs together, and what a user sees of an error: one message, never a traceback."""
+
+import io
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.eval import evaluate
+from tidegate.cli.sample import sample
+from tidegate.cli.train import train
+from tidegate.errors import DivergenceError, TidegateError
+
+app = typer.Typer(
+    name="tidegate",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train)
+app.command("eval")(evaluate)
+app.command("sample")(sample)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from tidegate import __version__
+
+        typer.echo(f"tidegate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def describe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Gated recurrent networks: train one on your text, see what it learned.
+
+    Begin with `tidegate train builtin`, or name a text file of your own.
+    Exit codes: 0 done, 2 refused (the message says why), 3 training diverged, 130 stopped by Ctrl-C.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? and the run goes on
+    try:
+        app(arguments)
+    except TidegateError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(3 if isinstance(error, DivergenceError) else 2)

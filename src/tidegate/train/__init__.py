@@ -1,0 +1,1 @@
+"""Training, evaluation and sampling of a language model, for the command line."""
