@@ -56,6 +56,7 @@ def test_min_freq_reaches_the_vocabulary():
         ("\n \t" * 30, {"tokens": "word"}, "is 27 times the same token"),
         (" \t" * 9, {"tokens": "word"}, "raw word tokens keep only what is not space"),
         ("日本語" * 9, {"preprocessing": "letters"}, "letters char tokens keep only the letters a to z"),
+        ("a b\n" * 99, {"tokens": "word", "min_freq": 100}, "times the same token '<unk>'.* or a smaller `min_freq`"),
         ("ab", {}, "2 tokens: too short"),
     ],
 )

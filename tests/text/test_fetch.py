@@ -4,6 +4,8 @@ import hashlib
 import random
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,10 @@ def pinned(url: str, body: bytes = BODY) -> Pinned:
     )
 
 
+def kept(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.suffix != ".lock"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the cache folder is another on this system")
 def test_the_cache_folder_is_the_user_s(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -36,7 +42,15 @@ def test_a_file_is_fetched_once_and_then_read_from_the_cache(serve, own_cache):
     assert read("noise", pinned(server.url)) == (BODY, str(own_cache / "text.txt"))
     assert read("noise", pinned(server.url)) == (BODY, str(own_cache / "text.txt"))
     assert server.asked == [None]
-    assert [p.name for p in own_cache.iterdir()] == ["text.txt"]
+    assert kept(own_cache) == ["text.txt"]
+
+
+def test_runs_started_together_fetch_once(serve):
+    server = serve(BODY)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: read("noise", pinned(server.url))[0], range(4)))
+    assert found == [BODY] * 4
+    assert server.asked == [None]
 
 
 def test_a_cut_connection_is_resumed_where_it_broke(serve):
@@ -94,7 +108,7 @@ def test_a_file_with_another_hash_is_removed_and_both_hashes_are_told(serve, own
     message = str(caught.value)
     assert f"expected 200000 bytes with SHA-256 {expected.sha256}, got {min(len(other), 262_144)} bytes" in message
     assert "It was removed" in message
-    assert list(own_cache.iterdir()) == []
+    assert kept(own_cache) == []
 
 
 def test_a_part_that_is_longer_than_the_server_s_file_is_dropped(serve, own_cache):
@@ -136,7 +150,7 @@ def test_offline_the_error_says_which_file_to_put_where(own_cache):
 def test_a_server_that_refuses_is_quoted(serve, own_cache, status):
     with pytest.raises(DataError, match=rf"could not be fetched from http.*HTTP {status} .*Or put the file text.txt"):
         read("noise", pinned(serve(BODY, status=status).url))
-    assert list(own_cache.iterdir()) == []
+    assert kept(own_cache) == []
 
 
 def test_a_cache_folder_that_cannot_be_made_is_told(serve, own_cache):

@@ -17,6 +17,10 @@ def test_bytes_are_those_of_utf_8():
     assert [ord(token) for token in tokenize(["né"], "byte")] == list("né".encode())
 
 
+def test_a_byte_of_the_command_line_that_is_not_utf_8_is_that_byte():
+    assert tokenize([b"caf\xe9".decode(errors="surrogateescape")], "byte") == "caf\xe9"
+
+
 def test_words_end_at_spaces_and_each_line_feed_is_a_token():
     assert tokenize(raw("a bc\n\n d,  e"), "word") == ["a", "bc", "\n", "\n", "d,", "e"]
 

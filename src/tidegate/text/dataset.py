@@ -60,14 +60,16 @@ def make_dataset(
     """
     found = _tokens(text.text, preprocessing, vocabulary.kind if vocabulary else tokens)
     train, tail = split(len(found), heldout, first)
-    alphabet = set(found[train])
-    if len(alphabet) < 2:
-        raise DataError(
-            f"the training part of {text.name} is {len(found[train])} times the same token {found[0]!r}: "
-            "there is nothing to learn. Use a text with at least 2 different tokens."
-        )
     known = vocabulary or Vocabulary.build(found, tokens, min_freq=min_freq)
-    return Dataset(text, known, _part(found[train], known), _part(found[tail], known))
+    dataset = Dataset(text, known, _part(found[train], known), _part(found[tail], known))
+    seen = dataset.train.ids.unique().tolist()
+    if len(seen) < 2:
+        raise DataError(
+            f"the training part of {text.name} is {len(dataset.train)} times the same token "
+            f"{known.tokens[seen[0]]!r}: there is nothing to learn. Use a text with at least 2 different tokens"
+            f"{', or a smaller `min_freq`' if seen[0] == known.unknown else ''}."
+        )
+    return dataset
 
 
 def make_part(text: Text, vocabulary: Vocabulary, *, preprocessing: str = "raw") -> Part:

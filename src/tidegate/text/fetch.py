@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 from tidegate.errors import DataError
 
@@ -66,27 +67,33 @@ def _candidates(pinned: Pinned) -> Iterator[Path]:
 
 
 def _download(name: str, pinned: Pinned, path: Path) -> None:
-    """Fetch into `path`.part, go on there after a cut, move it to `path` once the hash is right."""
-    part = path.with_name(path.name + ".part")
+    """Bring the file to `path`, unless another process has just done so."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        failure = _fetch(pinned, part)
-        have = _size(part)
-        if failure:
-            kept = f" {have} of {pinned.size} bytes are kept: run the same command again to go on." if have else ""
-            remedy = kept + " " + _by_hand(pinned)
-            raise DataError(f"{name} could not be fetched from {pinned.url}: {failure}.{remedy}")
-        got = _sha256(part.read_bytes())
-        if got != pinned.sha256:
-            part.unlink()
-            raise DataError(
-                f"{name} from {pinned.url} has the wrong hash: expected {pinned.size} bytes with "
-                f"SHA-256 {pinned.sha256}, got {have} bytes with {got}. It was removed. Run the same command "
-                f"again; if that does not help, the file at that place has changed. {_by_hand(pinned)}"
-            )
-        part.replace(path)
+        with FileLock(f"{path}.lock"):  # runs started together would write into one .part file
+            if find(pinned) is None:
+                _download_locked(name, pinned, path)
     except OSError as error:
         raise DataError(f'{name} cannot be stored in "{path.parent}": {error}. {_by_hand(pinned)}') from error
+
+
+def _download_locked(name: str, pinned: Pinned, path: Path) -> None:
+    """Fetch into `path`.part, go on there after a cut, move it to `path` once the hash is right."""
+    part = path.with_name(path.name + ".part")
+    failure = _fetch(pinned, part)
+    have = _size(part)
+    if failure:
+        kept = f" {have} of {pinned.size} bytes are kept: run the same command again to go on." if have else ""
+        raise DataError(f"{name} could not be fetched from {pinned.url}: {failure}.{kept} {_by_hand(pinned)}")
+    got = _sha256(part.read_bytes())
+    if got != pinned.sha256:
+        part.unlink()
+        raise DataError(
+            f"{name} from {pinned.url} has the wrong hash: expected {pinned.size} bytes with SHA-256 "
+            f"{pinned.sha256}, got {have} bytes with {got}. It was removed. Run the same command again; if that "
+            f"does not help, the file at that place has changed. {_by_hand(pinned)}"
+        )
+    part.replace(path)
 
 
 def _fetch(pinned: Pinned, part: Path) -> str | None:

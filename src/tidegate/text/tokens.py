@@ -15,7 +15,8 @@ def characters(lines: Sequence[str]) -> str:
 
 def utf8_bytes(lines: Sequence[str]) -> str:
     """One token per byte of the UTF-8 text, written as the character with that byte's number (0 to 255)."""
-    return "".join(lines).encode().decode("latin-1")
+    # a byte of a command line that is not UTF-8 comes as a surrogate, and goes back to that byte
+    return "".join(lines).encode(errors="surrogateescape").decode("latin-1")
 
 
 def words(lines: Sequence[str]) -> list[str]:
