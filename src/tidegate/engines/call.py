@@ -1,6 +1,7 @@
 """What an engine is asked, and what it answers: one layer, one direction, one whole sequence.
 
-Letters: T time, B batch, D input size, H hidden size, G gates (Ga of them with an input, Gq with a product).
+Letters: T time, B batch, D input size, H hidden size, G gates (Ga of them with an input, Gq with a product),
+P the columns of the output state: H, or fewer where the output is projected.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ class Weights:
     """The parameters of one layer and direction, in the layout of torch.nn.
 
     w_ih (Ga*H, D) and b_ih (Ga*H,) hold the gates of `step.inputs` one after the other, w_hh (Gq*H, H) and b_hh (Gq*H,)
-    those of `step.products`, and vectors (V*H,) those of `step.vectors`. Biases may be None.
+    those of `step.products`, and vectors (V*H,) those of `step.vectors`. Biases may be None. With w_hr (P, H) the
+    output state is projected, h = h' w_hr^T, before it leaves the step: outputs and h have P columns, and so has w_hh.
     """
 
     w_ih: Tensor
@@ -23,9 +25,10 @@ class Weights:
     b_ih: Tensor | None = None
     b_hh: Tensor | None = None
     vectors: Tensor | None = None
+    w_hr: Tensor | None = None
 
     def tensors(self) -> tuple[Tensor | None, ...]:
-        return self.w_ih, self.w_hh, self.b_ih, self.b_hh, self.vectors
+        return self.w_ih, self.w_hh, self.b_ih, self.b_hh, self.vectors, self.w_hr
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Call:
     """A whole sequence through one layer in one direction.
 
     x: (T, B, D), or an integer tensor (T, B) of class numbers 0 <= x < D, which stands for one-hot rows.
-    states: the initial states, one (B, H) each.
+    states: the initial states, one (B, H) each; the first (B, P).
     reverse: t runs from T-1 down to 0; outputs stay at their own t.
     lengths: (B,) whole numbers in 0..T. From a sequence's length on its states are frozen and its outputs are zero.
     resets: (T, B), true where the states become zero before step t.
@@ -63,6 +66,10 @@ class Call:
 
     @property
     def H(self) -> int:
+        return self.weights.w_ih.shape[0] // len(self.step.inputs)
+
+    @property
+    def P(self) -> int:
         return self.states[0].shape[1]
 
     @property
@@ -73,7 +80,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Result:
-    """outputs (T, B, H); final states, (B, H) each; with `keep_gates`, every state and gate by name, (T, B, H) each."""
+    """outputs (T, B, P); final states, (B, H) each; with `keep_gates`, every state and gate by name, (T, B, H) each.
+
+    The output state has P columns everywhere, P = H unless it is projected.
+    """
 
     outputs: Tensor
     states: tuple[Tensor, ...]

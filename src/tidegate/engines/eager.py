@@ -73,7 +73,7 @@ def run(call: Call) -> Result:
 def one_step(
     call: Call, a: Tensor, old: tuple[Tensor, ...], per_unit: dict[Expression, Tensor]
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """New states and gate values, (B, H) each, from the inputs' share `a` (B, Ga*H) and the old states."""
+    """New states and gate values, (B, H) each (the output state (B, P)), from the inputs' share `a` (B, Ga*H) and the old states."""
     step, w, H = call.step, call.weights, call.H
     given = per_unit | dict(zip(step.old.values(), old)) | dict(zip(step.a.values(), a.split(H, -1)))
     for stage in step.stages:
@@ -88,7 +88,8 @@ def one_step(
             ]
         given |= {step.q[g]: value for g, value in zip(stage.gates, q)}
     values = evaluate([*step.new.values(), *step.gate.values()], given, OPERATIONS)
-    return tuple(values[: len(step.new)]), tuple(values[len(step.new) :])
+    h, *others = values[: len(step.new)]
+    return (h if w.w_hr is None else F.linear(h, w.w_hr), *others), tuple(values[len(step.new) :])
 
 
 def in_range(lengths: Tensor, T: int) -> Tensor:
@@ -98,5 +99,5 @@ def in_range(lengths: Tensor, T: int) -> Tensor:
 
 def in_order(sequence: list[Tensor], call: Call) -> Tensor:
     if not sequence:
-        return call.states[0].new_zeros(0, call.B, call.H)
+        return call.states[0].new_zeros(0, call.B, call.P)
     return torch.stack(sequence[::-1] if call.reverse else sequence)

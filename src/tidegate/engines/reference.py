@@ -48,13 +48,17 @@ OPERATIONS = {
 
 @dataclass(frozen=True)
 class Parameters:
-    """One matrix or vector a gate: W[g] (D, H), b[g] (H,), U[g] (H, H), c[g] (H,), v[name] (H,)."""
+    """One matrix or vector a gate: W[g] (D, H), b[g] (H,), U[g] (P, H), c[g] (H,), v[name] (H,).
+
+    R (H, P), by the name of the output state, projects it; without it P = H.
+    """
 
     W: Mapping[str, Array]
     b: Mapping[str, Array]
     U: Mapping[str, Array]
     c: Mapping[str, Array]
     v: Mapping[str, Array]
+    R: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Tape:
 
 @dataclass(frozen=True)
 class Gradients:
-    """dL/d of everything that entered; W, b, U, c and v by gate or vector, as in Parameters."""
+    """dL/d of everything that entered; W, b, U, c, v and R by name, as in Parameters."""
 
     x: Array
     states: dict[str, Array]
@@ -96,15 +100,16 @@ class Gradients:
     U: dict[str, Array]
     c: dict[str, Array]
     v: dict[str, Array]
+    R: dict[str, Array]
 
 
 def forward(problem: Problem) -> Tape:
     """The sequence through time."""
     step, P = problem.step, problem.parameters
-    T, B, H = *problem.x.shape[:2], next(iter(problem.states.values())).shape[1]
+    T, B, H = *problem.x.shape[:2], P.W[step.inputs[0]].shape[1]
     values: list[dict[Expression, Array]] = [{} for _ in range(T)]
-    outputs = np.zeros((T, B, H))
-    sequences = {s: np.zeros((T, B, H)) for s in step.state}
+    outputs = np.zeros((T, *problem.states[step.state[0]].shape))
+    sequences = {s: np.zeros((T, *problem.states[s].shape)) for s in step.state}
     gates = {g: np.zeros((T, B, H)) for g in step.gates}
     states = dict(problem.states)
     for t in problem.times():
@@ -118,7 +123,8 @@ def forward(problem: Problem) -> Tape:
         wanted = [*step.new.values(), *step.gate.values(), *adjoint(step).saved]
         value |= dict(zip(wanted, evaluate(wanted, value, OPERATIONS)))
         values[t] = value
-        states = {s: np.where(alive, value[e], states[s]) for s, e in step.new.items()}
+        new = {s: value[e] @ P.R[s] if s in P.R else value[e] for s, e in step.new.items()}
+        states = {s: np.where(alive, new[s], states[s]) for s in step.state}
         outputs[t] = np.where(alive, states[step.state[0]], 0)
         for s in step.state:
             sequences[s][t] = states[s]
@@ -146,14 +152,18 @@ def backward(
     found = Gradients(
         x=np.zeros_like(problem.x),
         states={s: d.copy() for s, d in d_final.items()} | {s: zero[s] for s in step.state if s not in d_final},
-        **{name: {k: np.zeros_like(m) for k, m in getattr(P, name).items()} for name in "WbUcv"},
+        **{name: {k: np.zeros_like(m) for k, m in getattr(P, name).items()} for name in "WbUcvR"},
     )
     d = found.states
     for t in reversed(problem.times()):
         alive, reset = problem.active[t, :, None], problem.resets[t, :, None]
         total = {s: d[s] + (0 if d_sequences is None else d_sequences[s][t]) for s in step.state}
         total[step.state[0]] = total[step.state[0]] + np.where(alive, d_outputs[t], 0)
-        value = tape.values[t] | {e: np.where(alive, total[s], 0) for s, e in backstep.d_new.items()}
+        d_new = {s: np.where(alive, total[s], 0) for s in step.state}
+        for s, R in P.R.items():
+            found.R[s][:] += tape.values[t][step.new[s]].T @ d_new[s]
+            d_new[s] = d_new[s] @ R.T
+        value = tape.values[t] | {e: d_new[s] for s, e in backstep.d_new.items()}
         if d_gates is not None:
             value |= {e: np.where(alive, d_gates[g][t], 0) for g, e in backstep.d_gate.items()}
         dq: dict[str, Array] = {}
@@ -224,6 +234,7 @@ class _Scan(torch.autograd.Function):
             pack(found.b),
             pack(found.c),
             pack(found.v),
+            pack(found.R, transpose=True),
         )
         return None, *(
             None if tensor is None or array is None or not tensor.requires_grad else torch.from_numpy(array).to(tensor)
@@ -257,6 +268,7 @@ def as_problem(call: Call, x: Tensor, states: tuple[Tensor, ...], w: Weights) ->
             U=blocks(w.w_hh, step.products),
             c=blocks(w.b_hh, step.products),
             v=blocks(w.vectors, step.vectors),
+            R={} if w.w_hr is None else {step.state[0]: numpy64(w.w_hr).T},
         ),
         x=np.eye(D)[x.cpu().numpy()] if call.indexed else numpy64(x),
         states={s: numpy64(t) for s, t in zip(step.state, states)},
