@@ -73,7 +73,10 @@ def run(call: Call) -> Result:
 def one_step(
     call: Call, a: Tensor, old: tuple[Tensor, ...], per_unit: dict[Expression, Tensor]
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """New states and gate values, (B, H) each (the output state (B, P)), from the inputs' share `a` (B, Ga*H) and the old states."""
+    """New states and gate values, (B, H) each, from the inputs' share `a` (B, Ga*H) and the old states.
+
+    The output state has P columns where it is projected.
+    """
     step, w, H = call.step, call.weights, call.H
     given = per_unit | dict(zip(step.old.values(), old)) | dict(zip(step.a.values(), a.split(H, -1)))
     for stage in step.stages:

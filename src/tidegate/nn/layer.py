@@ -1,25 +1,35 @@
 """What every layer does with its cell: layers, directions and layouts around the engines' whole-sequence calls."""
 
-from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.calculus import Step, trace
 from tidegate.cells import Cell
 from tidegate.engines import Call, Result, Verdicts, Weights, choose
-from tidegate.errors import ArgumentError, ShapeError
+from tidegate.nn.gates import gate_slices
+from tidegate.nn.sequence import Lengths, Sequence, as_sequence
 from tidegate.nn.state import State, final_state, initial_states
 
 
 class CellLayer(nn.Module):
     """A stack of recurrent layers of one cell, with the arguments and parameter names of torch.nn.GRU.
 
-    Shapes: x (T, B, D), or (B, T, D) with batch_first, or (T, D) unbatched; without the D, an integer x holds class
-    numbers 0 <= x < D and stands for one-hot rows. Returns y (T, B, H * directions) and the final state: one tensor
-    (layers * directions, B, H), or a tuple of such tensors for a cell of several states.
+    `layer(input, hx=None, *, lengths=None, resets=None)` returns (outputs, state).
+
+    * input: x (T, B, D), or (B, T, D) with batch_first, or (T, D) unbatched, or a PackedSequence. An integer input
+      without the D holds class numbers 0 <= x < D and stands for one-hot rows.
+    * hx: the initial state, (layers * directions, B, H); a tuple of such tensors for a cell of several states. Zeros
+      by default.
+    * lengths: (B,) numbers in 0..T, in any order, a tensor or a list. Beyond its length a sequence's outputs are zero
+      and its state stands still, so the numbers are those of a PackedSequence.
+    * resets: (B, T) of torch.bool, also without batch_first. True at t: a new sequence begins there, from the state
+      zero. In the other direction it ends there, so both directions see the same sequences.
+    * outputs: as the input, with H * directions features; state: as hx, after the last step.
     """
 
     input_size: int
@@ -29,7 +39,10 @@ class CellLayer(nn.Module):
     batch_first: bool
     dropout: float
     bidirectional: bool
+    proj_size: int
     engine: str
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
 
     @property
     def cell(self) -> type[Cell]:
@@ -45,92 +58,102 @@ class CellLayer(nn.Module):
     def directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    def parameter_suffixes(self) -> Iterator[str]:
+    @property
+    def output_size(self) -> int:
+        """Features of one direction's output: H, or the projection's."""
+        return self.proj_size or self.hidden_size
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
         """The ends of parameter names, "l0", "l0_reverse", "l1" and so on, in the order of the states."""
-        for k in range(self.num_layers):
-            yield from (f"l{k}", f"l{k}_reverse")[: self.directions]
+        return suffixes(self.num_layers, self.bidirectional)
 
     def weights(self, suffix: str) -> Weights:
-        """The parameters of one layer and direction, as an engine takes them."""
-        optional = (getattr(self, f"{name}_{suffix}", None) for name in ("bias_ih", "bias_hh", "vector"))
-        return Weights(getattr(self, f"weight_ih_{suffix}"), getattr(self, f"weight_hh_{suffix}"), *optional)
+        """The parameters of one layer and direction, as an engine takes them; read now, so parametrizations hold."""
+        return Weights(
+            getattr(self, f"weight_ih_{suffix}"),
+            getattr(self, f"weight_hh_{suffix}"),
+            getattr(self, f"bias_ih_{suffix}") if self.bias else None,
+            getattr(self, f"bias_hh_{suffix}") if self.bias else None,
+            getattr(self, f"vector_{suffix}") if self.cell.vectors else None,
+            getattr(self, f"weight_hr_{suffix}") if self.proj_size else None,
+        )
 
-    def forward(self, input: Tensor, hx: State | None = None) -> Any:
-        y, state, _ = self.run(input, hx)
-        return y, state
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        *,
+        lengths: Lengths | None = None,
+        resets: Tensor | None = None,
+    ) -> Any:
+        sequence = as_sequence(self, input, lengths, resets)
+        y, state, _ = self.run(sequence, hx)
+        return sequence.restore(y), state
 
-    def run(self, x: Tensor, state: State | None, *, keep_gates: bool = False) -> tuple[Tensor, State, list[Result]]:
-        """Outputs, final state, and the engines' results, one for each layer and direction."""
-        check_input(self, x)
-        batched = x.dim() == (2 if is_indexed(x) else 3)
-        time = 1 if self.batch_first and batched else 0
-        x = x.transpose(0, 1) if time else (x if batched else x.unsqueeze(1))
-        states = initial_states(self, x, state, batched=batched)
-        results: list[Result] = []
-        for k in range(self.num_layers):
-            calls = [self.call(x, states, i, keep_gates) for i in range(k * self.directions, (k + 1) * self.directions)]
-            here = [choose.run(call, self.engine) for call in calls]
-            x = torch.cat([r.outputs for r in here], -1) if len(here) > 1 else here[0].outputs
-            if self.dropout and self.training and k + 1 < self.num_layers:
-                x = F.dropout(x, self.dropout)
-            results += here
-        y = x.transpose(0, 1) if time else (x if batched else x.squeeze(1))
-        return y, final_state(results, batched=batched), results
+    def run(
+        self, sequence: Sequence, hx: State | None = None, *, keep_gates: bool = False
+    ) -> tuple[Tensor, State, list[tuple[Call, Result]]]:
+        """Outputs (T, B, H * directions), the final state, and what each layer and direction was asked and answered."""
+        states = initial_states(self, sequence, hx)
+        x, n = sequence.x, self.directions
+        done: list[tuple[Call, Result]] = []
+        with self.full_precision():
+            x = x if x.dim() == 2 else x.to(states[0][0].dtype)
+            for k in range(self.num_layers):
+                calls = [self.call(sequence, x, states[i], i, keep_gates) for i in range(k * n, (k + 1) * n)]
+                here = [(call, choose.run(call, self.engine)) for call in calls]
+                x = torch.cat([r.outputs for _, r in here], -1) if n > 1 else here[0][1].outputs
+                if self.dropout and self.training and k + 1 < self.num_layers:
+                    x = sequence.drop(x, self.dropout)
+                done += here
+        return x, final_state(sequence, [result.states for _, result in done]), done
 
-    def call(self, x: Tensor, states: list[tuple[Tensor, ...]], index: int, keep_gates: bool = False) -> Call:
-        """What the engine is asked for the layer and direction number `index`."""
-        suffix = list(self.parameter_suffixes())[index]
+    def call(self, sequence: Sequence, x: Tensor, states: tuple[Tensor, ...], i: int, keep_gates: bool = False) -> Call:
+        """What the engine is asked for the layer and direction number `i`."""
+        reverse = self.bidirectional and i % 2 == 1
         return Call(
             step=self.step,
             x=x,
-            states=states[index],
-            weights=self.weights(suffix),
-            reverse=suffix.endswith("_reverse"),
+            states=states,
+            weights=self.weights(self.suffixes[i]),
+            reverse=reverse,
+            lengths=sequence.lengths,
+            resets=sequence.resets_for(reverse),
             keep_gates=keep_gates,
         )
+
+    def full_precision(self) -> Any:
+        """Inside autocast a recurrence keeps the dtype of its weights: rounding errors would add up over the steps."""
+        device = self.weight_ih_l0.device.type
+        return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+    def gate_parameters(self, gate: str) -> dict[str, Tensor]:
+        """The slices that belong to one gate, by parameter name, as views: to read, to penalise, and, under
+        torch.no_grad(), to write. ArgumentError lists the gates there are."""
+        return gate_slices(self, gate)
+
+    def flatten_parameters(self) -> None:
+        """Nothing: engines read the parameters where they are. Here so that code written for torch.nn runs."""
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, engine={self.engine!r}"
 
 
-def why(layer: CellLayer, x: Tensor, state: State | None = None) -> Verdicts:
-    """Which engine would run `layer(x, state)` in its first layer, and why the others would not."""
-    check_input(layer, x)
-    x = x if x.dim() == (2 if is_indexed(x) else 3) else x.unsqueeze(1)
-    x = x.transpose(0, 1) if layer.batch_first else x
-    return choose.why(layer.call(x, initial_states(layer, x, state, batched=True), 0))
+@cache
+def suffixes(num_layers: int, bidirectional: bool) -> tuple[str, ...]:
+    ends = ("", "_reverse") if bidirectional else ("",)
+    return tuple(f"l{k}{end}" for k in range(num_layers) for end in ends)
 
 
-def is_indexed(x: Tensor) -> bool:
-    return not (x.is_floating_point() or x.is_complex())
-
-
-def check_input(layer: CellLayer, x: Tensor) -> None:
-    name, D = type(layer).__name__, layer.input_size
-    if not isinstance(x, Tensor):
-        raise ArgumentError(f"{name}: `x` must be a tensor, got {type(x).__name__}.")
-    order = "(B, T" if layer.batch_first else "(T, B"
-    if is_indexed(x):
-        if x.dim() not in (1, 2) or x.dtype not in (torch.int64, torch.int32):
-            raise ShapeError(
-                f"{name}: an integer `x` holds class numbers, int64 or int32 of shape {order}), "
-                f"got {x.dtype} of {tuple(x.shape)}. For features use x.float()."
-            )
-        if x.numel() and not 0 <= int(x.min()) <= int(x.max()) < D:
-            raise ArgumentError(
-                f"{name}: class numbers in `x` must be in 0..{D - 1} (input_size D = {D}), "
-                f"got {int(x.min())}..{int(x.max())}."
-            )
-    elif x.dim() not in (2, 3) or x.shape[-1] != D:
-        raise ShapeError(
-            f"{name}: `x` must have shape {order}, D) or (T, D) with D = input_size = {D}, got {tuple(x.shape)}."
-        )
-    weight = next(layer.parameters())
-    if not is_indexed(x) and x.dtype != weight.dtype:
-        raise ArgumentError(
-            f"{name}: `x` must be {weight.dtype} like the weights, got {x.dtype}. Use x.to({weight.dtype})."
-        )
-    if x.device != weight.device:
-        raise ArgumentError(
-            f"{name}: `x` must be on {weight.device} like the weights, got {x.device}. Use x.to(device)."
-        )
+def why(
+    layer: CellLayer,
+    input: Tensor | PackedSequence,
+    hx: State | None = None,
+    *,
+    lengths: Lengths | None = None,
+    resets: Tensor | None = None,
+) -> Verdicts:
+    """Which engine would run `layer(input, hx, ...)` in its first layer, and why the others would not."""
+    sequence = as_sequence(layer, input, lengths, resets)
+    return choose.why(layer.call(sequence, sequence.x, initial_states(layer, sequence, hx)[0], 0))

@@ -1,6 +1,7 @@
 """Recurrent: a layer of any cell, the user's own included, and the layers of cells that torch.nn does not have."""
 
 import math
+import warnings
 
 import torch
 from torch import nn
@@ -10,21 +11,24 @@ from tidegate.calculus import trace
 from tidegate.cells import Cell
 from tidegate.engines.choose import NAMES
 from tidegate.errors import ArgumentError
+from tidegate.nn.gates import packed_names
 from tidegate.nn.layer import CellLayer
 
+Device = torch.device | str | int | None
 
-class Recurrent(CellLayer):
-    """A layer of the given cell: `Recurrent(MyCell, input_size, hidden_size)`.
+
+class OwnLayer(CellLayer):
+    """A layer that holds its own parameters: base of the layers whose cells torch.nn does not have.
 
     Parameters, for layer k: weight_ih_l{k} (Ga*H, D), weight_hh_l{k} (Gq*H, H), bias_ih_l{k}, bias_hh_l{k}, and
     vector_l{k} (V*H,) where the cell has per-unit vectors; with the suffix _reverse for the other direction. All start
-    uniform in (-1/sqrt(H), 1/sqrt(H)), as in torch.nn. The cell is traced here, so equations that cannot be
-    differentiated raise EquationError at construction. See CellLayer for the shapes of a call.
+    uniform in (-1/sqrt(H), 1/sqrt(H)), as in torch.nn. See CellLayer for the shapes of a call.
     """
+
+    proj_size = 0
 
     def __init__(
         self,
-        cell: type[Cell],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -32,36 +36,24 @@ class Recurrent(CellLayer):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
     ) -> None:
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        check_engine(engine)
-        if not 0 <= dropout <= 1:
-            raise ArgumentError(f"`dropout` must be in 0..1, got {dropout!r}.")
-        self._cell = cell
+        check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
+        if dropout and num_layers == 1:
+            warnings.warn("`dropout` acts between layers, and there is one layer: use num_layers >= 2.", stacklevel=2)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.engine = engine
-        step, H = trace(cell), hidden_size
-        sizes = {"bias_ih": len(step.inputs), "bias_hh": len(step.products)} if bias else {}
-        sizes |= {"vector": len(step.vectors)} if step.vectors else {}
-        for i, suffix in enumerate(self.parameter_suffixes()):
-            D = input_size if i < self.directions else H * self.directions
-            shapes = {"weight_ih": (len(step.inputs) * H, D), "weight_hh": (len(step.products) * H, H)}
-            shapes |= {name: (count * H,) for name, count in sizes.items()}
-            for name, shape in shapes.items():
-                self.register_parameter(
-                    f"{name}_{suffix}", nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                )
+        for i, suffix in enumerate(self.suffixes):
+            D = input_size if i < self.directions else hidden_size * self.directions
+            for name, shape in parameter_shapes(self.cell, D, hidden_size, bias=bias).items():
+                tensor = torch.empty(shape, device=device, dtype=dtype)
+                self.register_parameter(f"{name}_{suffix}", nn.Parameter(tensor))
         self.reset_parameters()
-
-    @property
-    def cell(self) -> type[Cell]:
-        return self._cell
 
     def reset_parameters(self) -> None:
         """Every parameter anew, uniform in (-1/sqrt(H), 1/sqrt(H))."""
@@ -70,63 +62,32 @@ class Recurrent(CellLayer):
             nn.init.uniform_(parameter, -bound, bound)
 
     def extra_repr(self) -> str:
-        own = type(self) is Recurrent
-        parts = [self.cell.__name__] * own + [str(self.input_size), str(self.hidden_size)]
+        parts = [str(self.input_size), str(self.hidden_size)]
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
         parts += [f"{name}={getattr(self, name)}" for name, usual in defaults.items() if getattr(self, name) != usual]
         return ", ".join([*parts, f"engine={self.engine!r}"])
 
 
-class ResetBeforeGRU(Recurrent):
+class ResetBeforeGRU(OwnLayer):
     """The GRU of Cho et al. (2014) as textbooks print it; see tidegate.cells.ResetBeforeGRU for the equations.
 
     It has torch.nn.GRU's parameters, but it is another function of them, so it is not one of its subclasses.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        engine: str = "auto",
-    ) -> None:
-        super().__init__(
-            cells.ResetBeforeGRU, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device, dtype, engine=engine,
-        )  # fmt: skip
+    @property
+    def cell(self) -> type[Cell]:
+        return cells.ResetBeforeGRU
 
 
-class PeepholeLSTM(Recurrent):
+class PeepholeLSTM(OwnLayer):
     """The LSTM whose gates see the cell; see tidegate.cells.PeepholeLSTM for the equations."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        engine: str = "auto",
-    ) -> None:
-        super().__init__(
-            cells.PeepholeLSTM, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device, dtype, engine=engine,
-        )  # fmt: skip
+    @property
+    def cell(self) -> type[Cell]:
+        return cells.PeepholeLSTM
 
 
-class ResidualRNN(Recurrent):
+class ResidualRNN(OwnLayer):
     """h' = h + g(W x + b + U h + c), with g the `nonlinearity`, "tanh" or "sigmoid"; see tidegate.cells.ResidualRNN."""
 
     def __init__(
@@ -139,26 +100,88 @@ class ResidualRNN(Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
     ) -> None:
-        known = {"tanh": cells.ResidualRNN, "sigmoid": cells.SigmoidResidualRNN}
-        if nonlinearity not in known:
+        if nonlinearity not in ("tanh", "sigmoid"):
             raise ArgumentError(f'`nonlinearity` of ResidualRNN must be "tanh" or "sigmoid", got {nonlinearity!r}.')
+        self.nonlinearity = nonlinearity
         super().__init__(
-            known[nonlinearity], input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
-            device, dtype, engine=engine,
-        )  # fmt: skip
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, engine=engine
+        )
+
+    @property
+    def cell(self) -> type[Cell]:
+        return cells.ResidualRNN if self.nonlinearity == "tanh" else cells.SigmoidResidualRNN
+
+
+class Recurrent(OwnLayer):
+    """A layer of the given cell: `Recurrent(MyCell, input_size, hidden_size)`.
+
+    The cell is traced here, so equations that cannot be differentiated raise EquationError at construction.
+    """
+
+    def __init__(
+        self,
+        cell: type[Cell],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        engine: str = "auto",
+    ) -> None:
+        self._cell = cell
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, engine=engine
+        )
+
+    @property
+    def cell(self) -> type[Cell]:
+        return self._cell
+
+    def extra_repr(self) -> str:
+        return f"{self.cell.__name__}, {super().extra_repr()}"
+
+
+def parameter_shapes(cell: type[Cell], D: int, H: int, *, bias: bool) -> dict[str, tuple[int, ...]]:
+    """The shape of every parameter of one layer and direction, by the first part of its name."""
+    step = trace(cell)
+    rows = {kind: len(names) * H for kind, names in packed_names(step).items()}
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows["weight_ih"], D), "weight_hh": (rows["weight_hh"], H)}
+    shapes |= {name: (rows[name],) for name in ("bias_ih", "bias_hh") if bias}
+    return shapes | ({"vector": (rows["vector"],)} if step.vectors else {})
+
+
+def check_arguments(
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    bias: bool,
+    batch_first: bool,
+    dropout: float,
+    bidirectional: bool,
+    engine: str,
+) -> None:
+    """ArgumentError for the first constructor argument that no layer accepts."""
+    check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+    for name, flag in {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}.items():
+        if not isinstance(flag, bool):
+            raise ArgumentError(f"`{name}` must be True or False, got {flag!r}.")
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+        raise ArgumentError(f"`dropout` must be a number in 0..1, got {dropout!r}.")
+    if engine not in NAMES:
+        raise ArgumentError(f"`engine` must be one of {', '.join(NAMES)}, got {engine!r}.")
 
 
 def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ArgumentError(f"`{name}` must be a whole number >= 1, got {size!r}.")
-
-
-def check_engine(engine: str) -> None:
-    if engine not in NAMES:
-        raise ArgumentError(f"`engine` must be one of {', '.join(NAMES)}, got {engine!r}.")

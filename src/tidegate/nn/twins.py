@@ -6,7 +6,7 @@ from tidegate import cells
 from tidegate.cells import Cell
 from tidegate.errors import ArgumentError
 from tidegate.nn.layer import CellLayer
-from tidegate.nn.recurrent import check_engine
+from tidegate.nn.recurrent import Device, check_arguments
 
 
 class RNN(CellLayer, torch.nn.RNN):
@@ -25,12 +25,14 @@ class RNN(CellLayer, torch.nn.RNN):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
     ) -> None:
-        check_engine(engine)
+        check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
+        if nonlinearity not in ("tanh", "relu"):
+            raise ArgumentError(f'`nonlinearity` of RNN must be "tanh" or "relu", got {nonlinearity!r}.')
         torch.nn.RNN.__init__(
             self, input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional,
             device=device, dtype=dtype,
@@ -57,12 +59,12 @@ class GRU(CellLayer, torch.nn.GRU):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
     ) -> None:
-        check_engine(engine)
+        check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
         torch.nn.GRU.__init__(
             self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             device=device, dtype=dtype,
@@ -77,6 +79,8 @@ class GRU(CellLayer, torch.nn.GRU):
 class LSTM(CellLayer, torch.nn.LSTM):
     """torch.nn.LSTM on Tidegate's engines; see tidegate.cells.LSTM for the equations.
 
+    With proj_size P > 0 the output is projected, h = h' W_hr^T (Sak, Senior and Beaufays, 2014), and has P features.
+
     `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them.
     """
 
@@ -90,14 +94,16 @@ class LSTM(CellLayer, torch.nn.LSTM):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
     ) -> None:
-        check_engine(engine)
-        if proj_size:
-            raise ArgumentError(f"`proj_size` of LSTM must be 0, got {proj_size!r}: projections are not built yet.")
+        check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
+        if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
+            raise ArgumentError(
+                f"`proj_size` of LSTM must be in 0..H-1 = 0..{hidden_size - 1}, 0 for no projection, got {proj_size!r}."
+            )
         torch.nn.LSTM.__init__(
             self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
             device=device, dtype=dtype,

@@ -1,0 +1,191 @@
+"""Input sequences: from what a caller hands over to what the engines take, and outputs back to the caller's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Numbers
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch._C._functorch import maybe_current_level
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from tidegate.errors import ArgumentError, ShapeError
+
+if TYPE_CHECKING:
+    from tidegate.nn.layer import CellLayer
+
+Lengths = Tensor | Numbers[int] | int
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """x (T, B, D), or (T, B) of class numbers; lengths (B,); resets (T, B); and the form in which x came.
+
+    A PackedSequence is unpacked in its own order, longest first; `sort` and `unsort` take states there and back.
+    """
+
+    x: Tensor
+    lengths: Tensor | None
+    resets: Tensor | None
+    batched: bool = True
+    batch_first: bool = False
+    packed: PackedSequence | None = None
+
+    def restore(self, y: Tensor) -> Tensor | PackedSequence:
+        """Outputs (T, B, H) in the form of the input."""
+        if self.packed is not None:
+            return self.repack(y)
+        if not self.batched:
+            return y.squeeze(1)
+        return y.transpose(0, 1) if self.batch_first else y
+
+    def drop(self, y: Tensor, p: float) -> Tensor:
+        """Dropout of a layer's outputs, with the mask that torch.nn draws from the same random state."""
+        if self.packed is None or self.lengths is None:
+            return F.dropout(y, p)
+        data = F.dropout(self.repack(y).data, p)
+        return pad_packed_sequence(PackedSequence(data, self.packed.batch_sizes))[0]
+
+    def repack(self, y: Tensor) -> PackedSequence:
+        assert self.packed is not None
+        p = self.packed
+        T, B = self.x.shape[:2]
+        lengths = torch.full((B,), T) if self.lengths is None else self.lengths
+        data = pack_padded_sequence(y, lengths.cpu()).data
+        return PackedSequence(data, p.batch_sizes, p.sorted_indices, p.unsorted_indices)
+
+    def sort(self, state: Tensor) -> Tensor:
+        order = None if self.packed is None else self.packed.sorted_indices
+        return state if order is None else state.index_select(1, order)
+
+    def unsort(self, state: Tensor) -> Tensor:
+        order = None if self.packed is None else self.packed.unsorted_indices
+        return state if order is None else state.index_select(1, order)
+
+    def resets_for(self, reverse: bool) -> Tensor | None:
+        """The resets as an engine takes them, before step t; backwards, what begins at t is left before t-1."""
+        if self.resets is None or not reverse:
+            return self.resets
+        begins = self.resets
+        if self.lengths is not None:
+            inside = torch.arange(len(begins), device=begins.device).unsqueeze(1) < self.lengths.to(begins.device)
+            begins = begins & inside
+        return torch.cat([begins[1:], torch.zeros_like(begins[:1])])
+
+
+def as_sequence(
+    layer: CellLayer, x: Tensor | PackedSequence, lengths: Lengths | None = None, resets: Tensor | None = None
+) -> Sequence:
+    """The input, checked: ShapeError or ArgumentError name what is wrong with it and what to write."""
+    if isinstance(x, PackedSequence):
+        return unpack(layer, x, lengths, resets)
+    check_input(layer, x)
+    batched = x.dim() == (3 if x.is_floating_point() else 2)
+    batch_first = layer.batch_first and batched
+    x = x.transpose(0, 1) if batch_first else (x if batched else x.unsqueeze(1))
+    T, B = x.shape[0], x.shape[1]
+    if T == 0:
+        raise ShapeError(f"{type(layer).__name__}: `input` must have at least one step, got T = 0 in {tuple(x.shape)}.")
+    if lengths is not None:
+        lengths = as_lengths(lengths, T, B, batched=batched)
+    if resets is not None:
+        resets = as_resets(resets, x, batched=batched)
+    return Sequence(x, lengths, resets, batched, batch_first)
+
+
+def unpack(layer: CellLayer, packed: PackedSequence, lengths: object, resets: object) -> Sequence:
+    for name, given in (("lengths", lengths), ("resets", resets)):
+        if given is not None:
+            raise ArgumentError(
+                f"`{name}` cannot go with a PackedSequence, which holds its own lengths, got both. "
+                f"Leave `{name}` out, or pass the padded tensor with `lengths`."
+            )
+    check_input(layer, packed.data, packed=True)
+    x, own = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
+    even = bool(packed.batch_sizes[0] == packed.batch_sizes[-1])
+    return Sequence(x, None if even else own, None, packed=packed)
+
+
+def check_input(layer: CellLayer, x: Tensor, *, packed: bool = False) -> None:
+    name, D = type(layer).__name__, layer.input_size
+    if not isinstance(x, Tensor):
+        raise ArgumentError(
+            f"{name}: `input` must be a tensor or a PackedSequence, got {type(x).__name__}. Use torch.as_tensor(input)."
+        )
+    weight = layer.weight_ih_l0
+    order = "(sum of lengths" if packed else ("(B, T" if layer.batch_first else "(T, B")
+    dims = (2,) if packed else (2, 3)
+    if not x.is_floating_point():
+        if x.dtype not in (torch.int64, torch.int32) or x.dim() + 1 not in dims:
+            raise ShapeError(
+                f"{name}: an integer `input` holds class numbers, int64 or int32 of shape {order}), "
+                f"got {x.dtype} of shape {tuple(x.shape)}. For features use input.float()."
+            )
+        check_classes(name, x, D)
+    elif x.dim() not in dims or x.shape[-1] != D:
+        also = "" if packed else " or (T, D)"
+        raise ShapeError(
+            f"{name}: `input` must have shape {order}, D){also} with D = input_size = {D}, got {tuple(x.shape)}."
+        )
+    elif x.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
+        raise ArgumentError(
+            f"{name}: `input` must be {weight.dtype} like the weights, got {x.dtype}. Use input.to({weight.dtype})."
+        )
+    if x.device != weight.device:
+        raise ArgumentError(
+            f"{name}: `input` must be on {weight.device} like the weights, got {x.device}. "
+            f'Use input.to("{weight.device}").'
+        )
+
+
+def check_classes(name: str, x: Tensor, D: int) -> None:
+    """Class numbers in range; only where their values can be read without waiting for a device or a compiler."""
+    if x.device.type != "cpu" or not x.numel() or not readable():
+        return
+    low, high = map(int, torch.aminmax(x))
+    if low < 0 or high >= D:
+        raise ArgumentError(
+            f"{name}: class numbers in `input` must be in 0..{D - 1} (input_size D = {D}), got {low}..{high}."
+        )
+
+
+def readable() -> bool:
+    """Whether tensors have values now: not while torch.compile or a torch.func transform looks at the program."""
+    return not torch.compiler.is_compiling() and maybe_current_level() is None
+
+
+def as_lengths(lengths: Lengths, T: int, B: int, *, batched: bool) -> Tensor:
+    try:
+        given = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArgumentError(f"`lengths` must be {B} whole numbers, a tensor or a list, got {lengths!r:.60}.") from error
+    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+        raise ArgumentError(f"`lengths` must be whole numbers, got {given.dtype}. Use lengths.long().")
+    given = given if batched or given.dim() else given.reshape(1)
+    if tuple(given.shape) != (B,):
+        raise ShapeError(f"`lengths` must have shape (B,) = ({B},), one for each sequence, got {tuple(given.shape)}.")
+    if B and not given.is_meta and readable():
+        low, high = map(int, torch.aminmax(given))
+        if low < 0 or high > T:
+            raise ArgumentError(f"`lengths` must be in 0..T = 0..{T}, got {low}..{high}.")
+    return given.long()
+
+
+def as_resets(resets: Tensor, x: Tensor, *, batched: bool) -> Tensor:
+    """The mask (B, T), or (T,) of unbatched input, as (T, B)."""
+    T, B = x.shape[0], x.shape[1]
+    if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
+        got = resets.dtype if isinstance(resets, Tensor) else type(resets).__name__
+        remedy = "resets.bool()" if isinstance(resets, Tensor) else "torch.tensor(resets, dtype=torch.bool)"
+        raise ArgumentError(f"`resets` must be a tensor of torch.bool, got {got}. Use {remedy}.")
+    expected = (B, T) if batched else (T,)
+    if tuple(resets.shape) != expected:
+        letters = "(B, T)" if batched else "(T,)"
+        remedy = " Use resets.T." if tuple(resets.shape) == expected[::-1] else ""
+        raise ShapeError(f"`resets` must have shape {letters} = {expected}, got {tuple(resets.shape)}.{remedy}")
+    if resets.device != x.device:
+        raise ArgumentError(f'`resets` must be on {x.device} like x, got {resets.device}. Use resets.to("{x.device}").')
+    return resets.T if batched else resets.unsqueeze(1)
