@@ -11,6 +11,7 @@ LAYERS = [
     "calculus",
     "engines",
     "nn",
+    "verification",
     "text",
     "train",
     "probes",

@@ -63,11 +63,13 @@ class Expression:
     def __repr__(self) -> str:
         return infix(self)
 
-    def __bool__(self) -> bool:
+    def __bool__(self, other: object = None) -> bool:
         raise EquationError(
             "equations cannot branch on a value: they are traced once, for all values; "
-            "write maximum, minimum or relu instead of if, and, or"
+            "write maximum, minimum or relu instead of if, and, or, <, >"
         )
+
+    __lt__ = __le__ = __gt__ = __ge__ = __bool__
 
     def __add__(self, other: Any) -> Expression:
         return _binary("add", self, other)

@@ -2,7 +2,7 @@
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -184,7 +184,7 @@ def check_declaration(cell: type[Cell]) -> None:
 
 
 def check_returned(cell: type[Cell], returned: Any) -> tuple[dict[str, Expression], dict[str, Expression]]:
-    form = f"return ({', '.join(s + '_new' for s in cell.state)},), ({', '.join(cell.gates)},)"
+    form = f"return {written([s + '_new' for s in cell.state])}, {written(cell.gates)}"
     here = f"{cell.__name__}.equations, {where(cell)}"
     if not (isinstance(returned, tuple) and len(returned) == 2 and all(isinstance(part, tuple) for part in returned)):
         raise EquationError(f"{here}: must return the tuple of new states and the tuple of gates: {form}")
@@ -197,6 +197,11 @@ def check_returned(cell: type[Cell], returned: Any) -> tuple[dict[str, Expressio
                     f"{here}: returns {value!r:.60} for {name!r}, which is not a traced value; write {form}"
                 )
     return dict(zip(cell.state, returned[0])), dict(zip(cell.gates, returned[1]))
+
+
+def written(names: Sequence[str]) -> str:
+    """A tuple as Python writes it."""
+    return f"({', '.join(names)}{',' * (len(names) == 1)})"
 
 
 def check_used(

@@ -14,6 +14,7 @@ from torch import Tensor
 from tidegate.calculus import Step, adjoint, evaluate
 from tidegate.calculus.expression import Expression
 from tidegate.engines.call import Call, Result, Weights
+from tidegate.errors import EngineError
 
 NAME = "reference"
 
@@ -194,7 +195,7 @@ def refuse(call: Call) -> str | None:
 
 
 def run(call: Call) -> Result:
-    """The sequence in float64, differentiable once by torch; results have the dtype and device of the call."""
+    """The sequence in float64 on the CPU, differentiable once; results have the dtype and device of the call."""
     flat = _Scan.apply(call, call.x, *call.states, *call.weights.tensors())
     n, step = 1 + len(call.states), call.step
     if not call.keep_gates:
@@ -217,8 +218,11 @@ class _Scan(torch.autograd.Function):
         return tuple(torch.from_numpy(array).to(like) for array in (tape.outputs, *tape.final.values(), *kept))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, *d_results: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if torch.is_grad_enabled():  # create_graph=True: torch would silently take the second derivative for zero
+            raise EngineError(
+                'engine "reference" has first derivatives only; for create_graph=True use engine="eager".'
+            )
         call, step = ctx.call, ctx.call.step
         n = len(step.state)
         d_outputs, *d = map(numpy64, d_results)

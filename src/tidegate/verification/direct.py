@@ -1,0 +1,82 @@
+"""The equations themselves, run on torch tensors: an oracle that knows neither the trace nor the adjoint."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tidegate.engines import Call, Result
+
+
+@dataclass
+class Moment:
+    """What one time step computed, by name, (B, H) each: a and q by gate, the gates, the states before and after."""
+
+    a: dict[str, Tensor] = field(default_factory=dict)
+    q: dict[str, Tensor] = field(default_factory=dict)
+    gate: dict[str, Tensor] = field(default_factory=dict)
+    old: dict[str, Tensor] = field(default_factory=dict)
+    new: dict[str, Tensor] = field(default_factory=dict)
+
+
+def unroll(call: Call) -> Result:
+    """The call, by calling `cell.equations` on tensors once a time step; differentiable by torch to any order."""
+    return unroll_moments(call)[0]
+
+
+def unroll_moments(call: Call) -> tuple[Result, list[Moment]]:
+    """As `unroll`, with what every time step computed, in the order of t."""
+    cell, step, w, H = call.step.cell, call.step, call.weights, call.H
+    W, U = by_name(w.w_ih, step.inputs, H), by_name(w.w_hh, step.products, H)
+    b, c = by_name(w.b_ih, step.inputs, H), by_name(w.b_hh, step.products, H)
+    v = SimpleNamespace(**by_name(w.vectors, step.vectors, H))
+    x = torch.nn.functional.one_hot(call.x.long(), call.D).to(w.w_ih) if call.indexed else call.x
+    lengths = torch.full((call.B,), call.T) if call.lengths is None else call.lengths
+    states, moments = dict(zip(step.state, call.states)), {}
+    outputs: dict[int, Tensor] = {}
+    sequences: dict[str, dict[int, Tensor]] = {s: {} for s in step.state}
+    gates: dict[str, dict[int, Tensor]] = {g: {} for g in step.gates}
+    for t in reversed(range(call.T)) if call.reverse else range(call.T):
+        moment = moments[t] = Moment()
+        inside = (lengths > t).to(w.w_ih)[:, None]
+        kept = 1.0 if call.resets is None else (~call.resets[t]).to(w.w_ih)[:, None]
+        moment.old = {s: kept * value for s, value in states.items()}
+        moment.a = {g: x[t] @ W[g].T + b.get(g, 0) for g in step.inputs}
+
+        def product(g: str, q: dict[str, Tensor] = moment.q) -> Any:
+            def apply(p: Tensor) -> Tensor:
+                if g not in q:
+                    q[g] = p @ U[g].T + c.get(g, 0)
+                return q[g]
+
+            return apply
+
+        products = SimpleNamespace(**{g: product(g) for g in step.products})
+        arguments = (SimpleNamespace(**moment.a), products, *((v,) if cell.vectors else ()))
+        new, gate = cell.equations(*arguments, *moment.old.values())
+        moment.new, moment.gate = dict(zip(step.state, new)), dict(zip(step.gates, gate))
+        left = moment.new if w.w_hr is None else moment.new | {step.state[0]: new[0] @ w.w_hr.T}
+        states = {s: inside * left[s] + (1 - inside) * states[s] for s in step.state}
+        outputs[t] = inside * states[step.state[0]]
+        for s in step.state:
+            sequences[s][t] = states[s]
+        for g in step.gates:
+            gates[g][t] = inside * moment.gate[g]
+
+    def stacked(sequence: dict[int, Tensor]) -> Tensor:
+        return torch.stack([sequence[t] for t in range(call.T)])
+
+    result = Result(
+        stacked(outputs),
+        tuple(states.values()),
+        {s: stacked(values) for s, values in sequences.items()},
+        {g: stacked(values) for g, values in gates.items()},
+    )
+    return result, [moments[t] for t in range(call.T)]
+
+
+def by_name(packed: Tensor | None, names: tuple[str, ...], H: int) -> dict[str, Tensor]:
+    """The blocks of H rows of a packed parameter, one a name; none of None."""
+    return {} if packed is None else dict(zip(names, packed.split(H)))
