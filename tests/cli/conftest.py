@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from tidegate.cli.app import main
 
@@ -54,3 +55,12 @@ def run(tidegate, text, tmp_path):
     outcome = tidegate("train", text, *SMALL, "--epochs", 2, "--out", folder)
     assert outcome.code == 0, outcome.err
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Tiny tensors gain nothing from threads, and lose much where tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

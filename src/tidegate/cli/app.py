@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tidegate.cli.data import data
 from tidegate.cli.eval import evaluate
 from tidegate.cli.sample import sample
 from tidegate.cli.train import train
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("sample")(sample)
+app.command("data")(data)
 
 
 def show_version(wanted: bool) -> None:

@@ -144,7 +144,7 @@ class Trainer:
                 saved = time.perf_counter()
 
     def save(self, which: str) -> None:
-        """Write the checkpoint "last" or "best"; raises DivergenceError rather than write weights that are not finite."""
+        """Write the checkpoint "last" or "best"; DivergenceError rather than write weights that are not finite."""
         if not weights_sound(self.model):
             raise self.divergence(f"a weight is not finite after step {self.position.step:,}.")
         self._save(self, which)
@@ -154,8 +154,8 @@ class Trainer:
         """The error that ends the run, with what is left of it and what to try."""
         recipe, folder = self.recipe, self.log.path.parent
         return DivergenceError(
-            f"{what} The weights of this step were not saved: the last good checkpoint, of step {self.saved_step:,}, is in "
-            f"{folder}. Try a lower --lr (it was {recipe.lr:g}) or a lower --clip (it was {recipe.clip:g})."
+            f"{what} The weights of this step were not saved: the last good checkpoint, of step "
+            f"{self.saved_step:,}, is in {folder}. Try a lower --lr (it was {recipe.lr:g}) or a lower --clip (it was {recipe.clip:g})."
         )
 
     def step(self) -> None:

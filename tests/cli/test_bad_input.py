@@ -1,0 +1,164 @@
+"""Every bad input has its message on stderr, one, without a traceback, and leaves no run behind."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+REFUSED = [
+    # (how the text comes to be, options, words of the message)
+    ("missing", (), ["no corpus and no file", "Corpora: builtin, time-machine"]),
+    ("unknown corpus", (), ['"tiny-shakespear"', "Did you mean tiny-shakespeare"]),
+    ("directory", (), ["is a folder, not a text"]),
+    ("empty", (), ["is empty: 0 bytes"]),
+    ("short", (), ["tokens", "Use a longer text"]),
+    ("binary", (), ["looks binary", "NUL"]),
+    ("latin-1", (), ["is not utf-8: byte 0xe9 at offset", "--encoding latin-1"]),
+    ("good", ("--encoding", "klingon"), ["must be one that Python knows", '"klingon"']),
+    ("one letter", (), ["the same token 'a'", "nothing to learn"]),
+    ("good", ("--hidden", "0"), ["--hidden must be an integer of at least 1, got 0"]),
+    ("good", ("--layers", "0"), ["--layers must be an integer of at least 1, got 0"]),
+    ("good", ("--lr", "-0.1"), ["--lr must be a positive number, got -0.1"]),
+    ("good", ("--clip", "0"), ["--clip must be a positive number, got 0.0"]),
+    ("good", ("--optimizer", "adam"), ["--optimizer must be one of adamw, sgd, got 'adam'"]),
+    ("good", ("--heldout", "0"), ["--heldout must be a share"]),
+    ("good", ("--first", "99999"), ["too short to train on 99999"]),
+    ("good", ("--batch", "999"), ["one batch of 999 rows"]),
+    ("good", ("--epochs", "1", "--minutes", "1"), ["one of --epochs and --minutes, got both"]),
+    ("good", ("--recipe", "fast"), ["--recipe must be one of default, d2l, got 'fast'"]),
+    ("good", ("--cell", "gruu"), ["must be one of rnn", "'gruu'"]),
+    ("good", ("--cell", "mine.py:Cell"), ["there is no file mine.py"]),
+    ("good", ("--engine", "warp"), ["must be one of auto", "'warp'"]),
+    ("good", ("--checkpoint", "best"), ["--checkpoint belongs to --resume"]),
+    ("good", ("--resume", "runs/none"), ["no run at runs/none"]),
+    ("good", ("--resume", "run", "--out", "other"), ["exclude each other"]),
+]
+
+
+@pytest.fixture
+def source(tmp_path, text):
+    def make(kind):
+        path = tmp_path / "source.txt"
+        content = {"empty": b"", "short": b"abcabc", "binary": b"\x7fELF\0\0\1ab" * 99, "one letter": b"a" * 5000,
+                   "latin-1": "un café noir ".encode("latin-1") * 200}  # fmt: skip
+        if kind in content:
+            path.write_bytes(content[kind])
+            return path
+        return {"good": text, "missing": tmp_path / "none.txt", "unknown corpus": "tiny-shakespear",
+                "directory": tmp_path}[kind]  # fmt: skip
+
+    return make
+
+
+@pytest.mark.parametrize(("kind", "options", "words"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_cannot_be_trained_is_refused_with_its_reason(tidegate, source, tmp_path, small, kind, options, words):
+    length = () if {"--epochs", "--minutes"} & set(options) else ("--epochs", "1")
+    outcome = tidegate("train", source(kind), *small, *length, *options)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    for word in words:
+        assert word in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_output_folder_that_holds_a_run_is_refused_and_left_as_it_was(tidegate, run, text, small):
+    before = {p.name: p.stat().st_mtime_ns for p in run.iterdir()}
+    outcome = tidegate("train", text, *small, "--out", run)
+    assert outcome.code == 2
+    assert f"--out {run} holds a run already. Continue it with --resume {run}" in outcome.err
+    assert {p.name: p.stat().st_mtime_ns for p in run.iterdir()} == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write")
+def test_an_output_folder_that_cannot_be_made_is_refused(tidegate, text, small):
+    outcome = tidegate("train", text, *small, "--out", "/proc/tidegate/run")
+    assert outcome.code == 2
+    assert "--out must be a folder that can be written, got /proc/tidegate/run" in outcome.err
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_gate(tidegate, text, small, tmp_path):
+    folder = tmp_path / "run"
+    outcome = tidegate("train", text, *small, "--lr", "1e9", "--schedule", "constant", "--epochs", 1, "--out", folder)
+    assert outcome.code == 3
+    for word in ("diverged at step 2", "gradient norm", "gate ", "the last good checkpoint, of step 0", "lower --lr"):
+        assert word in outcome.err
+    assert (folder / "last.safetensors").is_file()
+
+
+def test_a_damaged_checkpoint_is_told_with_the_other_one(tidegate, run):
+    best = run / "best.safetensors"
+    content = bytearray(best.read_bytes())
+    content[-5] ^= 1
+    best.write_bytes(content)
+    for verb in ("eval", "sample"):
+        outcome = tidegate(verb, run)
+        assert outcome.code == 2
+        assert "best.safetensors is damaged" in outcome.err
+        assert "--checkpoint last" in outcome.err
+        assert tidegate(verb, run, "--checkpoint", "last").code == 0
+
+
+def test_a_checkpoint_of_another_cell_is_refused(tidegate, run):
+    outcome = tidegate("train", "--resume", run, "--cell", "lstm", "--epochs", 4)
+    assert outcome.code == 2
+    assert "was trained with --cell gru, got lstm" in outcome.err
+
+
+def test_a_text_that_changed_since_is_refused_by_its_hash(tidegate, run, text):
+    text.write_text(text.read_text().replace("cat", "bat"))
+    for outcome in (tidegate("train", "--resume", run, "--epochs", 4), tidegate("eval", run)):
+        assert outcome.code == 2
+        assert "the text of the run has changed" in outcome.err
+        assert "SHA-256" in outcome.err
+
+
+def test_a_prompt_outside_the_vocabulary_is_named_with_the_nearest_choices(tidegate, run):
+    outcome = tidegate("sample", run, "--prompt", "The Zebra")
+    assert outcome.code == 2
+    assert "the character 'Z' (number 5 of the prompt) is not in the model's vocabulary" in outcome.err
+    assert "Nearest: " in outcome.err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--length", 0), ("--temperature", -1), ("--top-k", -2)])
+def test_settings_that_no_sample_can_have_are_refused(tidegate, run, option, value):
+    outcome = tidegate("sample", run, option, value)
+    assert outcome.code == 2
+    assert f"{option} must be " in outcome.err
+
+
+def test_an_option_that_does_not_exist_is_a_usage_error(tidegate, text):
+    outcome = tidegate("train", text, "--hiden", 3)
+    assert outcome.code == 2
+    assert "--hiden" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if not mount or os.name == "nt" or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=128k", "tmpfs", folder], capture_output=True, timeout=20)
+    if made.returncode:
+        pytest.skip("no tmpfs may be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True, timeout=20)
+
+
+def test_a_full_disk_keeps_the_earlier_checkpoint_and_the_run_goes_on_elsewhere(tidegate, text, small, small_disk):
+    folder = small_disk / "run"
+    options = ("train", text, *small, "--epochs", 2, "--eval-every", 30, "--out", folder)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(90 * 1024))  # one checkpoint fits beside it, the next does not
+    outcome = tidegate(*options)
+    assert outcome.code == 2
+    assert "No space left on device" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
+    ballast.unlink()
+    resumed = tidegate("train", "--resume", folder)
+    assert resumed.code == 0, resumed.err

@@ -1,0 +1,146 @@
+"""A run that is stopped at any moment, however, goes on to the numbers that it would have had."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import safetensors.torch
+import torch
+
+from tidegate.train import loop
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def weights(run):
+    tensors = safetensors.torch.load_file(run / "last.safetensors")
+    return {name: value for name, value in tensors.items() if name.startswith("model.")}
+
+
+def same(run, other):
+    one, two = weights(run), weights(other)
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.fixture
+def straight(tidegate, text, small, tmp_path):
+    """A run of 4 epochs without a stop."""
+    folder = tmp_path / "straight"
+    assert tidegate("train", text, *small, "--epochs", 4, "--out", folder).code == 0
+    return folder
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Let the user press Ctrl-C at these steps."""
+
+    def arrange(*steps):
+        step = loop.Trainer.step
+
+        def stepped(trainer):
+            step(trainer)
+            if trainer.position.step in steps:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)
+
+        monkeypatch.setattr(loop.Trainer, "step", stepped)
+
+    return arrange
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tidegate, text, small, tmp_path, straight, stop_at):
+    folder = tmp_path / "stopped"
+    stop_at(17, 60)
+    outcome = tidegate("train", text, *small, "--epochs", 4, "--out", folder)
+    assert outcome.code == 130
+    assert f"Go on with: tidegate train --resume {folder}" in outcome.out
+    assert tidegate("train", "--resume", folder).code == 130  # interrupted twice
+    assert not same(folder, straight)
+    assert tidegate("train", "--resume", folder).code == 0
+    assert same(folder, straight)
+    one, two = (json.loads((f / "summary.json").read_text()) for f in (folder, straight))
+    for name in ("train_ppl", "heldout_ppl", "best", "epochs", "steps", "ngram_bpc"):
+        assert one[name] == two[name]
+
+
+def test_half_the_epochs_and_then_the_other_half_are_the_same_at_a_constant_rate(tidegate, text, small, tmp_path):
+    options = (*small, "--schedule", "constant", "--optimizer", "sgd", "--lr", "0.5")
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    assert tidegate("train", text, *options, "--epochs", 4, "--out", whole).code == 0
+    assert tidegate("train", text, *options, "--epochs", 2, "--out", halves).code == 0
+    assert tidegate("train", "--resume", halves, "--epochs", 4).code == 0
+    assert same(whole, halves)
+
+
+def test_a_finished_run_is_told_how_to_go_on(tidegate, run):
+    outcome = tidegate("train", "--resume", run)
+    assert outcome.code == 2
+    assert "is finished (--epochs 2). Give a greater length" in outcome.err
+
+
+def test_a_run_killed_before_its_summary_gets_it_on_resume(tidegate, run):
+    (run / "summary.json").unlink()
+    assert tidegate("train", "--resume", run).code == 0
+    assert (run / "summary.json").is_file()
+
+
+def test_a_resume_from_the_best_checkpoint_drops_the_log_after_it(tidegate, run):
+    (run / "last.safetensors").write_bytes(b"spoilt")
+    outcome = tidegate("train", "--resume", run, "--epochs", 3)
+    assert outcome.code == 2
+    assert "--checkpoint best" in outcome.err
+    assert tidegate("train", "--resume", run, "--checkpoint", "best", "--epochs", 3).code == 0
+    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def start(*arguments, cwd):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tidegate", *map(str, arguments)],
+        cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tidegate, text, small, tmp_path):
+    options = (*small, "--epochs", 12, "--eval-every", 5)
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    assert tidegate("train", text, *options, "--out", straight).code == 0
+    moments = random.Random(0)
+    process = start("train", text, *options, "--out", killed, cwd=tmp_path)
+    for _ in range(2):
+        deadline = time.monotonic() + 60
+        begun = (killed / "log.jsonl").stat().st_size if (killed / "log.jsonl").exists() else 0
+        while process.poll() is None and time.monotonic() < deadline:
+            if (killed / "log.jsonl").exists() and (killed / "log.jsonl").stat().st_size != begun:
+                time.sleep(moments.uniform(0, 0.1))
+                break
+            time.sleep(0.002)
+        process.kill()
+        process.communicate(timeout=60)
+        process = start("train", "--resume", killed, cwd=tmp_path)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode in (0, 2), err  # 2: it was finished before the last kill
+    assert same(killed, straight)
+
+
+def test_a_second_ctrl_c_stops_at_once_and_damages_nothing(text, small, tmp_path):
+    folder = tmp_path / "run"
+    process = start("train", text, *small, "--epochs", 100_000, "--eval-every", 3, "--out", folder, cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (folder / "best.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "--resume" in out + err
+    for which in ("last", "best"):
+        from tidegate.train import checkpoint
+
+        checkpoint.load(folder / f"{which}.safetensors")

@@ -1,0 +1,19 @@
+def test_it_continues_the_prompt_and_the_seed_decides(tidegate, run):
+    first = tidegate("sample", run, "--prompt", "A dog", "--length", 60, "--seed", 1).out
+    assert first.startswith("A dog")
+    assert len(first) == len("A dog") + 60 + 1
+    assert tidegate("sample", run, "--prompt", "A dog", "--length", 60, "--seed", 1).out == first
+    assert tidegate("sample", run, "--prompt", "A dog", "--length", 60, "--seed", 2).out != first
+
+
+def test_without_a_prompt_it_begins_by_itself(tidegate, run):
+    assert len(tidegate("sample", run, "--length", 10).out) == 10 + 1
+
+
+def test_words_are_parted_by_spaces(tidegate, text, tmp_path):
+    folder = tmp_path / "run"
+    options = ("--hidden", 8, "--batch", 2, "--steps", 5, "--epochs", 1, "--tokens", "word", "--out", folder)
+    assert tidegate("train", text, *options).code == 0
+    out = tidegate("sample", folder, "--prompt", "A dog", "--length", 5).out
+    assert out.startswith("A dog ")
+    assert len(out.split()) == 7

@@ -1,0 +1,48 @@
+"""Small trainers on a small text."""
+
+import pytest
+import torch
+from rich.console import Console
+
+from tidegate.text import Text, make_dataset
+from tidegate.train.log import Log
+from tidegate.train.loop import Trainer
+from tidegate.train.recipe import Recipe
+from tidegate.train.status import Status
+
+SENTENCES = "The cat sat on the mat. A dog ate the rat! Where is the hat? "
+
+
+@pytest.fixture
+def dataset():
+    return make_dataset(Text("cats", SENTENCES * 20, "0" * 64, len(SENTENCES) * 20, "a test"), heldout=0.1)
+
+
+@pytest.fixture
+def trainer_of(dataset, tmp_path):
+    """A trainer by its recipe's fields; its checkpoints are kept in the list `saved` of the trainer."""
+
+    def make(**fields) -> Trainer:
+        recipe = Recipe(**{"hidden": 8, "batch": 4, "steps": 10, "epochs": 3} | fields)
+        saved: list[str] = []
+        trainer = Trainer(
+            recipe,
+            dataset,
+            recipe.cell,
+            log=Log(tmp_path / "log.jsonl"),
+            status=Status(Console(quiet=True), recipe.tokens),
+            save=lambda _, which: saved.append(which),
+        )
+        trainer.saved = saved
+        return trainer
+
+    return make
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Tiny tensors gain nothing from threads, and lose much where tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

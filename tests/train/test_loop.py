@@ -1,0 +1,105 @@
+import math
+
+import pytest
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from tidegate.train.interrupt import Interrupt
+from tidegate.train.log import read
+from tidegate.train.model import cross_entropy
+
+
+def evaluations(trainer):
+    return [record["step"] for record in read(trainer.log.path) if record["kind"] == "evaluation"]
+
+
+def test_the_loop_makes_the_steps_that_a_plain_loop_makes(trainer_of):
+    trainer = trainer_of(optimizer="sgd", lr=0.7, weight_decay=0.0, schedule="constant", clip=0.3, epochs=2)
+    twin = trainer_of(optimizer="sgd", lr=0.7, weight_decay=0.0, schedule="constant", clip=0.3, epochs=2)
+    trainer.train(Interrupt())
+
+    model, sgd = twin.model, torch.optim.SGD(twin.model.parameters(), lr=0.7)
+    for epoch in range(2):
+        state = None
+        for x, y in twin.batches.epoch(epoch):
+            scores, state = model(x, state)
+            state = state.detach()
+            sgd.zero_grad()
+            cross_entropy(scores, y).backward()
+            clip_grad_norm_(model.parameters(), 0.3)
+            sgd.step()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(trainer.model.get_parameter(name), parameter, rtol=1e-5, atol=1e-7)
+
+
+def test_it_learns_and_the_position_counts(trainer_of):
+    trainer = trainer_of(hidden=16, lr=0.02, epochs=10)
+    trainer.train(Interrupt())
+    per_epoch = [trainer.batches.count(epoch) for epoch in range(10)]
+    position = trainer.position
+    assert (position.step, position.epoch, position.batch) == (sum(per_epoch), 10, 0)
+    assert position.tokens == position.step * 4 * 10
+    losses = list(position.losses)
+    assert losses[-1] < 0.5 * losses[0]
+    assert trainer.heldout.bpc < math.log2(len(trainer.dataset.vocabulary))
+
+
+def test_evaluations_are_twelve_or_as_often_as_asked_and_at_the_end(trainer_of):
+    spread = trainer_of(epochs=3)
+    spread.train(Interrupt())
+    steps = evaluations(spread)
+    assert len(steps) == 12
+    assert steps[-1] == spread.position.step
+
+    spread.log.path.unlink()
+    asked = trainer_of(epochs=3, eval_every=20)
+    asked.train(Interrupt())
+    assert evaluations(asked) == [20, 40, 60, asked.position.step]
+
+
+def test_evaluating_does_not_disturb_the_training(trainer_of):
+    often, seldom = trainer_of(eval_every=1, dropout=0.2), trainer_of(eval_every=1000, dropout=0.2)
+    often.train(Interrupt())
+    seldom.train(Interrupt())
+    assert torch.equal(often.model.head.weight, seldom.model.head.weight)
+
+
+def test_the_best_checkpoint_is_the_one_with_the_lowest_held_out_loss(trainer_of):
+    trainer = trainer_of(lr=0.05, epochs=6)
+    trainer.train(Interrupt())
+    found = [record for record in read(trainer.log.path) if record["kind"] == "evaluation"]
+    best = min(found, key=lambda record: record["heldout_bpc"])
+    assert trainer.position.best.step == best["step"]
+    assert trainer.position.best.heldout_bpc == best["heldout_bpc"]
+    assert trainer.saved.count("best") == sum(record["best"] for record in found)
+
+
+def test_minutes_end_a_run_and_move_its_learning_rate(trainer_of):
+    trainer = trainer_of(epochs=None, minutes=0.01)
+    rates = []
+    trainer.train(Interrupt(), lambda trainer: rates.append(trainer.optimizer.param_groups[0]["lr"]))
+    assert 0.6 <= trainer.position.seconds < 5
+    assert rates[-1] < 0.2 * max(rates)
+
+
+def test_a_seed_decides_the_run(trainer_of):
+    def head(seed):
+        trainer = trainer_of(seed=seed, epochs=1)
+        trainer.train(Interrupt())
+        return trainer.model.head.weight
+
+    assert torch.equal(head(5), head(5))
+    assert not torch.equal(head(5), head(6))
+
+
+@pytest.mark.parametrize(("sampling", "carried"), [("sequential", True), ("random", False)])
+def test_the_state_is_carried_between_sequential_batches_only(trainer_of, sampling, carried):
+    trainer = trainer_of(sampling=sampling)
+    given = []
+    forward = trainer.model.recurrent.forward
+    trainer.model.recurrent.forward = lambda x, state=None: given.append(state) or forward(x, state)
+    for _ in range(3):
+        trainer.step()
+    assert given[0] is None
+    assert [state is not None for state in given[1:]] == [carried, carried]
+    assert not any(state.requires_grad for state in given if state is not None)

@@ -1,0 +1,67 @@
+from collections import Counter
+
+import pytest
+import torch
+
+from tidegate.errors import ArgumentError
+from tidegate.train.sample import check, draw, sample
+
+
+def drawn(scores, n=4000, **settings):
+    generator = torch.Generator().manual_seed(1)
+    settings = {"temperature": 1.0, "top_k": 0} | settings
+    return Counter(draw(scores, **settings, generator=generator) for _ in range(n))
+
+
+def test_tokens_are_drawn_as_often_as_the_softmax_says():
+    scores = torch.tensor([0.0, 1.0, 2.0])
+    counts, shares = drawn(scores), scores.softmax(0)
+    assert all(abs(counts[k] / 4000 - shares[k]) < 0.03 for k in range(3))
+
+
+def test_a_low_temperature_sharpens_and_zero_takes_the_likeliest():
+    scores = torch.tensor([0.0, 1.0, 2.0])
+    assert drawn(scores, temperature=0.5)[2] > drawn(scores)[2]
+    assert drawn(scores, n=50, temperature=0) == {2: 50}
+
+
+def test_top_k_draws_among_the_k_likeliest():
+    assert drawn(torch.tensor([0.0, 3.0, 1.0, 2.0]), top_k=2).keys() == {1, 3}
+
+
+def test_the_same_seed_writes_the_same_and_the_forbidden_token_never_comes(trainer_of):
+    model = trainer_of().model
+    with torch.no_grad():
+        model.head.bias[0] = 50.0
+
+    def write(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return list(sample(model, torch.tensor([1, 2]), 40, never=0, generator=generator))
+
+    assert write(3) == write(3) != write(4)
+    assert 0 not in write(3)
+
+
+def test_the_sample_follows_its_prompt_with_the_state_carried(trainer_of):
+    """With temperature 0, each token is the likeliest after all before it in one pass."""
+    model = trainer_of(cell="lstm").model
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+    prompt = torch.tensor([3, 1, 4])
+    tokens = list(sample(model, prompt, 10, temperature=0.0, generator=torch.Generator()))
+    scores, _ = model(torch.cat((prompt, torch.tensor(tokens))).unsqueeze(1))
+    assert scores[2:-1, 0].argmax(-1).tolist() == tokens
+
+
+@pytest.mark.parametrize(
+    ("settings", "option"), [((0, 1.0, 0), "--length"), ((9, -1.0, 0), "--temperature"), ((9, 1.0, -1), "--top-k")]
+)
+def test_settings_that_no_sample_can_have_are_refused_by_name(settings, option):
+    with pytest.raises(ArgumentError, match=f"{option} must be .* got"):
+        check(*settings)
+
+
+def test_an_empty_prompt_is_refused(trainer_of):
+    with pytest.raises(ArgumentError, match="`prompt` must hold at least one token"):
+        next(sample(trainer_of().model, torch.tensor([]), 1, generator=torch.Generator()))
