@@ -8,7 +8,7 @@ import pytest
 
 REFUSED = [
     # (how the text comes to be, options, words of the message)
-    ("missing", (), ["no corpus and no file", "Corpora: builtin, time-machine"]),
+    ("missing", (), ["no corpus and no file", "(builtin, time-machine, tiny-shakespeare)"]),
     ("unknown corpus", (), ['"tiny-shakespear"', "Did you mean tiny-shakespeare"]),
     ("directory", (), ["is a folder, not a text"]),
     ("empty", (), ["is empty: 0 bytes"]),
@@ -24,7 +24,7 @@ REFUSED = [
     ("good", ("--optimizer", "adam"), ["--optimizer must be one of adamw, sgd, got 'adam'"]),
     ("good", ("--heldout", "0"), ["--heldout must be a share"]),
     ("good", ("--first", "99999"), ["too short to train on 99999"]),
-    ("good", ("--batch", "999"), ["one batch of 999 rows"]),
+    ("good", ("--batch", "999"), ["one batch of 999 x 10 steps"]),
     ("good", ("--epochs", "1", "--minutes", "1"), ["one of --epochs and --minutes, got both"]),
     ("good", ("--recipe", "fast"), ["--recipe must be one of default, d2l, got 'fast'"]),
     ("good", ("--cell", "gruu"), ["must be one of rnn", "'gruu'"]),

@@ -11,7 +11,12 @@ from tidegate.train.checkpoint import Checkpoint, load, save, write_atomically
 
 @pytest.fixture
 def example():
-    tensors = {"a": torch.randn(3, 5), "b": torch.arange(4, dtype=torch.uint8), "c": torch.tensor(1.5), "d": torch.empty(0)}
+    tensors = {
+        "a": torch.randn(3, 5),
+        "b": torch.arange(4, dtype=torch.uint8),
+        "c": torch.tensor(1.5),
+        "d": torch.empty(0),
+    }
     return Checkpoint(tensors, {"step": 7, "vocabulary": ["a", "\n", "é", "\u2028"]})
 
 
@@ -31,7 +36,7 @@ def test_a_changed_byte_is_found(tmp_path, example, place):
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 0x04
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="last.safetensors is (damaged|not a checkpoint)"):
+    with pytest.raises(CheckpointError, match=r"last.safetensors is (damaged|not a checkpoint)"):
         load(path)
 
 
@@ -46,7 +51,7 @@ def test_a_cut_file_is_found_and_the_other_checkpoint_is_named(tmp_path, example
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint at .*last"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*last"):
         load(tmp_path / "last.safetensors")
 
 

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ def by_hand(model, ids):
     """The nats of ids[1:], one step at a time."""
     total, state = 0.0, None
     with torch.no_grad():
-        for now, following in zip(ids[:-1], ids[1:]):
+        for now, following in pairwise(ids):
             scores, state = model(now.view(1, 1), state)
             total -= scores[0, 0].log_softmax(0)[following].item()
     return total

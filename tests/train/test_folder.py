@@ -36,9 +36,9 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_a_folder_without_a_run_is_told_what_was_expected(tmp_path):
-    with pytest.raises(CheckpointError, match="no run at .*nowhere: expected the folder"):
+    with pytest.raises(CheckpointError, match=r"no run at .*nowhere: expected the folder"):
         folder.open_run(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match="expected last.safetensors or best.safetensors there"):
+    with pytest.raises(CheckpointError, match=r"expected last.safetensors or best.safetensors there"):
         folder.open_run(tmp_path)
 
 

@@ -39,9 +39,8 @@ def test_it_learns_and_the_position_counts(trainer_of):
     position = trainer.position
     assert (position.step, position.epoch, position.batch) == (sum(per_epoch), 10, 0)
     assert position.tokens == position.step * 4 * 10
-    losses = list(position.losses)
-    assert losses[-1] < 0.5 * losses[0]
-    assert trainer.heldout.bpc < math.log2(len(trainer.dataset.vocabulary))
+    assert len(position.losses) == max(100, per_epoch[-1])
+    assert trainer.heldout.bpc < 0.3 * math.log2(len(trainer.dataset.vocabulary))
 
 
 def test_evaluations_are_twelve_or_as_often_as_asked_and_at_the_end(trainer_of):
@@ -54,14 +53,16 @@ def test_evaluations_are_twelve_or_as_often_as_asked_and_at_the_end(trainer_of):
     spread.log.path.unlink()
     asked = trainer_of(epochs=3, eval_every=20)
     asked.train(Interrupt())
-    assert evaluations(asked) == [20, 40, 60, asked.position.step]
+    assert evaluations(asked) == [20, 40, 60, 80, 81]
 
 
 def test_evaluating_does_not_disturb_the_training(trainer_of):
-    often, seldom = trainer_of(eval_every=1, dropout=0.2), trainer_of(eval_every=1000, dropout=0.2)
-    often.train(Interrupt())
-    seldom.train(Interrupt())
-    assert torch.equal(often.model.head.weight, seldom.model.head.weight)
+    heads = []
+    for eval_every in (5, 1000):
+        trainer = trainer_of(eval_every=eval_every, dropout=0.2)
+        trainer.train(Interrupt())
+        heads.append(trainer.model.head.weight)
+    assert torch.equal(*heads)
 
 
 def test_the_best_checkpoint_is_the_one_with_the_lowest_held_out_loss(trainer_of):

@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-MODEL, LENGTH, TEXT, RUN = "Model", "Training", "Text", "Run"
-
 
 def train(
     text: Annotated[
@@ -17,14 +15,13 @@ def train(
     cell: Annotated[
         str | None,
         typer.Option(
-            help="gru, lstm, rnn, rnn-relu, reset-before-gru, peephole-lstm, residual, residual-sigmoid, FILE.py:NAME.",
-            rich_help_panel=MODEL,
+            help="gru, lstm, rnn, rnn-relu, reset-before-gru, peephole-lstm, residual, residual-sigmoid, FILE.py:CLASS."
         ),
     ] = None,
-    hidden: Annotated[int | None, typer.Option(help="Units of a layer.", rich_help_panel=MODEL)] = None,
-    layers: Annotated[int | None, typer.Option(help="Recurrent layers.", rich_help_panel=MODEL)] = None,
-    dropout: Annotated[float | None, typer.Option(help="Dropout of the outputs.", rich_help_panel=MODEL)] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, or an engine's name.", rich_help_panel=MODEL)] = None,
+    hidden: Annotated[int | None, typer.Option(help="Units of a layer.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Recurrent layers.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Dropout of the outputs.")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, or an engine's name.")] = None,
     recipe: Annotated[str, typer.Option(help="default (two minutes) or d2l (the textbook's).")] = "default",
     batch: Annotated[int | None, typer.Option(help="Rows of a batch.")] = None,
     steps: Annotated[int | None, typer.Option(help="Tokens of a window: how far gradients go back.")] = None,

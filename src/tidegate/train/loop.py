@@ -154,8 +154,8 @@ class Trainer:
         """The error that ends the run, with what is left of it and what to try."""
         recipe, folder = self.recipe, self.log.path.parent
         return DivergenceError(
-            f"{what} The weights of this step were not saved: the last good checkpoint, of step "
-            f"{self.saved_step:,}, is in {folder}. Try a lower --lr (it was {recipe.lr:g}) or a lower --clip (it was {recipe.clip:g})."
+            f"{what} The weights of this step were not saved: the last good checkpoint, of step {self.saved_step:,}, "
+            f"is in {folder}. Try a lower --lr (it was {recipe.lr:g}) or a lower --clip (it was {recipe.clip:g})."
         )
 
     def step(self) -> None:
