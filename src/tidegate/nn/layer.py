@@ -1,7 +1,6 @@
 """What every layer does with its cell: layers, directions and layouts around the engines' whole-sequence calls."""
 
 from contextlib import nullcontext
-from functools import cache
 from typing import Any
 
 import torch
@@ -10,9 +9,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.calculus import Step, trace
 from tidegate.cells import Cell
-from tidegate.engines import Call, Result, Verdicts, Weights, choose
+from tidegate.engines import Call, Result, Verdicts, Weights, choose, operator
 from tidegate.nn.gates import gate_slices
-from tidegate.nn.sequence import Lengths, Sequence, as_sequence
+from tidegate.nn.sequence import Lengths, Sequence, as_sequence, autocasts
 from tidegate.nn.state import State, final_state, initial_states
 
 
@@ -66,7 +65,10 @@ class CellLayer(nn.Module):
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The ends of parameter names, "l0", "l0_reverse", "l1" and so on, in the order of the states."""
-        return suffixes(self.num_layers, self.bidirectional)
+        return tuple(self.suffix(i) for i in range(self.num_layers * self.directions))
+
+    def suffix(self, i: int) -> str:
+        return f"l{i // self.directions}_reverse" if self.reversed(i) else f"l{i // self.directions}"
 
     def weights(self, suffix: str) -> Weights:
         """The parameters of one layer and direction, as an engine takes them; read now, so parametrizations hold."""
@@ -88,45 +90,73 @@ class CellLayer(nn.Module):
         resets: Tensor | None = None,
     ) -> Any:
         sequence = as_sequence(self, input, lengths, resets)
-        y, state, _ = self.run(sequence, hx)
+        y, state = self.run(sequence, hx)
         return sequence.restore(y), state
 
     def run(
-        self, sequence: Sequence, hx: State | None = None, *, keep_gates: bool = False
-    ) -> tuple[Tensor, State, list[tuple[Call, Result]]]:
-        """Outputs (T, B, H * directions), the final state, and what each layer and direction was asked and answered."""
+        self, sequence: Sequence, hx: State | None = None, *, record: list[tuple[Call, Result]] | None = None
+    ) -> tuple[Tensor, State]:
+        """Outputs (T, B, H * directions) and the final state.
+
+        Into `record` goes what the engine was asked and answered, gates and all, for every layer and direction.
+        """
         states = initial_states(self, sequence, hx)
         x, n = sequence.x, self.directions
-        done: list[tuple[Call, Result]] = []
+        final: list[tuple[Tensor, ...]] = []
         with self.full_precision():
             x = x if x.dim() == 2 else x.to(states[0][0].dtype)
             for k in range(self.num_layers):
-                calls = [self.call(sequence, x, states[i], i, keep_gates) for i in range(k * n, (k + 1) * n)]
-                here = [(call, choose.run(call, self.engine)) for call in calls]
-                x = torch.cat([r.outputs for _, r in here], -1) if n > 1 else here[0][1].outputs
+                here = [self.scan(sequence, x, states[i], i, record) for i in range(k * n, (k + 1) * n)]
+                x = torch.cat([result.outputs for result in here], -1) if n > 1 else here[0].outputs
                 if self.dropout and self.training and k + 1 < self.num_layers:
                     x = sequence.drop(x, self.dropout)
-                done += here
-        return x, final_state(sequence, [result.states for _, result in done]), done
+                final += [result.states for result in here]
+        return x, final_state(sequence, final)
 
-    def call(self, sequence: Sequence, x: Tensor, states: tuple[Tensor, ...], i: int, keep_gates: bool = False) -> Call:
+    def scan(
+        self,
+        sequence: Sequence,
+        x: Tensor,
+        states: tuple[Tensor, ...],
+        i: int,
+        record: list[tuple[Call, Result]] | None = None,
+    ) -> Result:
+        """The layer and direction number `i`; while torch.compile or torch.export looks on, as one operator."""
+        if torch.compiler.is_compiling():
+            reverse = self.reversed(i)
+            resets = sequence.resets_for(reverse)
+            weights = self.weights(self.suffix(i))
+            return operator.run(self.cell, self.engine, reverse, x, states, weights, sequence.lengths, resets)
+        call = self.call(sequence, x, states, i, keep_gates=record is not None)
+        result = choose.run(call, self.engine)
+        if record is not None:
+            record.append((call, result))
+        return result
+
+    def call(
+        self, sequence: Sequence, x: Tensor, states: tuple[Tensor, ...], i: int, *, keep_gates: bool = False
+    ) -> Call:
         """What the engine is asked for the layer and direction number `i`."""
-        reverse = self.bidirectional and i % 2 == 1
+        reverse = self.reversed(i)
         return Call(
             step=self.step,
             x=x,
             states=states,
-            weights=self.weights(self.suffixes[i]),
+            weights=self.weights(self.suffix(i)),
             reverse=reverse,
             lengths=sequence.lengths,
             resets=sequence.resets_for(reverse),
             keep_gates=keep_gates,
         )
 
+    def reversed(self, i: int) -> bool:
+        """Whether number `i` runs from the last step to the first."""
+        return self.bidirectional and i % 2 == 1
+
     def full_precision(self) -> Any:
         """Inside autocast a recurrence keeps the dtype of its weights: rounding errors would add up over the steps."""
-        device = self.weight_ih_l0.device.type
-        return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+        weight = self.weight_ih_l0
+        return torch.autocast(weight.device.type, enabled=False) if autocasts(weight) else nullcontext()
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices that belong to one gate, by parameter name, as views: to read, to penalise, and, under
@@ -138,12 +168,6 @@ class CellLayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, engine={self.engine!r}"
-
-
-@cache
-def suffixes(num_layers: int, bidirectional: bool) -> tuple[str, ...]:
-    ends = ("", "_reverse") if bidirectional else ("",)
-    return tuple(f"l{k}{end}" for k in range(num_layers) for end in ends)
 
 
 def why(

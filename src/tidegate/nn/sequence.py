@@ -130,7 +130,7 @@ def check_input(layer: CellLayer, x: Tensor, *, packed: bool = False) -> None:
         raise ShapeError(
             f"{name}: `input` must have shape {order}, D){also} with D = input_size = {D}, got {tuple(x.shape)}."
         )
-    elif x.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
+    elif x.dtype != weight.dtype and not autocasts(weight):
         raise ArgumentError(
             f"{name}: `input` must be {weight.dtype} like the weights, got {x.dtype}. Use input.to({weight.dtype})."
         )
@@ -155,6 +155,11 @@ def check_classes(name: str, x: Tensor, D: int) -> None:
 def readable() -> bool:
     """Whether tensors have values now: not while torch.compile or a torch.func transform looks at the program."""
     return not torch.compiler.is_compiling() and maybe_current_level() is None
+
+
+def autocasts(weight: Tensor) -> bool:
+    """Whether torch.autocast is on for the device of the weights."""
+    return not weight.is_meta and torch.is_autocast_enabled(weight.device.type)
 
 
 def as_lengths(lengths: Lengths, T: int, B: int, *, batched: bool) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tidegate.errors import ArgumentError, ShapeError
-from tidegate.nn.sequence import Sequence
+from tidegate.nn.sequence import Sequence, autocasts
 
 if TYPE_CHECKING:
     from tidegate.nn.layer import CellLayer
@@ -100,9 +100,7 @@ def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...], width: str
 
 
 def check_like(name: str, tensor: Tensor, weight: Tensor) -> None:
-    if tensor.device != weight.device or (
-        tensor.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type)
-    ):
+    if tensor.device != weight.device or (tensor.dtype != weight.dtype and not autocasts(weight)):
         raise ArgumentError(
             f"`{name}` must be {weight.dtype} on {weight.device} like the weights, "
             f"got {tensor.dtype} on {tensor.device}. Use {name}.to(weight)."
