@@ -9,7 +9,7 @@ from tidegate.calculus import adjoint, evaluate, trace
 from tidegate.calculus.derivative import PULL, add_up, gradients
 from tidegate.calculus.expression import BINARY, UNARY, Expression, constant, infix, symbol
 from tidegate.cells import CELLS
-from tidegate.engines.reference import OPERATIONS
+from tidegate.engines.reference.functions import OPERATIONS
 
 x, y, d = map(symbol, "xyd")
 

@@ -196,7 +196,7 @@ def test_a_wrong_term_in_the_adjoint_is_seen_by_differences():
 
 
 def test_its_sigmoid_does_not_overflow():
-    from tidegate.engines.reference import OPERATIONS
+    from tidegate.engines.reference.functions import OPERATIONS
 
     with np.errstate(all="raise", under="ignore"):
         assert OPERATIONS["sigmoid"](np.array([-800.0, 0.0, 800.0])).tolist() == [0.0, 0.5, 1.0]
