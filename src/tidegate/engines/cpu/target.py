@@ -1,0 +1,63 @@
+"""The processor that kernels are made for: its name and features, and how wide and how many its vector registers are."""
+
+import platform
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor as LLVM names it, and the shape of its vector unit.
+
+    `vector_bytes` is the width of one register and `registers` their number; together they fix the register tile
+    of the matrix product (see `tile_rows`).
+    """
+
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    registers: int
+
+    def lanes(self, real: str) -> int:
+        """Values of the type `real` ("float" or "double") in one register."""
+        return self.vector_bytes // (4 if real == "float" else 8)
+
+    def columns(self, rows: int) -> int:
+        """The widest register tile, in vectors, for a tile of `rows` rows; 0 when a tile may not have so many rows.
+
+        A tile of R x C accumulators also needs C registers for the weights (fewer when they fold into the
+        multiply-add) and one for the broadcast value. Tall tiles read the weights seldom; wide ones give short batches
+        enough independent chains to hide the latency of the multiply-add.
+        """
+        widest = WIDEST[self.registers]
+        return widest[rows - 1] if rows <= len(widest) else 0
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of the tallest register tile."""
+        return len(WIDEST[self.registers])
+
+
+#: Widest tile for 1, 2, 3 ... rows, by the number of vector registers.
+WIDEST = {32: (12, 8, 6, 5, 4, 4, 3, 3), 16: (8, 4, 4, 3, 2, 2)}
+
+AVX2 = Target("x86_64-unknown-linux-gnu", "haswell", "+avx2,+fma", 32, 16)
+AVX512 = Target("x86_64-unknown-linux-gnu", "skylake-avx512", "+avx512f,+avx512dq,+avx512vl,+avx512bw,+fma", 64, 32)
+NEON = Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32)
+
+
+@cache
+def host() -> Target | None:
+    """This machine, or None when its vector unit is not one that the kernels know."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    flat, cpu, triple = features.flatten(), llvm.get_host_cpu_name(), llvm.get_process_triple()
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return Target(triple, cpu, flat, 16, 32)
+    if all(features.get(name) for name in ("avx512f", "avx512dq", "avx512vl", "fma")):
+        return Target(triple, cpu, flat, 64, 32)
+    if all(features.get(name) for name in ("avx2", "fma")):
+        return Target(triple, cpu, flat, 32, 16)
+    return None
