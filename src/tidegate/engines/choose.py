@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from tidegate.engines import eager, reference
+from tidegate.engines import cpu, eager, reference
 from tidegate.engines.call import Call, Result
 from tidegate.errors import EngineError
 
@@ -24,7 +24,7 @@ class Engine(Protocol):
 
 
 # In order of preference. The reference is an oracle, so it runs only when it is named.
-AUTOMATIC: tuple[Engine, ...] = (eager,)
+AUTOMATIC: tuple[Engine, ...] = (cpu, eager)
 EVERY: tuple[Engine, ...] = (*AUTOMATIC, reference)
 ENGINES = {engine.NAME: engine for engine in EVERY}
 NAMES = ("auto", *ENGINES)

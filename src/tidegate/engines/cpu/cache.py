@@ -1,9 +1,9 @@
 """Compiled kernels on disk, so that a program is compiled once per machine.
 
 One file per kernel, `<key>.o`: the SHA-256 of the object code, then the object code. The key covers the program's text,
-the processor, and the versions of llvmlite, LLVM and this package. A file is written under another name and then renamed, so
-readers and writers in other processes never see half of one; a damaged file fails its checksum and is replaced; a
-folder that cannot be written leaves the cache empty and everything else as it was.
+the processor, and the versions of llvmlite, LLVM and this package. A file is written under another name and then
+renamed, so readers and writers in other processes never see half of one; a damaged file fails its checksum and is
+replaced; a folder that cannot be written leaves the cache empty and everything else as it was.
 """
 
 import hashlib

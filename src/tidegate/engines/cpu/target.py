@@ -1,4 +1,5 @@
-"""The processor that kernels are made for: its name and features, and how wide and how many its vector registers are."""
+"""The processor that kernels are made for: its name and features, and how wide and how many its vector registers
+are."""
 
 import platform
 from dataclasses import dataclass

@@ -1,13 +1,15 @@
 """The matrix product, the part of a step where the time goes, and the packing of its operands.
 
 `product` adds up out[r, c] = init[r, c] + sum_k left[r, k] right[k, c] with `rows` scalars of `left` against `columns`
-vectors of `right`, a register tile of R x C accumulators at a time. All strides are free, so one kernel serves the recurrent
-product, the input projection, the gradients of weights and sums over rows.
+vectors of `right`, a register tile of R x C accumulators at a time. All strides are free, so one kernel serves the
+recurrent product, the input projection, the gradients of weights and sums over rows.
 
-Every element of the result is one chain of fused multiply-adds in the order of k, whatever the tile it falls in. So its bits do
-not depend on the batch it travels with, on the tile shapes, or on how rows and columns are dealt out to threads.
+Every element of the result is one chain of fused multiply-adds in the order of k, whatever the tile it falls in. So its
+bits do not depend on the batch it travels with, on the tile shapes, or on how rows and columns are dealt out to
+threads.
 
-Sizes and strides count numbers, not bytes. A *panel* is `right` packed as [column vector][k][lane], zero beyond the edge.
+Sizes and strides count numbers, not bytes. A *panel* is `right` packed as [column vector][k][lane], zero beyond the
+edge.
 """
 
 import llvmlite.ir as ir
@@ -38,7 +40,9 @@ def tile(code: Code, rows: int, columns: int) -> None:
     """tile_RxC(left, row stride, k stride; right, column stride, k stride; K; init, its row and column strides;
     out, its row stride; add): one register tile; stores it, or with add != 0 adds it to what is there."""
     with code.function(f"tile_{rows}x{columns}", "piipiiipiipii", inline=False) as arguments:
-        left, row_stride, k_left, right, column_stride, k_right, K, init, init_row, init_column, out, out_row, add = arguments
+        left, row_stride, k_left, right, column_stride, k_right, K, init, init_row, init_column, out, out_row, add = (
+            arguments
+        )
         start = [init.load(init_row * r + init_column * c) for r in range(rows) for c in range(columns)]
         row_offset = [row_stride * r for r in range(rows)]
         column_offset = [column_stride * c for c in range(columns)]
@@ -70,7 +74,9 @@ def product(code: Code) -> None:
     Columns go around the outside, so that a panel is read from the near cache for all rows but the first few.
     """
     with code.function(symbol(code, "product"), "piiipiiiipipii", public=True) as arguments:
-        left, row_stride, k_left, rows, right, column_stride, k_right, columns, K, init, init_row, out, out_row, add = arguments
+        left, row_stride, k_left, rows, right, column_stride, k_right, columns, K, init, init_row, out, out_row, add = (
+            arguments
+        )
         zeros = code.zeros()
         init_column = code.select(init.is_null, code.int(0), code.int(code.lanes))
         init_row = code.select(init.is_null, code.int(0), init_row)
@@ -102,9 +108,9 @@ def _call_tile(code: Code, rows: Int, columns: Int, operands: tuple[Int | Ptr, .
 
 
 def pack_transposed(code: Code) -> None:
-    """pack_transposed(source, row stride, units, K; target, group stride, k stride; addend, its group stride): for every group of
-    `lanes` rows of `source` and every k, target[group, k, lane] = source[group * lanes + lane, k] + addend[group, lane],
-    with zeros for rows beyond `units`."""
+    """pack_transposed(source, row stride, units, K; target, group stride, k stride; addend, its group stride): for
+    every group of `lanes` rows of `source` and every k, target[group, k, lane] = source[group * lanes + lane, k] +
+    addend[group, lane], with zeros for rows beyond `units`."""
     with code.function(symbol(code, "pack_transposed"), "piiipiipi", public=True) as arguments:
         source, row_stride, units, K, target, group_stride, k_stride, addend, addend_stride = arguments
         addend_stride = code.select(addend.is_null, code.int(0), addend_stride)
@@ -162,8 +168,8 @@ def pack_rows(code: Code) -> None:
 
 
 def scatter_rows(code: Code) -> None:
-    """scatter_rows(source, row stride, rows, columns; index; target, row stride): target[index[r], :] += source[r, :], in the
-    order of r."""
+    """scatter_rows(source, row stride, rows, columns; index; target, row stride): target[index[r], :] += source[r, :],
+    in the order of r."""
     with code.function(symbol(code, "scatter_rows"), "piiippi", public=True) as arguments:
         source, row_stride, rows, columns, index, target, target_stride = arguments
         n = code.lanes

@@ -1,26 +1,31 @@
-"""The small language that kernels are written in: integers, pointers and vectors whose operators emit LLVM instructions.
+"""The small language that kernels are written in: integers, pointers and vectors whose operators emit LLVM
+instructions.
 
-A kernel is an ordinary Python function; running it once writes the program. `Int` is a 64-bit integer, `Ptr` an address,
-`Vec` one register of floating-point numbers, and `Code` the place where instructions go, with loops and conditions as
-`with` blocks::
+A kernel is an ordinary Python function; running it once writes the program. `Int` is a 64-bit integer, `Ptr` an
+address, `Vec` one register of floating-point numbers, and `Code` the place where instructions go, with loops and
+conditions as `with` blocks::
 
     with code.loop(0, n) as i:
         (y + i * lanes).store(a.load(i * lanes) * 2.0)
 
-Arithmetic carries no fast-math flag, and multiply-adds are fused only where `fma` is written: so NaN and infinity travel
-as IEEE 754 says, and a value has the same bits in every kernel that computes it.
+Arithmetic carries no fast-math flag, and multiply-adds are fused only where `fma` is written: so NaN and infinity
+travel as IEEE 754 says, and a value has the same bits in every kernel that computes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import llvmlite.ir as ir
 
 from tidegate.engines.cpu.target import Target
 
-I1, I32, I64, ADDRESS, VOID = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.PointerType(), ir.VoidType()
+I32, I64, ADDRESS, VOID = ir.IntType(32), ir.IntType(64), ir.PointerType(), ir.VoidType()
+
+#: An LLVM value of no class of its own here: a condition, a mask of lanes, bits.
+Value = Any
 
 
 class Code:
@@ -36,11 +41,11 @@ class Code:
         self.suffix = f"v{self.lanes}{'f32' if real == 'float' else 'f64'}"
         self.module = ir.Module()
         self.module.triple = target.triple
-        self.b = ir.IRBuilder()
+        self.b: Any = ir.IRBuilder()
 
     # -- functions ------------------------------------------------------------------------------------------------
 
-    def declare(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
+    def declare(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> Any:
         """The function `name` of this module, declared on first use."""
         known = self.module.globals.get(name)
         return known or ir.Function(self.module, ir.FunctionType(result, arguments), name)
@@ -67,7 +72,7 @@ class Code:
         values = [a.v for a in arguments]
         self.b.call(self.declare(name, VOID, [v.type for v in values]), values)
 
-    def intrinsic(self, name: str, result: ir.Type, *arguments: ir.Value) -> ir.Value:
+    def intrinsic(self, name: str, result: ir.Type, *arguments: Value) -> Value:
         return self.b.call(self.declare(name, result, [a.type for a in arguments]), arguments)
 
     # -- control --------------------------------------------------------------------------------------------------
@@ -127,12 +132,12 @@ class Code:
         b.position_at_end(after)
 
     @contextmanager
-    def when(self, condition: ir.Value) -> Iterator[None]:
+    def when(self, condition: Value) -> Iterator[None]:
         with self.b.if_then(condition):
             yield
 
     @contextmanager
-    def either(self, condition: ir.Value) -> Iterator[tuple]:
+    def either(self, condition: Value) -> Iterator[tuple]:
         """`with code.either(c) as (yes, no):` and inside it `with yes:` and `with no:`."""
         with self.b.if_else(condition) as branches:
             yield branches
@@ -148,16 +153,16 @@ class Code:
     def bit_vector(self, x: int) -> ir.Constant:
         return ir.Constant(ir.VectorType(self.bits, self.lanes), [x] * self.lanes)
 
-    def select(self, condition: ir.Value, yes, no):
+    def select(self, condition: Value, yes, no):
         """`yes` where the condition holds (one bit, or one per lane), else `no`; never arithmetic, so NaN stays put."""
         return type(yes)(self, self.b.select(condition, yes.v, no.v))
 
-    def first_lanes(self, count: Int) -> ir.Value:
+    def first_lanes(self, count: Int) -> Value:
         """A mask of the lanes below `count`."""
         lane = ir.Constant(ir.VectorType(I64, self.lanes), list(range(self.lanes)))
         return self.b.icmp_signed("<", lane, self._spread(count.v, I64))
 
-    def _spread(self, scalar: ir.Value, kind: ir.Type) -> ir.Value:
+    def _spread(self, scalar: Value, kind: ir.Type) -> Value:
         wide = ir.VectorType(kind, self.lanes)
         one = self.b.insert_element(ir.Constant(wide, ir.Undefined), scalar, ir.Constant(I32, 0))
         zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
@@ -165,17 +170,23 @@ class Code:
 
     def zeros(self) -> Ptr:
         """The address of one vector of zeros."""
-        name = f"zeros_{self.real_name}"
+        return self._constant("zeros", 0.0)
+
+    def ones(self) -> Ptr:
+        """The address of one vector of ones."""
+        return self._constant("ones", 1.0)
+
+    def _constant(self, name: str, value: float) -> Ptr:
         if name not in self.module.globals:
-            zeros = ir.GlobalVariable(self.module, self.vector, name)
-            zeros.initializer = ir.Constant(self.vector, [0.0] * self.lanes)
-            zeros.global_constant, zeros.linkage = True, "internal"
+            filled: Any = ir.GlobalVariable(self.module, self.vector, name)
+            filled.initializer = ir.Constant(self.vector, [value] * self.lanes)
+            filled.global_constant, filled.linkage = True, "internal"
         return Ptr(self, self.module.globals[name])
 
     def stack(self, vectors: int) -> Ptr:
         """Room for so many vectors in the frame of the function."""
         with self.b.goto_entry_block():
-            room = self.b.alloca(self.vector, size=ir.Constant(I64, vectors))
+            room: Any = self.b.alloca(self.vector, size=ir.Constant(I64, vectors))
             room.align = self.target.vector_bytes
         return Ptr(self, room)
 
@@ -183,13 +194,13 @@ class Code:
 class Int:
     """A 64-bit integer."""
 
-    def __init__(self, code: Code, v: ir.Value):
+    def __init__(self, code: Code, v: Value):
         self.code, self.v = code, v
 
     def _with(self, emit, other: Int | int) -> Int:
         return Int(self.code, emit(self.v, self.code.int(other).v))
 
-    def _compare(self, sign: str, other: Int | int) -> ir.Value:
+    def _compare(self, sign: str, other: Int | int) -> Value:
         return self.code.b.icmp_signed(sign, self.v, self.code.int(other).v)
 
     def __add__(self, o: Int | int) -> Int:
@@ -212,16 +223,16 @@ class Int:
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def __lt__(self, o: Int | int) -> ir.Value:
+    def __lt__(self, o: Int | int) -> Value:
         return self._compare("<", o)
 
-    def __ge__(self, o: Int | int) -> ir.Value:
+    def __ge__(self, o: Int | int) -> Value:
         return self._compare(">=", o)
 
-    def __gt__(self, o: Int | int) -> ir.Value:
+    def __gt__(self, o: Int | int) -> Value:
         return self._compare(">", o)
 
-    def equals(self, o: Int | int) -> ir.Value:
+    def equals(self, o: Int | int) -> Value:
         return self._compare("==", o)
 
     def least(self, o: Int | int) -> Int:
@@ -240,7 +251,7 @@ class Int:
 class Ptr:
     """An address; `+` moves it by whole numbers of the code's floating-point type."""
 
-    def __init__(self, code: Code, v: ir.Value):
+    def __init__(self, code: Code, v: Value):
         self.code, self.v = code, v
 
     def __add__(self, o: Int | int) -> Ptr:
@@ -250,7 +261,7 @@ class Ptr:
         """The address `o` 64-bit words further."""
         return Ptr(self.code, self.code.b.gep(self.v, [self.code.int(o).v], source_etype=I64))
 
-    def load(self, o: Int | int = 0, mask: ir.Value | None = None) -> Vec:
+    def load(self, o: Int | int = 0, mask: Value | None = None) -> Vec:
         """A vector from here (+ o); lanes outside `mask` are not read and become 0."""
         code, at = self.code, (self + o).v
         if mask is None:
@@ -258,7 +269,7 @@ class Ptr:
         align, zero = ir.Constant(I32, code.bytes), code.vec(0.0).v
         return Vec(code, code.intrinsic(f"llvm.masked.load.{code.suffix}.p0", code.vector, at, align, mask, zero))
 
-    def store(self, value: Vec, o: Int | int = 0, mask: ir.Value | None = None) -> None:
+    def store(self, value: Vec, o: Int | int = 0, mask: Value | None = None) -> None:
         """Write a vector here (+ o); lanes outside `mask` are not written."""
         code, at = self.code, (self + o).v
         if mask is None:
@@ -286,14 +297,14 @@ class Ptr:
         return Int(self.code, self.code.b.zext(self.code.b.load(at, align=1, typ=ir.IntType(8)), I64))
 
     @property
-    def is_null(self) -> ir.Value:
+    def is_null(self) -> Value:
         return self.code.b.icmp_unsigned("==", self.code.b.ptrtoint(self.v, I64), ir.Constant(I64, 0))
 
 
 class Vec:
     """One register of floating-point numbers."""
 
-    def __init__(self, code: Code, v: ir.Value):
+    def __init__(self, code: Code, v: Value):
         self.code, self.v = code, v
 
     def _with(self, emit, o: Vec | float) -> Vec:
@@ -322,7 +333,7 @@ class Vec:
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def is_(self, sign: str, o: Vec | float) -> ir.Value:
+    def is_(self, sign: str, o: Vec | float) -> Value:
         """Lane by lane comparison; false where either side is NaN ("!=": true there)."""
         compare = self.code.b.fcmp_unordered if sign == "!=" else self.code.b.fcmp_ordered
         return compare(sign, self.v, self.code.vec(o).v)
@@ -332,11 +343,11 @@ class Vec:
         values = [self.v, *(o.v for o in others)]
         return Vec(self.code, self.code.intrinsic(f"llvm.{name}.{self.code.suffix}", self.code.vector, *values))
 
-    def as_bits(self) -> ir.Value:
+    def as_bits(self) -> Value:
         return self.code.b.bitcast(self.v, ir.VectorType(self.code.bits, self.code.lanes))
 
 
-def from_bits(code: Code, bits: ir.Value) -> Vec:
+def from_bits(code: Code, bits: Value) -> Vec:
     return Vec(code, code.b.bitcast(bits, code.vector))
 
 

@@ -1,0 +1,48 @@
+"""The CPU engine: whole sequences in one fused kernel, compiled by LLVM from the cell's equations."""
+
+import torch
+
+from tidegate.engines.call import Call, Result
+
+NAME = "cpu"
+
+
+def refuse(call: Call) -> str | None:
+    tensors = [t for t in (call.x, *call.states, *call.weights.tensors()) if t is not None]
+    for t in tensors:
+        if t.device.type != "cpu":
+            return f"it runs on the CPU, and a tensor of the call is on {t.device}"
+        if t.layout is not torch.strided:
+            return f"it takes dense tensors, and one of the call is {t.layout}"
+    like = call.weights.w_hh
+    if like.dtype not in (torch.float32, torch.float64):
+        return f"it computes in float32 and float64, and the weights are {like.dtype}"
+    for t in tensors[call.indexed :]:
+        if t.dtype != like.dtype:
+            return f"the weights are {like.dtype} and another tensor of the call is {t.dtype}"
+    if not (call.T and call.B and call.H and call.D):
+        return "the call is empty"
+    return host_refuses()
+
+
+def host_refuses() -> str | None:
+    """Why this machine cannot run the engine at all, or None."""
+    from tidegate.engines.cpu.target import host
+    from tidegate.engines.cpu.team import openmp
+
+    try:
+        target = host()
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"llvmlite does not work here ({error})"
+    if target is None:
+        return "it needs a processor with AVX2 and FMA, AVX-512, or NEON"
+    if openmp() is None:
+        return "it runs in PyTorch's OpenMP threads, and no OpenMP library with GOMP_parallel is loaded"
+    return None
+
+
+def run(call: Call) -> Result:
+    """The sequence, differentiable by torch to any order."""
+    from tidegate.engines.cpu import autograd
+
+    return autograd.run(call)

@@ -1,0 +1,82 @@
+"""The kernels as one node of torch's graph."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tidegate.engines import eager
+from tidegate.engines.call import Call, Result, Weights
+from tidegate.engines.cpu import scan
+
+
+def run(call: Call) -> Result:
+    tensors = (call.x, *call.states, *call.weights.tensors())
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        flat: Any = _Scan.apply(call, *tensors)
+    else:
+        found = scan.forward(call, save=False)
+        flat = (found.outputs, *found.finals, found.states, found.gates)
+    n = 1 + len(call.states)
+    if not call.keep_gates:
+        return Result(flat[0], tuple(flat[1:n]))
+    sequences, gates = (dict(zip(names, t.unbind(2))) for names, t in zip((call.step.state, call.step.gates), flat[n:]))
+    return Result(flat[0], tuple(flat[1:n]), sequences, gates)
+
+
+def as_call(call: Call, tensors: tuple[Tensor | None, ...]) -> Call:
+    """The call on other tensors of the same kind."""
+    n = 1 + len(call.step.state)
+    x, *states = tensors[:n]
+    return replace(call, x=x, states=tuple(states), weights=Weights(*tensors[n:]))  # type: ignore[arg-type]
+
+
+class _Scan(torch.autograd.Function):
+    """Forward and backward kernel. A backward pass that is itself to be differentiated is run by the eager engine."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        found = scan.forward(as_call(call, tensors), save=True)
+        kept = found.kept
+        assert kept is not None
+        ctx.call = replace(call, x=None, states=(), weights=None)  # type: ignore[arg-type]
+        ctx.save_for_backward(*tensors, kept.outputs, kept.block, kept.mask)
+        ctx.set_materialize_grads(False)
+        return found.outputs, *found.finals, found.states, found.gates
+
+    @staticmethod
+    def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        *tensors, outputs, block, mask = ctx.saved_tensors
+        call = as_call(ctx.call, tuple(tensors))
+        n = 1 + len(call.states)
+        if torch.is_grad_enabled():
+            return None, *differentiable_gradients(call, tuple(tensors), d)
+        needed = ctx.needs_input_grad[1:]
+        found = scan.backward(
+            call,
+            scan.Kept(outputs, block, mask),
+            scan.Cotangents(d[0], d[1:n], d[n], d[n + 1]),
+            need_x=needed[0],
+            need_w_ih=needed[n],
+            need_w_hh=needed[n + 1],
+        )
+        gradients = (found.x, *found.states, *found.weights.tensors())
+        return None, *(g if need else None for g, need in zip(gradients, needed))
+
+
+def differentiable_gradients(
+    call: Call, tensors: tuple[Tensor | None, ...], d: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...]:
+    """The gradients as functions of inputs and cotangents, so that they can be differentiated in turn."""
+    result = eager.run(call)
+    flat = [result.outputs, *result.states]
+    if call.keep_gates:
+        flat += [torch.stack(list(kept.values()), 2) for kept in (result.sequences, result.gates)]
+    outputs = [(y, dy) for y, dy in zip(flat, d) if dy is not None]
+    wanted = [t for t in tensors if t is not None and t.requires_grad]
+    found = torch.autograd.grad(
+        [y for y, _ in outputs], wanted, [dy for _, dy in outputs], create_graph=True, allow_unused=True
+    )
+    by_tensor = dict(zip(map(id, wanted), found))
+    return tuple(None if t is None else by_tensor.get(id(t)) for t in tensors)

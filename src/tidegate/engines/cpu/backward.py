@@ -1,0 +1,212 @@
+"""The backward kernel: backpropagation through a whole sequence in one call.
+
+Chunks of steps run from the last to the first. Within a chunk the loop over time carries the cotangents of the states:
+phase 0 begins a step and leaves dq of the last stage, each product d_p = sum_g dq_g U_g^T is followed by its phase, and
+the last phase leaves the cotangents of the old states. After a chunk the whole team turns its dq, da and operands into
+gradients of weights, inputs, biases and vectors, one product each over all rows of the chunk (`gradients`).
+
+Layouts: dq (chunk, B, blocks, H); operand (K, chunk, B, H); carry (B, states, H); cross (B, values, H); the rest as in
+`forward`.
+"""
+
+from tidegate.engines.cpu import tile
+from tidegate.engines.cpu.gradients import Gradients
+from tidegate.engines.cpu.kernel import RESET, ROWS, Arguments, ElementWise, Share, null, product
+from tidegate.engines.cpu.plan import Backward, Phase, Place
+from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
+
+NAME = "backward"
+
+
+def words(plan: Backward) -> list[str]:
+    """The names of the kernel's arguments, in order. Strides count numbers; `_t` is per step, `_b` per sequence."""
+    kinds = ("seq", "seq_t", "d_final", "d_final_b", "d_start")
+    states = [f"{kind}_{s}" for s in plan.step.state for kind in kinds]
+    return [
+        "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers", "accumulate",
+        "x", "x_t", "x_b", "index", "w_ih", "w_hh", "v", *states,
+        "d_outputs", "d_outputs_t", "d_outputs_b", "d_states", "gate", "mask", "saved", "saved_t", "slots",
+        "carry", "cross", "dq", "operand", "packed_u", "packed_w", "left", "right", "no_x",
+        "d_w_hh", "sum_w_hh", "sum_w_hh_b", "d_w_ih", "sum_w_ih", "sum_w_ih_b", "table", "d_x", "sums",
+        "d_b_ih", "d_b_hh", "d_v",
+    ]  # fmt: skip
+
+
+def emit(code: Code, plan: Backward, *, ragged: bool) -> None:
+    """Write the kernel and its phases into the module."""
+    writer = _Writer(code, plan, ragged)
+    for i, phase in enumerate(plan.phases):
+        writer.phase(f"back{i}", phase, begin=i == 0)
+    writer.kernel()
+
+
+class _Writer:
+    def __init__(self, code: Code, plan: Backward, ragged: bool):
+        self.code, self.plan, self.ragged = code, plan, ragged
+        self.step, self.element_wise = plan.step, ElementWise(code)
+
+    # -- the element-wise part ------------------------------------------------------------------------------------
+
+    def phase(self, name: str, phase: Phase, *, begin: bool) -> None:
+        """name(arguments, product, t, first step of the chunk, rows from, to, groups from, to): one phase on a block.
+
+        The phase that begins a step first adds the cotangents given for this step's states to those carried."""
+        code, L, zero = self.code, self.code.lanes, self.code.vec(0.0)
+        with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
+            args = Arguments(code, words(self.plan), at)
+            H = args["H"]
+            with code.loop(r0, r1) as r:
+                base = self._rows(args, t, r, low)
+                alive = reset = None
+                if self.ragged:
+                    byte = args.pointer("mask").byte(t * args["B"] + r)
+                    alive, reset = (byte % 2).equals(1), byte >= RESET
+                line = sums + (r - r0) * (g1 - g0) * L
+
+                def body(g: Int, mask: Value | None) -> None:
+                    u = g * L
+
+                    def alone(value: Vec) -> Vec:
+                        return value if alive is None else code.select(alive, value, zero)
+
+                    def load(place: Place) -> Vec:
+                        if place.buffer == "dp":
+                            return line.load((g - g0) * L)
+                        if place.buffer in ("old", "new"):
+                            return base[f"{place.buffer}{place.block}"].load(u, mask)
+                        value = base[place.buffer].load(H * place.block + u, mask)
+                        return alone(value) if place.buffer in ("carry", "gate") else value
+
+                    if begin:
+                        for i in range(len(self.step.state)):
+                            total = base["carry"].load(H * i + u, mask)
+                            if self.plan.traced:
+                                total = total + base["d_states"].load(H * i + u, mask)
+                            if i == 0:
+                                total = total + alone(base["d_outputs"].load(u, mask))
+                            base["carry"].store(total, H * i + u, mask)
+                    for place, value in self.element_wise.values(phase, load):
+                        if place.buffer == "carry" and alive is not None and reset is not None:
+                            total = base["carry"].load(H * place.block + u, mask)
+                            value = code.select(alive, code.select(reset, zero, value), total)
+                        elif place.buffer != "carry":
+                            value = alone(value)
+                        to = base[f"operand{place.block}"] if place.buffer == "operand" else base[place.buffer]
+                        to.store(value, u if place.buffer == "operand" else H * place.block + u, mask)
+
+                self.element_wise.units(H, (g0, g1), body)
+
+    def _rows(self, args: Arguments, t: Int, r: Int, low: Int) -> dict[str, Ptr]:
+        """Where row (t, r) of every buffer begins."""
+        plan, step = self.plan, self.step
+        H, B, reverse = args["H"], args["B"], args["reverse"]
+        row, here = t * B + r, (t - low) * B + r
+        base = {
+            "v": args.pointer("v"),
+            "saved": args.pointer("saved") + (args["saved_t"] * t + r * H * args["slots"]),
+            "cross": args.pointer("cross") + r * H * plan.cross,
+            "gate": args.pointer("gate") + row * H * len(step.gates),
+            "carry": args.pointer("carry") + r * H * len(step.state),
+            "d_states": args.pointer("d_states") + row * H * len(step.state),
+            "d_outputs": args.pointer("d_outputs") + (args["d_outputs_t"] * t + args["d_outputs_b"] * r),
+            "dq": args.pointer("dq") + here * H * plan.blocks,
+        }
+        for i, s in enumerate(step.state):
+            base[f"old{i}"] = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (t + reverse) + r * H)
+            base[f"new{i}"] = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (t + 1 - reverse) + r * H)
+        for k in range(len(step.stages)):
+            base[f"operand{k}"] = args.pointer("operand") + (args["chunk"] * B * k + here) * H
+        return base
+
+    # -- the loop over time ---------------------------------------------------------------------------------------
+
+    def kernel(self) -> None:
+        code, step, K = self.code, self.step, len(self.step.stages)
+        with code.function(NAME, "p", public=True) as (at,):
+            args = Arguments(code, words(self.plan), at)
+            share = Share(code, args)
+            sums = code.stack(ROWS * 6)
+            gradients = Gradients(code, self.plan, args, share, sums, ragged=self.ragged)
+            self.pack(args, share)
+            gradients.pack()
+            self.begin(args, share)
+            share.meet_all()
+            T, chunk, reverse = args["T"], args["chunk"], args["reverse"]
+            chunks = (T + chunk - 1) // chunk
+            with code.loop(0, chunks) as c:
+                i1 = T - c * chunk
+                i0 = (i1 - chunk).most(0)
+                low = code.select(reverse.equals(0), i0, T - i1)
+                last = code.select(reverse.equals(0), i1 - 1, T - i1)
+                code.call("back0", at, sums, last, low, *share.rows, *share.units)
+                share.meet_peers()
+                with code.loop(0, i1 - i0) as i:
+                    t = last - i + reverse * i * 2
+                    more = (i + 1) < (i1 - i0)
+                    for k in reversed(range(K)):
+                        self.product(args, share, sums, k, t, low, more)
+                        share.meet_peers()
+                    if not step.stages:
+                        with code.when(more):
+                            code.call("back0", at, sums, t - 1 + reverse * 2, low, *share.rows, *share.units)
+                share.meet_all()
+                add = code.select(c > 0, code.int(1), args["accumulate"])
+                gradients.chunk(low, i1 - i0, add)
+                share.meet_all()
+            gradients.finish()
+            self.finish(args, share)
+
+    def product(self, args: Arguments, share: Share, sums: Ptr, k: int, t: Int, low: Int, more: Value) -> None:
+        """d_p of stage k and the phase that follows it; after the last, the beginning of the next step."""
+        code, step, L, K = self.code, self.step, self.code.lanes, len(self.step.stages)
+        H, B = args["H"], args["B"]
+        gates = step.stages[k].gates
+        first = self.plan.dq[gates[0]]
+        length = H * len(gates)
+        with share.blocks(1) as (r0, r1, g0, g1):
+            left = args.pointer("dq") + (((t - low) * B + r0) * self.plan.blocks + first) * H
+            panel = args.pointer("packed_u") + (share.groups * H * first + g0 * length) * L
+            width = g1 - g0
+            product(
+                code, left, H * self.plan.blocks, 1, r1 - r0, panel, length * L, L, width, length,
+                null(code), 0, sums, width * L, 0,
+            )  # fmt: skip
+            code.call(f"back{K - k}", args.at, sums, t, low, r0, r1, g0, g1)
+            if k == 0:
+                with code.when(more):
+                    code.call("back0", args.at, sums, t - 1 + args["reverse"] * 2, low, r0, r1, g0, g1)
+
+    # -- before and after -----------------------------------------------------------------------------------------
+
+    def pack(self, args: Arguments, share: Share) -> None:
+        """The team's share of packing U^T: for every stage panels by [group][gate, unit of dq]."""
+        code, step, L, H = self.code, self.step, self.code.lanes, args["H"]
+        g0, g1 = share.part(share.groups)
+        units = (g1 * L).least(H) - g0 * L
+        for stage in step.stages:
+            first, length = self.plan.dq[stage.gates[0]], H * len(stage.gates)
+            for i, gate in enumerate(stage.gates):
+                source = args.pointer("w_hh") + (H * H * step.products.index(gate) + g0 * L)
+                to = args.pointer("packed_u") + (share.groups * H * first + g0 * length + H * i) * L
+                code.call(tile.symbol(code, "pack_rows"), source, H, H, units, to, length * L)
+
+    def begin(self, args: Arguments, share: Share) -> None:
+        """The cotangents of the final states, to be carried."""
+        self._states(args, share, lambda i, r: args.pointer(f"d_final_{i}") + args[f"d_final_b_{i}"] * r, "load")
+
+    def finish(self, args: Arguments, share: Share) -> None:
+        """The cotangents of the initial states."""
+        self._states(args, share, lambda i, r: args.pointer(f"d_start_{i}") + args["H"] * r, "store")
+
+    def _states(self, args: Arguments, share: Share, outside, direction: str) -> None:
+        code, H = self.code, args["H"]
+        for i, s in enumerate(self.step.state):
+            with code.loop(*share.rows) as r:
+                carry = args.pointer("carry") + (r * len(self.step.state) + i) * H
+                other = outside(s, r)
+                source, to = (other, carry) if direction == "load" else (carry, other)
+
+                def body(g: Int, mask: Value | None, source=source, to=to) -> None:
+                    to.store(source.load(g * code.lanes, mask), g * code.lanes, mask)
+
+                self.element_wise.units(H, share.units, body)

@@ -1,0 +1,310 @@
+"""The forward kernel: a whole sequence in one call.
+
+Every thread packs its share of the weights, then for each chunk of steps projects its inputs (a = x W + b, or a row of
+a table when x holds class numbers), and for each step and stage multiplies by the packed U and runs the phase on the
+product while it is in the near cache. States are written to sequences of T + 1 steps, so that step t reads where step t
+- 1 wrote, and for a plain state those sequences are the layer's outputs.
+
+Layouts (numbers, row-major): state sequences (T + 1, B, H); saved (T, B, slots, H); cross (B, values, H); operand (K +
+1, B, H); gate and seq (T, B, G or states, H); a (chunk, B, group, gate, lane); mask (T, B) bytes with a readable row on
+either side.
+"""
+
+from tidegate.engines.cpu import tile
+from tidegate.engines.cpu.kernel import (
+    ACTIVE,
+    RESET,
+    ROWS,
+    Arguments,
+    ElementWise,
+    Share,
+    null,
+    product,
+)
+from tidegate.engines.cpu.plan import Forward, Phase, Place, operand_state
+from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
+
+NAME = "forward"
+
+
+def words(plan: Forward) -> list[str]:
+    """The names of the kernel's arguments, in order. Strides count numbers; `_t` is per step, `_b` per sequence."""
+    states = [f"{kind}_{s}" for s in plan.step.state for kind in ("start", "start_b", "seq", "seq_t", "final")]
+    return [
+        "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers",
+        "x", "x_t", "x_b", "index", "w_ih", "b_ih", "w_hh", "b_hh", "v", *states,
+        "outputs", "mask", "saved", "saved_t", "cross", "operand", "gate", "states",
+        "packed_w", "packed_b", "packed_u", "packed_c", "a",
+    ]  # fmt: skip
+
+
+def emit(code: Code, plan: Forward, *, ragged: bool) -> None:
+    """Write the kernel and its phases into the module."""
+    writer = _Writer(code, plan, ragged)
+    if plan.lead is not None:
+        writer.phase("lead", plan.lead, gates=0)
+    for k, phase in enumerate(plan.phases):
+        writer.phase(f"phase{k}", phase, gates=len(plan.step.stages[k].gates) if plan.step.stages else 0)
+    writer.kernel()
+
+
+class _Writer:
+    def __init__(self, code: Code, plan: Forward, ragged: bool):
+        self.code, self.plan, self.ragged = code, plan, ragged
+        self.step, self.element_wise = plan.step, ElementWise(code)
+
+    # -- the element-wise part ------------------------------------------------------------------------------------
+
+    def phase(self, name: str, phase: Phase, *, gates: int) -> None:
+        """name(arguments, product, t, first step of `a`, rows from, to, groups from, to): one phase on a block of the
+        product of so many gates."""
+        code, step, L = self.code, self.step, self.code.lanes
+        with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
+            args = Arguments(code, words(self.plan), at)
+            H, B, groups = args["H"], args["B"], (args["H"] + (L - 1)) // L
+            with code.loop(r0, r1) as r:
+                row = t * B + r
+                base = self._rows(args, t, r, row, low, groups)
+                alive, reset_next = self._mask(args, t, row) if self.ragged else (None, None)
+                line = sums + (r - r0) * (g1 - g0) * (gates * L)
+
+                def body(g: Int, mask: Value | None) -> None:
+                    u = g * L
+
+                    def load(place: Place) -> Vec:
+                        if place.buffer == "q":
+                            return line.load(((g - g0) * gates + place.block) * L)
+                        if place.buffer == "a":
+                            return base["a"].load((g * len(step.inputs) + place.block) * L)
+                        if place.buffer in ("old", "new"):
+                            return base[f"{place.buffer}{place.block}"].load(u, mask)
+                        return base[place.buffer].load(H * place.block + u, mask)
+
+                    for place, value in self.element_wise.values(phase, load):
+                        if place.buffer == "new":
+                            self._store_state(base, place.block, value, u, H, mask, alive, reset_next)
+                        elif place.buffer == "operand":
+                            base[f"operand{place.block}"].store(value, u, mask)
+                        else:
+                            if place.buffer == "gate" and alive is not None:
+                                value = code.select(alive, value, code.vec(0.0))
+                            base[place.buffer].store(value, H * place.block + u, mask)
+
+                self.element_wise.units(H, (g0, g1), body)
+
+    def _rows(self, args: Arguments, t: Int, r: Int, row: Int, low: Int, groups: Int) -> dict[str, Ptr]:
+        """Where row (t, r) of every buffer begins."""
+        plan, step = self.plan, self.step
+        H, B, code = args["H"], args["B"], self.code
+        linear, reverse = (t - low) * B + r, args["reverse"]
+        index = args.pointer("index")
+        with code.either(index.is_null) as (without, with_index):
+            with without:
+                end_without = code.b.block
+            with with_index:
+                number = index.integer(row)
+                end_with = code.b.block
+        chosen = code.b.phi(linear.v.type)
+        chosen.add_incoming(linear.v, end_without)
+        chosen.add_incoming(number.v, end_with)
+        base = {
+            "a": args.pointer("a") + Int(code, chosen) * (groups * (len(step.inputs) * code.lanes)),
+            "v": args.pointer("v"),
+            "saved": args.pointer("saved") + (args["saved_t"] * t + r * H * plan.saved),
+            "cross": args.pointer("cross") + r * H * plan.cross,
+            "gate": args.pointer("gate") + row * H * len(step.gates),
+            "states": args.pointer("states") + row * H * len(step.state),
+            "outputs": args.pointer("outputs") + row * H,
+        }
+        for i, s in enumerate(step.state):
+            base[f"old{i}"] = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (t + reverse) + r * H)
+            base[f"new{i}"] = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (t + 1 - reverse) + r * H)
+        for k in range(len(step.stages)):
+            at = self.first_operand(args, t) if k == 0 else args.pointer("operand") + B * H * k
+            base[f"operand{k}"] = at + r * H
+        return base
+
+    def first_operand(self, args: Arguments, t: Int) -> Ptr:
+        """The left side of stage 0 where it is computed: even and odd steps have a room each, as one is read while the
+        other is written."""
+        return args.pointer("operand") + args["B"] * args["H"] * (t % 2) * len(self.step.stages)
+
+    def _mask(self, args: Arguments, t: Int, row: Int) -> tuple[Value, Value]:
+        """Whether step t of this sequence is inside it, and whether its state is reset before the next step."""
+        mask = args.pointer("mask")
+        following = row + (args["B"] - args["reverse"] * args["B"] * 2)
+        return (mask.byte(row) % 2).equals(ACTIVE), mask.byte(following) >= RESET
+
+    def _store_state(
+        self, base: dict[str, Ptr], s: int, value: Vec, u: Int, H: Int,
+        mask: Value | None, alive: Value | None, reset_next: Value | None,
+    ) -> None:  # fmt: skip
+        code, zero = self.code, self.code.vec(0.0)
+        if alive is None or reset_next is None:
+            base[f"new{s}"].store(value, u, mask)
+            if self.plan.traced:
+                base["states"].store(value, H * s + u, mask)
+            return
+        kept = code.select(alive, value, base[f"old{s}"].load(u, mask))
+        base[f"new{s}"].store(code.select(reset_next, zero, kept), u, mask)
+        if self.plan.traced:
+            base["states"].store(kept, H * s + u, mask)
+        if s == 0:
+            base["outputs"].store(code.select(alive, value, zero), u, mask)
+
+    # -- the loop over time ---------------------------------------------------------------------------------------
+
+    def kernel(self) -> None:
+        code = self.code
+        widest = max((len(stage.gates) for stage in self.step.stages), default=1)
+        with code.function(f"{NAME}", "p", public=True) as (at,):
+            args = Arguments(code, words(self.plan), at)
+            share = Share(code, args)
+            sums = code.stack(ROWS * max(6, widest))
+            self.pack(args, share)
+            self.begin(args, share)
+            share.meet_all()
+            T, chunk, reverse = args["T"], args["chunk"], args["reverse"]
+            with code.loop(0, T, chunk) as i0:
+                i1 = (i0 + chunk).least(T)
+                low = code.select(reverse.equals(0), i0, T - i1)
+                indexed = args.pointer("index").is_null
+                with code.when(indexed):
+                    self.project(args, share, low, i1 - i0)
+                first = code.select(reverse.equals(0), i0, T - 1 - i0)
+                if self.plan.lead is not None:
+                    code.call("lead", at, sums, first, low, *share.rows, *share.units)
+                    share.meet_peers()
+                with code.loop(i0, i1) as i:
+                    t = code.select(reverse.equals(0), i, T - 1 - i)
+                    self.one_step(args, share, sums, t, low, (i + 1) < i1)
+            self.finish(args, share)
+
+    def one_step(self, args: Arguments, share: Share, sums: Ptr, t: Int, low: Int, more: Value) -> None:
+        code, step, L = self.code, self.step, self.code.lanes
+        H = args["H"]
+        offset = 0
+        for k in range(len(self.plan.phases)):
+            gates = len(step.stages[k].gates) if step.stages else 0
+            with share.blocks(gates) as (r0, r1, g0, g1):
+                if gates:
+                    width = (g1 - g0) * gates
+                    at = (share.groups * offset + g0 * gates) * L
+                    bias = code.select(args.pointer("b_hh").is_null, null(code), args.pointer("packed_c") + at)
+                    product(
+                        code, self.left(args, k, t) + r0 * H, H, 1, r1 - r0,
+                        args.pointer("packed_u") + at * H, H * L, L, width, H, bias, 0, sums, width * L, 0,
+                    )  # fmt: skip
+                code.call(f"phase{k}", args.at, sums, t, low, r0, r1, g0, g1)
+                if self.plan.lead is not None and k + 1 == len(self.plan.phases):
+                    with code.when(more):
+                        code.call("lead", args.at, sums, t + 1 - args["reverse"] * 2, low, r0, r1, g0, g1)
+            share.meet_peers()
+            offset += gates
+
+    def left(self, args: Arguments, k: int, t: Int) -> Ptr:
+        """The left side of stage k's product: rows of H numbers, one for every sequence."""
+        s = operand_state(self.step, k)
+        if s is None:
+            return self.first_operand(args, t) if k == 0 else args.pointer("operand") + args["B"] * args["H"] * k
+        name = self.step.state[s]
+        return args.pointer(f"seq_{name}") + args[f"seq_t_{name}"] * (t + args["reverse"])
+
+    # -- before and after -----------------------------------------------------------------------------------------
+
+    def pack(self, args: Arguments, share: Share) -> None:
+        """The team's share of packing the weights: panels by [group][gate], or for class numbers a table of their
+        rows."""
+        code, step, L = self.code, self.step, self.code.lanes
+        H, D = args["H"], args["D"]
+        g0, g1 = share.part(share.groups)
+        u0, units = g0 * L, (g1 * L).least(H) - g0 * L
+        transposed = tile.symbol(code, "pack_transposed")
+
+        def bias(source: str, target: str, row: int, group_stride: Int | int, at: Int) -> None:
+            with code.when(code.b.not_(args.pointer(source).is_null)):
+                code.call(
+                    transposed, args.pointer(source) + (H * row + u0), code.int(1), units, code.int(1),
+                    args.pointer(target) + at, code.int(group_stride), code.int(L), null(code), code.int(0),
+                )  # fmt: skip
+
+        offset = 0
+        for stage in step.stages:
+            G = len(stage.gates)
+            for i, gate in enumerate(stage.gates):
+                row = step.products.index(gate)
+                at = (share.groups * offset + g0 * G + i) * L
+                code.call(
+                    transposed, args.pointer("w_hh") + (H * row + u0) * H, H, units, H,
+                    args.pointer("packed_u") + at * H, H * (G * L), code.int(L), null(code), code.int(0),
+                )  # fmt: skip
+                bias("b_hh", "packed_c", row, G * L, at)
+            offset += G
+        G = len(step.inputs)
+        indexed = code.b.not_(args.pointer("index").is_null)
+        for i in range(G):
+            at = (g0 * G + i) * L
+            bias("b_ih", "packed_b", i, G * L, at)
+            weights = args.pointer("w_ih") + (H * i + u0) * D
+            with code.either(indexed) as (table, panels):
+                with table:
+                    added = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + at)
+                    code.call(
+                        transposed, weights, D, units, D, args.pointer("a") + at, code.int(G * L),
+                        share.groups * (G * L), added, code.int(G * L),
+                    )  # fmt: skip
+                with panels:
+                    code.call(
+                        transposed, weights, D, units, D, args.pointer("packed_w") + at * D, D * (G * L),
+                        code.int(L), null(code), code.int(0),
+                    )  # fmt: skip
+
+    def project(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
+        """a = x W + b for the thread's rows and units and the steps [low, low + steps); rows of all steps at once where
+        they lie evenly in memory."""
+        code, L, G = self.code, self.code.lanes, len(self.step.inputs)
+        B, D = args["B"], args["D"]
+        (r0, r1), (g0, g1) = share.rows, share.units
+        line = share.groups * (G * L)
+        panel = args.pointer("packed_w") + g0 * D * (G * L)
+        bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + g0 * (G * L))
+        alone = B.equals(1)
+        stride = code.select(alone, args["x_t"], args["x_b"])
+        even = code.b.and_(share.row_parts.equals(1), code.b.or_(alone, args["x_t"].equals(B * args["x_b"])))
+        times = code.select(even, code.int(1), steps)
+        rows = code.select(even, steps * B, r1 - r0)
+        with code.loop(0, times) as i:
+            x = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r0)
+            a = args.pointer("a") + ((B * i + r0) * line + g0 * (G * L))
+            product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, 0, a, line, 0)
+
+    def begin(self, args: Arguments, share: Share) -> None:
+        """The initial states, zero where the first step resets them, to the head of their sequences."""
+        code, H, B, T, reverse = self.code, args["H"], args["B"], args["T"], args["reverse"]
+        for s in self.step.state:
+            with code.loop(*share.rows) as r:
+                start = args.pointer(f"start_{s}") + args[f"start_b_{s}"] * r
+                head = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (T * reverse) + r * H)
+                reset = None
+                if self.ragged:
+                    reset = args.pointer("mask").byte((T - 1) * reverse * B + r) >= RESET
+
+                def body(g: Int, mask: Value | None, start=start, head=head, reset=reset) -> None:
+                    value = start.load(g * code.lanes, mask)
+                    value = value if reset is None else code.select(reset, code.vec(0.0), value)
+                    head.store(value, g * code.lanes, mask)
+
+                self.element_wise.units(H, share.units, body)
+
+    def finish(self, args: Arguments, share: Share) -> None:
+        """The final states, from the ends of their sequences."""
+        code, H, T, reverse = self.code, args["H"], args["T"], args["reverse"]
+        for s in self.step.state:
+            with code.loop(*share.rows) as r:
+                end = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (T - T * reverse) + r * H)
+                final = args.pointer(f"final_{s}") + r * H
+
+                def body(g: Int, mask: Value | None, end=end, final=final) -> None:
+                    final.store(end.load(g * code.lanes, mask), g * code.lanes, mask)
+
+                self.element_wise.units(H, share.units, body)

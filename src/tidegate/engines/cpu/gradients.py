@@ -1,0 +1,220 @@
+"""Gradients of weights, inputs, biases and vectors from the dq and da of a chunk of steps.
+
+    dU_g = sum over rows of dq_g^T p        dc_g = sum of dq_g        dv = sum of its terms
+    dW_g = sum over rows of da_g^T x        db_g = sum of da_g        dx = sum_g da_g W_g
+
+with one row for each step and sequence. The team shares the units of a gate (dU, dW), the rows (dx) and the columns
+(sums); each element is one chain over the rows of a chunk, and chunks are added in order, so the bits do not depend on
+the team.
+"""
+
+from tidegate.engines.cpu import tile
+from tidegate.engines.cpu.kernel import ACTIVE, ROWS, Arguments, ElementWise, Share, in_blocks, null, product
+from tidegate.engines.cpu.plan import Backward, operand_state
+from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
+
+
+class Gradients:
+    """Writes the parts of the backward kernel that make gradients of what is shared by all steps."""
+
+    def __init__(self, code: Code, plan: Backward, args: Arguments, share: Share, sums: Ptr, *, ragged: bool):
+        self.code, self.plan, self.args, self.share, self.ragged = code, plan, args, share, ragged
+        self.step, self.scratch = plan.step, sums
+        self.my_groups = share.part(share.groups)
+        self.x_groups = (args["D"] + (code.lanes - 1)) // code.lanes
+
+    @property
+    def _dense(self) -> Value:
+        return self.args.pointer("index").is_null
+
+    def pack(self) -> None:
+        """Panels of W for dx, by [group of inputs][gate, unit]."""
+        code, args, L = self.code, self.args, self.code.lanes
+        H, D = args["H"], args["D"]
+        with code.when(code.b.not_(args.pointer("d_x").is_null)):
+            g0, g1 = self.share.part(self.x_groups)
+            length = H * len(self.step.inputs)
+            to = args.pointer("packed_w") + g0 * length * L
+            columns = (g1 * L).least(D) - g0 * L
+            code.call(tile.symbol(code, "pack_rows"), args.pointer("w_ih") + g0 * L, D, length, columns, to, length * L)
+
+    def chunk(self, low: Int, steps: Int, add: Int) -> None:
+        """All gradients from the rows of the steps [low, low + steps); `add` to what earlier chunks gave."""
+        code, args, share = self.code, self.args, self.share
+        rows = steps * args["B"]
+        needs_w_ih = code.b.not_(args.pointer("d_w_ih").is_null)
+        dense = code.b.and_(needs_w_ih, self._dense)
+        self._pack_left(rows)
+        with code.when(code.b.not_(args.pointer("d_w_hh").is_null)):
+            for k, stage in enumerate(self.step.stages):
+                self._pack_right(self._operand(k, low), rows)
+                share.meet_all()
+                for gate in stage.gates:
+                    at = self.step.products.index(gate)
+                    self._weights("w_hh", at, self.plan.dq[gate], args["H"], rows, add)
+                share.meet_all()
+        with code.when(dense):
+            self._pack_x(low, steps)
+            share.meet_all()
+            for at, gate in enumerate(self.step.inputs):
+                self._weights("w_ih", at, self.plan.da[gate], args["D"], rows, add)
+        with code.when(code.b.and_(needs_w_ih, code.b.not_(self._dense))):
+            self._table(low, rows)
+        with code.when(code.b.not_(args.pointer("d_x").is_null)):
+            self._inputs(low, rows)
+        self._sums(rows, add)
+
+    # -- gradients of matrices ------------------------------------------------------------------------------------
+
+    def _operand(self, k: int, low: Int) -> Ptr:
+        """Rows of the left side of stage k, from the first step of the chunk on."""
+        args, s = self.args, operand_state(self.step, k)
+        if s is None:
+            return args.pointer("operand") + args["chunk"] * args["B"] * args["H"] * k
+        name = self.step.state[s]
+        return args.pointer(f"seq_{name}") + args[f"seq_t_{name}"] * (low + args["reverse"])
+
+    def _pack_left(self, rows: Int) -> None:
+        """dq and da of the thread's units, by [block][group][row]: it alone reads them."""
+        code, args, L = self.code, self.args, self.code.lanes
+        H, blocks = args["H"], self.plan.blocks
+        g0, g1 = self.my_groups
+        units = (g1 * L).least(H) - g0 * L
+        for block in sorted({*self.plan.dq.values(), *self.plan.da.values()}):
+            source = args.pointer("dq") + (H * block + g0 * L)
+            to = args.pointer("left") + (self.share.groups * block + g0) * rows * L
+            code.call(tile.symbol(code, "pack_rows"), source, H * blocks, rows, units, to, rows * L)
+
+    def _pack_right(self, source: Ptr, rows: Int) -> None:
+        """The team's share of packing rows of an operand, by [group][row]."""
+        code, H, L = self.code, self.args["H"], self.code.lanes
+        g0, g1 = self.my_groups
+        units = (g1 * L).least(H) - g0 * L
+        to = self.args.pointer("right") + g0 * rows * L
+        code.call(tile.symbol(code, "pack_rows"), source + g0 * L, H, rows, units, to, rows * L)
+
+    def _pack_x(self, low: Int, steps: Int) -> None:
+        """The inputs' rows, packed as `_pack_right` does; zeros for steps beyond a sequence's end, whatever stands
+        there."""
+        code, args, L = self.code, self.args, self.code.lanes
+        B, D = args["B"], args["D"]
+        rows = steps * B
+        g0, g1 = self.share.part(self.x_groups)
+        width = (g1 * L).least(D) - g0 * L
+        count = code.int(1) if self.ragged else B
+        with code.loop(0, steps) as i, code.loop(0, B, count) as r:
+            source = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r)
+            if self.ragged:
+                alive = (args.pointer("mask").byte((low + i) * B + r) % 2).equals(ACTIVE)
+                source = code.select(alive, source, args.pointer("no_x"))
+            to = args.pointer("right") + (g0 * rows + B * i + r) * L
+            code.call(tile.symbol(code, "pack_rows"), source + g0 * L, args["x_b"], count, width, to, rows * L)
+
+    def _weights(self, name: str, at: int, block: int, columns: Int, rows: Int, add: Int) -> None:
+        """One gate's block of a weight gradient: the thread's units against all columns."""
+        code, args, L = self.code, self.args, self.code.lanes
+        H, stride = args["H"], args[f"sum_{name}_b"]
+        with code.loop(*self.my_groups) as g:
+            left = args.pointer("left") + (self.share.groups * block + g) * rows * L
+            units = (H - g * L).least(L)
+            out = args.pointer(f"sum_{name}") + (H * at + g * L) * stride
+            product(
+                code, left, 1, L, units, args.pointer("right"), rows * L, L, (columns + (L - 1)) // L, rows,
+                null(code), 0, out, stride, add,
+            )  # fmt: skip
+
+    def _table(self, low: Int, rows: Int) -> None:
+        """Inputs that are class numbers: add each row of da to the row of its class in `table` (D, Ga, H)."""
+        code, args, L = self.code, self.args, self.code.lanes
+        H, width = args["H"], args["H"] * len(self.step.inputs)
+        g0, g1 = self.my_groups
+        units = (g1 * L).least(H) - g0 * L
+        index = args.pointer("index").words(args["B"] * low)
+        for at, gate in enumerate(self.step.inputs):
+            source = args.pointer("dq") + (H * self.plan.da[gate] + g0 * L)
+            to = args.pointer("table") + (H * at + g0 * L)
+            code.call(tile.symbol(code, "scatter_rows"), source, H * self.plan.blocks, rows, units, index, to, width)
+
+    # -- gradients of inputs --------------------------------------------------------------------------------------
+
+    def _runs(self) -> list[tuple[int, int, int]]:
+        """da as stretches of neighbouring blocks: (first gate of `inputs`, first block, blocks)."""
+        runs: list[tuple[int, int, int]] = []
+        for at, gate in enumerate(self.step.inputs):
+            block = self.plan.da[gate]
+            if runs and runs[-1][1] + runs[-1][2] == block:
+                first, start, count = runs.pop()
+                runs.append((first, start, count + 1))
+            else:
+                runs.append((at, block, 1))
+        return runs
+
+    def _inputs(self, low: Int, rows: Int) -> None:
+        """dx, the thread's share of rows."""
+        code, args, L = self.code, self.args, self.code.lanes
+        H, D, blocks = args["H"], args["D"], self.plan.blocks
+        length = H * len(self.step.inputs)
+        columns = code.int(0), self.x_groups
+        with (
+            in_blocks(code, columns, 6) as (g0, g1),
+            in_blocks(code, self.share.part(rows), ROWS) as (r0, r1),
+        ):
+            width = g1 - g0
+            for number, (gate, block, count) in enumerate(self._runs()):
+                left = args.pointer("dq") + (r0 * blocks + block) * H
+                panel = args.pointer("packed_w") + (g0 * length + H * gate) * L
+                product(
+                    code, left, H * blocks, 1, r1 - r0, panel, length * L, L, width, H * count,
+                    null(code), 0, self.scratch, width * L, int(number > 0),
+                )  # fmt: skip
+            with code.loop(r0, r1) as r:
+                to = args.pointer("d_x") + (args["B"] * low + r) * D
+                line = self.scratch + (r - r0) * width * L
+
+                def body(g: Int, mask: Value | None, to=to, line=line, g0=g0) -> None:
+                    to.store(line.load((g - g0) * L), g * L, mask)
+
+                ElementWise(code).units(D, (g0, g1), body)
+
+    # -- sums over rows -------------------------------------------------------------------------------------------
+
+    def _sums(self, rows: Int, add: Int) -> None:
+        """Every column of dq summed over the rows: a product with ones."""
+        code, args, L = self.code, self.args, self.code.lanes
+        width = args["H"] * self.plan.blocks
+        v0, v1 = self.share.part((width + (L - 1)) // L)
+        product(
+            code, code.ones(), 0, 0, 1, args.pointer("dq") + v0 * L, L, width, v1 - v0, rows,
+            null(code), 0, args.pointer("sums") + v0 * L, 0, add,
+        )  # fmt: skip
+
+    def finish(self) -> None:
+        """Padded sums to their gradients, each thread a share; called after the team has met."""
+        code, args = self.code, self.args
+        H, D = args["H"], args["D"]
+        for name, gates, columns in (("w_hh", self.step.products, H), ("w_ih", self.step.inputs, D)):
+            to, source = args.pointer(f"d_{name}"), args.pointer(f"sum_{name}")
+            dense = code.b.not_(to.is_null) if name == "w_hh" else code.b.and_(code.b.not_(to.is_null), self._dense)
+            padded = code.b.icmp_unsigned("!=", to.v, source.v)
+            with code.when(code.b.and_(dense, padded)):
+                r0, r1 = self.share.part(H * len(gates))
+                with code.loop(r0, r1) as r:
+                    self._copy(source + r * args[f"sum_{name}_b"], to + r * columns, columns)
+        named = (
+            ("d_b_ih", self.step.inputs, self.plan.da),
+            ("d_b_hh", self.step.products, self.plan.dq),
+            ("d_v", self.step.vectors, self.plan.dv),
+        )
+        for name, order, block in named:
+            to = args.pointer(name)
+            with code.when(code.b.and_(code.b.not_(to.is_null), self.share.me.equals(0))):
+                for i, key in enumerate(order):
+                    self._copy(args.pointer("sums") + H * block[key], to + H * i, H)
+
+    def _copy(self, source: Ptr, to: Ptr, count: Int) -> None:
+        code, L = self.code, self.code.lanes
+
+        def body(g: Int, mask: Value | None) -> None:
+            to.store(source.load(g * L, mask), g * L, mask)
+
+        ElementWise(code).units(count, (code.int(0), (count + (L - 1)) // L), body)
