@@ -20,6 +20,8 @@ def refuse(call: Call) -> str | None:
     for t in tensors[call.indexed :]:
         if t.dtype != like.dtype:
             return f"the weights are {like.dtype} and another tensor of the call is {t.dtype}"
+    if call.weights.w_hr is not None:
+        return "it has no projection of the output state"
     if not (call.T and call.B and call.H and call.D):
         return "the call is empty"
     return host_refuses()

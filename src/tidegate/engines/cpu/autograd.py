@@ -9,9 +9,11 @@ from torch import Tensor
 from tidegate.engines import eager
 from tidegate.engines.call import Call, Result, Weights
 from tidegate.engines.cpu import scan
+from tidegate.errors import ShapeError
 
 
 def run(call: Call) -> Result:
+    check_shapes(call)
     tensors = (call.x, *call.states, *call.weights.tensors())
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         flat: Any = _Scan.apply(call, *tensors)
@@ -23,6 +25,28 @@ def run(call: Call) -> Result:
         return Result(flat[0], tuple(flat[1:n]))
     sequences, gates = (dict(zip(names, t.unbind(2))) for names, t in zip((call.step.state, call.step.gates), flat[n:]))
     return Result(flat[0], tuple(flat[1:n]), sequences, gates)
+
+
+def check_shapes(call: Call) -> None:
+    """The kernels trust sizes, so they are checked here; ShapeError names the tensor that does not fit the others."""
+    step, w, T, B, D, H = call.step, call.weights, call.T, call.B, call.D, call.H
+    a, q, v = len(step.inputs) * H, len(step.products) * H, len(step.vectors) * H
+    expected = [
+        ("x", call.x, (T, B) if call.indexed else (T, B, D)),
+        *((f"state {s}", t, (B, H)) for s, t in zip(step.state, call.states, strict=True)),
+        ("w_ih", w.w_ih, (a, D)),
+        ("w_hh", w.w_hh, (q, H)),
+        ("b_ih", w.b_ih, (a,)),
+        ("b_hh", w.b_hh, (q,)),
+        ("vectors", w.vectors, (v,)),
+        ("lengths", call.lengths, (B,)),
+        ("resets", call.resets, (T, B)),
+    ]
+    for name, tensor, shape in expected:
+        if tensor is not None and tensor.shape != shape:
+            raise ShapeError(f"`{name}` of {step.name} must have shape {shape}, got {tuple(tensor.shape)}.")
+    if v and w.vectors is None:
+        raise ShapeError(f"`vectors` of {step.name} must have shape ({v},), got None.")
 
 
 def as_call(call: Call, tensors: tuple[Tensor | None, ...]) -> Call:

@@ -2,7 +2,7 @@
 other."""
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache as once
 
@@ -49,7 +49,7 @@ class Scanned:
 
 def forward(call: Call, *, save: bool) -> Scanned:
     """Run the forward kernel; with `save`, keep what `backward` needs."""
-    step, w, T, B, D, H = call.step, call.weights, call.T, call.B, call.D, call.H
+    step, w, T, B, D, H = call.step, contiguous(call.weights), call.T, call.B, call.D, call.H
     mask = ragged_mask(call)
     ragged = mask is not None
     plan = forward_plan(step, save=save, ragged=ragged, traced=call.keep_gates)
@@ -141,7 +141,7 @@ class Cotangents:
 
 def backward(call: Call, kept: Kept, d: Cotangents, *, need_x: bool, need_w_ih: bool, need_w_hh: bool) -> Gradients:
     """Run the backward kernel."""
-    step, w, T, B, D, H = call.step, call.weights, call.T, call.B, call.D, call.H
+    step, w, T, B, D, H = call.step, contiguous(call.weights), call.T, call.B, call.D, call.H
     ragged = kept.mask is not None
     plan = backward_plan(step, ragged=ragged, traced=call.keep_gates)
     slots = forward_plan(step, save=True, ragged=ragged, traced=call.keep_gates).saved
@@ -261,6 +261,10 @@ def in_rows(x: Tensor) -> Tensor:
     return x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous()
 
 
+def contiguous(w: Weights) -> Weights:
+    return Weights(*(None if t is None else t.contiguous() for t in w.tensors()))  # type: ignore[arg-type]
+
+
 def full(d: Tensor | None, shape: tuple[int, ...], like: Tensor) -> Tensor:
     return like.new_zeros(shape) if d is None else d.contiguous()
 
@@ -291,7 +295,3 @@ def _zeros(dtype: torch.dtype, size: int) -> Tensor:
 def zero_row(dtype: torch.dtype, size: int) -> Tensor:
     """At least `size` zeros, shared by all calls and never written."""
     return _zeros(dtype, 1 << (size - 1).bit_length())
-
-
-def same_kind(tensors: Sequence[Tensor | None], like: Tensor) -> bool:
-    return all(t is None or (t.dtype == like.dtype and t.device == like.device) for t in tensors)
