@@ -39,6 +39,7 @@ from tidegate.nn import (
     Recurrent,
     ResetBeforeGRU,
     ResidualRNN,
+    trace,
     why,
 )
 
@@ -72,5 +73,6 @@ __all__ = [
     "softplus",
     "sqrt",
     "tanh",
+    "trace",
     "why",
 ]

@@ -3,6 +3,7 @@
 from tidegate.nn.build import build_layer, find_cell
 from tidegate.nn.layer import CellLayer, why
 from tidegate.nn.recurrent import PeepholeLSTM, Recurrent, ResetBeforeGRU, ResidualRNN
+from tidegate.nn.tracing import Trace, trace
 from tidegate.nn.twins import GRU, LSTM, RNN
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "Recurrent",
     "ResetBeforeGRU",
     "ResidualRNN",
+    "Trace",
     "build_layer",
     "find_cell",
+    "trace",
     "why",
 ]

@@ -14,8 +14,6 @@ def refuse(call: Call) -> str | None:
     tensors = [t for t in (call.x, *call.states, *call.weights.tensors()) if t is not None]
     if (at_work := transform(tensors)) is not None:
         return at_work
-    if call.weights.w_hr is not None:
-        return "it does not project the output state (proj_size)"
     for t in tensors:
         if t.device.type != "cpu":
             return f"it runs on the CPU, and a tensor of the call is on {t.device}"
