@@ -48,3 +48,51 @@ def test_every_cell_trains_evaluates_and_writes(tidegate, text, small, tmp_path,
     figures = json.loads(tidegate("eval", folder, "--json").out)
     assert figures["cell"] == cell
     assert len(tidegate("sample", folder, "--length", 20, "--prompt", "The").out) == len("The") + 20 + 1
+
+
+MINE = '''
+from tidegate import Cell, sigmoid, tanh
+
+
+class Minimal(Cell):
+    """h' = f h + (1 - f) tanh(a_n + U_n (f h))"""
+
+    gates = ("f", "n")
+    state = ("h",)
+
+    def equations(a, U, h):
+        f = sigmoid(a.f + U.f(h))
+        n = tanh(a.n + U.n(f * h))
+        return (f * h + (1 - f) * n,), (f, n)
+'''
+
+
+def test_a_users_cell_trains_and_its_run_is_complete_without_the_users_file(tidegate, text, small, tmp_path):
+    mine, folder = tmp_path / "mine.py", tmp_path / "run"
+    mine.write_text(MINE)
+    assert tidegate("train", text, *small, "--cell", "mine.py:Minimal", "--epochs", 1, "--out", folder).code == 0
+    mine.unlink()
+    assert json.loads(tidegate("eval", folder, "--json").out)["cell"] == "mine.py:Minimal"
+    assert tidegate("sample", folder, "--length", 5).code == 0
+    outcome = tidegate("train", "--resume", folder, "--epochs", 2)
+    assert outcome.code == 0, outcome.err
+
+
+def test_several_layers_with_dropout_train(tidegate, text, small, tmp_path):
+    options = ("--layers", 2, "--dropout", 0.1, "--cell", "lstm", "--epochs", 1, "--out", tmp_path / "run")
+    outcome = tidegate("train", text, *small, *options)
+    assert outcome.code == 0, outcome.err
+    assert tidegate("sample", tmp_path / "run", "--length", 5).code == 0
+
+
+def test_a_text_can_come_through_a_pipe(tidegate, text, small, tmp_path, monkeypatch):
+    import io
+    import sys
+
+    def piped():
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+
+    piped()
+    assert tidegate("train", "-", *small, "--epochs", 1, "--out", tmp_path / "run").code == 0
+    piped()
+    assert tidegate("train", "--resume", tmp_path / "run", "--epochs", 2).code == 0

@@ -1,7 +1,6 @@
 """`tidegate train`: a new run, or `--resume` of one."""
 
 import shlex
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,7 @@ def train(
     layers: Annotated[int | None, typer.Option(help="Recurrent layers.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout of the outputs.")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, or an engine's name.")] = None,
-    recipe: Annotated[str, typer.Option(help="default (two minutes) or d2l (the textbook's).")] = "default",
+    recipe: Annotated[str | None, typer.Option(help="default (two minutes) or d2l (the textbook's).")] = None,
     batch: Annotated[int | None, typer.Option(help="Rows of a batch.")] = None,
     steps: Annotated[int | None, typer.Option(help="Tokens of a window: how far gradients go back.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
@@ -53,7 +52,6 @@ def train(
 
     from tidegate.errors import ArgumentError
     from tidegate.train import job
-    from tidegate.train.interrupt import Interrupt
     from tidegate.train.loop import Stopped
     from tidegate.train.recipe import recipe as named
 
@@ -65,26 +63,21 @@ def train(
         "eval_every": eval_every,
     }  # fmt: skip
     console = Console(highlight=False)
-    with Interrupt() as interrupt:
-        try:
-            if resume is None:
-                if checkpoint is not None:
-                    raise ArgumentError("--checkpoint belongs to --resume RUN; a new run has none.")
-                folder, result = job.start(
-                    named(recipe, **options), text or "builtin", out, console=console, interrupt=interrupt
-                )
-            else:
-                if out is not None:
-                    raise ArgumentError("--out and --resume exclude each other: a resumed run stays in its folder.")
-                folder, result = job.resume(
-                    resume, options, source=text, which=checkpoint or "last", console=console, interrupt=interrupt
-                )
-        except Stopped as stopped:
-            typer.echo(f"Stopped and saved. Go on with: tidegate train --resume {shlex.quote(str(stopped.folder))}")
-            raise typer.Exit(128 + stopped.signal) from None
-        except KeyboardInterrupt:
-            typer.echo("Stopped at once. The run's last checkpoint is whole: go on with --resume.", err=True)
-            raise typer.Exit(128 + signal.SIGINT) from None
+    try:
+        if resume is None:
+            if checkpoint is not None:
+                raise ArgumentError("--checkpoint belongs to --resume RUN; a new run has none.")
+            folder, result = job.start(named(recipe or "default", **options), text or "builtin", out, console=console)
+        else:
+            if recipe is not None:
+                raise ArgumentError("--recipe and --resume exclude each other: a resumed run has its recipe.")
+            if out is not None:
+                raise ArgumentError("--out and --resume exclude each other: a resumed run stays in its folder.")
+            folder, result = job.resume(resume, options, source=text, which=checkpoint or "last", console=console)
+    except Stopped as stopped:
+        how = "Stopped and saved" if stopped.saved else "Stopped at once, at the last checkpoint"
+        typer.echo(f"{how}. Go on with: tidegate train --resume {shlex.quote(str(stopped.folder))}")
+        raise typer.Exit(128 + stopped.signal) from None
     report(result, folder)
 
 

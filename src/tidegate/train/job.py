@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from tidegate.train.folder import RunFolder
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.load import stored_bar
 from tidegate.train.log import Log
-from tidegate.train.loop import Trainer
+from tidegate.train.loop import Stopped, Trainer
 from tidegate.train.recipe import Recipe
 from tidegate.train.status import Status
 
@@ -55,12 +56,15 @@ class Job:
             "versions": summary.versions(),
         }
 
-    def run(self, trainer: Trainer, interrupt: Interrupt, after_step: Callable[[Trainer], None]) -> "Finished":
-        """Train to the end and write summary.json and curves.png."""
-        with self.status:
-            trainer.train(interrupt, after_step)
-            if trainer.heldout is None:  # a run that was killed between its last step and its summary
-                trainer.evaluate()
+    def run(self, trainer: Trainer) -> "Finished":
+        """Train to the end and write summary.json and curves.png; Stopped where the user asks to stop before."""
+        with Interrupt() as interrupt, self.status:
+            try:
+                trainer.train(interrupt)
+                if trainer.heldout is None:  # a run that was killed between its last step and its summary
+                    trainer.evaluate()
+            except KeyboardInterrupt:
+                raise Stopped(interrupt.asked or signal.SIGINT, self.folder.path, saved=False) from None
         return Finished(self.folder.path, summary.write(self.folder, self.recipe, self.dataset, self.bar, trainer))
 
 
@@ -77,8 +81,6 @@ def start(
     out: Path | None,
     *,
     console: Console,
-    interrupt: Interrupt,
-    after_step: Callable[[Trainer], None] = lambda _: None,
 ) -> Finished:
     """Train a new model on the text `source` into the folder `out` (None: the next free one under runs/).
 
@@ -95,7 +97,7 @@ def start(
     folder.keep_cell(recipe.cell, job.folder)
     job.folder.write_json("run.json", job.facts())
     job.status.begin(summary.headline(recipe, dataset, bar, trainer), out)
-    return job.run(trainer, interrupt, after_step)
+    return job.run(trainer)
 
 
 def resume(
@@ -105,8 +107,6 @@ def resume(
     source: str | None = None,
     which: str = "last",
     console: Console,
-    interrupt: Interrupt,
-    after_step: Callable[[Trainer], None] = lambda _: None,
 ) -> Finished:
     """Go on with the run in `out` from its checkpoint `which`.
 
@@ -129,7 +129,7 @@ def resume(
         raise ArgumentError(f"the run in {out} is finished ({length}). Give a greater length to go on with it.")
     trainer.log.truncate(trainer.position.step)
     job.status.begin(f"Going on at step {trainer.position.step:,}, epoch {trainer.epochs:.2f}.", out)
-    return job.run(trainer, interrupt, after_step)
+    return job.run(trainer)
 
 
 def read(recipe: Recipe, source: str) -> Dataset:

@@ -33,12 +33,12 @@ SAMPLE = 100  # tokens that it writes
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
-    """The user asked the run to stop by `signal`; the last checkpoint in `folder` holds its state."""
+    """The user asked the run to stop by `signal`. The last checkpoint in `folder` is of its last step
+    where it is `saved`, and of an earlier one where it had to stop at once."""
 
-    def __init__(self, signal: int, folder: Path) -> None:
+    def __init__(self, signal: int, folder: Path, *, saved: bool) -> None:
         super().__init__(signal)
-        self.signal = signal
-        self.folder = folder
+        self.signal, self.folder, self.saved = signal, folder, saved
 
 
 def optimiser(recipe: Recipe, model: LanguageModel) -> Optimizer:
@@ -131,7 +131,7 @@ class Trainer:
             position.seconds, clock = position.seconds + now - clock, now
             if interrupt.asked is not None:
                 self.save("last")
-                raise Stopped(interrupt.asked, self.log.path.parent)
+                raise Stopped(interrupt.asked, self.log.path.parent, saved=True)
             if now - ticked >= TICK or self.progress >= 1:
                 self.rate = (position.tokens - tokens) / (position.stepping - stepping)
                 ticked, tokens, stepping = now, position.tokens, position.stepping
