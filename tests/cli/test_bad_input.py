@@ -25,7 +25,7 @@ REFUSED = [
     ("good", ("--heldout", "0"), ["--heldout must be a share"]),
     ("good", ("--first", "99999"), ["too short to train on 99999"]),
     ("good", ("--batch", "999"), ["one batch of 999 x 10 steps"]),
-    ("good", ("--epochs", "1", "--minutes", "1"), ["one of --epochs and --minutes, got both"]),
+    ("good", ("--minutes", "0"), ["--minutes must be a positive number, got 0.0"]),
     ("good", ("--recipe", "fast"), ["--recipe must be one of default, d2l, got 'fast'"]),
     ("good", ("--cell", "gruu"), ["must be one of rnn", "'gruu'"]),
     ("good", ("--cell", "mine.py:Cell"), ["there is no file mine.py"]),

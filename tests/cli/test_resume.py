@@ -80,7 +80,7 @@ def test_half_the_epochs_and_then_the_other_half_are_the_same_at_a_constant_rate
 def test_a_finished_run_is_told_how_to_go_on(tidegate, run):
     outcome = tidegate("train", "--resume", run)
     assert outcome.code == 2
-    assert "is finished (--epochs 2). Give a greater length" in outcome.err
+    assert "is finished (2 epochs). Give a greater --epochs" in outcome.err
 
 
 def test_a_run_killed_before_its_summary_gets_it_on_resume(tidegate, run):

@@ -13,9 +13,12 @@ def evaluations(trainer):
     return [record["step"] for record in read(trainer.log.path) if record["kind"] == "evaluation"]
 
 
+PLAIN = {"optimizer": "sgd", "lr": 0.7, "weight_decay": 0.0, "schedule": "constant", "clip": 0.3, "dropout": 0.0, "epochs": 2}
+
+
 def test_the_loop_makes_the_steps_that_a_plain_loop_makes(trainer_of):
-    trainer = trainer_of(optimizer="sgd", lr=0.7, weight_decay=0.0, schedule="constant", clip=0.3, epochs=2)
-    twin = trainer_of(optimizer="sgd", lr=0.7, weight_decay=0.0, schedule="constant", clip=0.3, epochs=2)
+    trainer = trainer_of(**PLAIN)
+    twin = trainer_of(**PLAIN)
     trainer.train(Interrupt())
 
     model, sgd = twin.model, torch.optim.SGD(twin.model.parameters(), lr=0.7)
@@ -81,6 +84,15 @@ def test_minutes_end_a_run_and_move_its_learning_rate(trainer_of):
     trainer.train(Interrupt(), lambda trainer: rates.append(trainer.optimizer.param_groups[0]["lr"]))
     assert 0.6 <= trainer.position.seconds < 5
     assert rates[-1] < 0.2 * max(rates)
+
+
+def test_epochs_and_minutes_end_a_run_at_whichever_comes_first(trainer_of):
+    short = trainer_of(epochs=10_000, minutes=0.005)
+    short.train(Interrupt())
+    assert short.position.epoch < 10_000
+    long = trainer_of(epochs=1, minutes=60.0)
+    long.train(Interrupt())
+    assert (long.position.epoch, long.position.batch) == (1, 0)
 
 
 def test_a_seed_decides_the_run(trainer_of):

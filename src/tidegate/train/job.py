@@ -125,8 +125,9 @@ def resume(
     trainer = job.trainer(folder.kept_cell(recipe.cell, run))
     snapshot.restore(trainer, saved)
     if trainer.progress >= 1 and run.summary.is_file():
-        length = f"--epochs {recipe.epochs}" if recipe.epochs else f"--minutes {recipe.minutes:g}"
-        raise ArgumentError(f"the run in {out} is finished ({length}). Give a greater length to go on with it.")
+        raise ArgumentError(
+            f"the run in {out} is finished ({summary.length(recipe)}). Give a greater --epochs or --minutes to go on."
+        )
     trainer.log.truncate(trainer.position.step)
     job.status.begin(f"Going on at step {trainer.position.step:,}, epoch {trainer.epochs:.2f}.", out)
     return job.run(trainer)

@@ -93,18 +93,17 @@ class Trainer:
 
     @cached_property
     def total_steps(self) -> int | None:
-        """The steps of the whole run; None where minutes end it."""
+        """The steps of the whole run; None where minutes alone end it."""
         if self.recipe.epochs is None:
             return None
         return sum(self.count(epoch) for epoch in range(self.recipe.epochs))
 
     @property
     def progress(self) -> float:
-        """The share of the run that is done, from 0 to 1."""
-        if self.recipe.minutes is not None:
-            return min(1.0, self.position.seconds / (60 * self.recipe.minutes))
-        assert self.total_steps is not None
-        return self.position.step / self.total_steps
+        """The share of the run that is done, from 0 to 1: of its steps or of its time, whichever ends it first."""
+        steps = self.position.step / self.total_steps if self.total_steps else 0.0
+        time = self.position.seconds / (60 * self.recipe.minutes) if self.recipe.minutes else 0.0
+        return min(1.0, max(steps, time))
 
     @property
     def epochs(self) -> float:
@@ -235,11 +234,11 @@ class Trainer:
         position, norms = self.position, list(self.norms)
         window = min(WINDOW, len(position.losses))
         nats = position.recent_loss(window)
-        if self.total_steps is None:
-            assert self.recipe.minutes is not None
-            left = 60 * self.recipe.minutes - position.seconds
-        else:
-            left = (self.total_steps - position.step) * position.seconds / max(1, position.step)
+        lefts = []
+        if self.recipe.minutes is not None:
+            lefts.append(60 * self.recipe.minutes - position.seconds)
+        if self.total_steps is not None:
+            lefts.append((self.total_steps - position.step) * position.seconds / max(1, position.step))
         return Figures(
             progress=self.progress,
             epochs=self.epochs,
@@ -253,7 +252,7 @@ class Trainer:
             gradient_norm=norms[-1],
             clipped=sum(norm > self.recipe.clip for norm in norms) / len(norms),
             lr=self.optimizer.param_groups[0]["lr"],
-            seconds_left=max(0.0, left),
+            seconds_left=max(0.0, min(lefts)),
         )
 
     def report(self) -> None:

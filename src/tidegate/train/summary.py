@@ -29,15 +29,21 @@ def versions() -> dict[str, str]:
 
 def headline(recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> str:
     """What is about to be trained on what, and the bar."""
-    weights = sum(parameter.numel() for parameter in trainer.model.parameters())
-    length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.minutes:g} minutes"
+    weights, name = sum(parameter.numel() for parameter in trainer.model.parameters()), dataset.text.name
     train, heldout = dataset.train, dataset.heldout
     return (
-        f"{recipe.cell}, {recipe.hidden} units, {weights:,} weights, {length} on {dataset.text.name}: {len(train):,} "
+        f"{recipe.cell}, {recipe.hidden} units, {weights:,} weights, {length(recipe)} on {name}: {len(train):,} "
         f"{recipe.tokens} tokens to train on, {len(heldout):,} held out, {len(dataset.vocabulary)} different.\n"
         f"The bar: an order-{bar.order} n-gram pays {bar.bpc:.3f} bits per held-out character "
         f"(perplexity {bar.ppl:.3f})."
     )
+
+
+def length(recipe: Recipe) -> str:
+    """How long a run lasts, in words."""
+    parts = [f"{recipe.epochs} epochs"] if recipe.epochs else []
+    parts += [f"{recipe.minutes:g} minutes"] if recipe.minutes else []
+    return " or ".join(parts)
 
 
 def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> dict[str, Any]:
