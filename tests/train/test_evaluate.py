@@ -14,7 +14,7 @@ def model(trainer_of):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)  # scores that depend on the past
-    return model
+    return model.eval()
 
 
 def by_hand(model, ids):

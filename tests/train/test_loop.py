@@ -13,7 +13,15 @@ def evaluations(trainer):
     return [record["step"] for record in read(trainer.log.path) if record["kind"] == "evaluation"]
 
 
-PLAIN = {"optimizer": "sgd", "lr": 0.7, "weight_decay": 0.0, "schedule": "constant", "clip": 0.3, "dropout": 0.0, "epochs": 2}
+PLAIN = {
+    "optimizer": "sgd",
+    "lr": 0.7,
+    "weight_decay": 0.0,
+    "schedule": "constant",
+    "clip": 0.3,
+    "dropout": 0.0,
+    "epochs": 2,
+}
 
 
 def test_the_loop_makes_the_steps_that_a_plain_loop_makes(trainer_of):

@@ -44,7 +44,7 @@ def test_the_same_seed_writes_the_same_and_the_forbidden_token_never_comes(train
 
 def test_the_sample_follows_its_prompt_with_the_state_carried(trainer_of):
     """With temperature 0, each token is the likeliest after all before it in one pass."""
-    model = trainer_of(cell="lstm").model
+    model = trainer_of(cell="lstm").model.eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(4)
