@@ -1,6 +1,7 @@
 """torch.nn modules: drop-in twins of torch.nn.RNN, GRU and LSTM, and layers of every other cell."""
 
 from tidegate.nn.build import build_layer, find_cell
+from tidegate.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import CellLayer, why
 from tidegate.nn.recurrent import PeepholeLSTM, Recurrent, ResetBeforeGRU, ResidualRNN
 from tidegate.nn.tracing import Trace, trace
@@ -11,8 +12,12 @@ __all__ = [
     "LSTM",
     "RNN",
     "CellLayer",
+    "GRUCell",
+    "LSTMCell",
     "PeepholeLSTM",
+    "RNNCell",
     "Recurrent",
+    "RecurrentCell",
     "ResetBeforeGRU",
     "ResidualRNN",
     "Trace",

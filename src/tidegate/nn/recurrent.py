@@ -177,11 +177,15 @@ def check_arguments(
             raise ArgumentError(f"`{name}` must be True or False, got {flag!r}.")
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
         raise ArgumentError(f"`dropout` must be a number in 0..1, got {dropout!r}.")
-    if engine not in NAMES:
-        raise ArgumentError(f"`engine` must be one of {', '.join(NAMES)}, got {engine!r}.")
+    check_engine(engine)
 
 
 def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ArgumentError(f"`{name}` must be a whole number >= 1, got {size!r}.")
+
+
+def check_engine(engine: str) -> None:
+    if engine not in NAMES:
+        raise ArgumentError(f"`engine` must be one of {', '.join(NAMES)}, got {engine!r}.")

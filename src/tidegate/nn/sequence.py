@@ -110,25 +110,30 @@ def unpack(layer: CellLayer, packed: PackedSequence, lengths: object, resets: ob
 
 
 def check_input(layer: CellLayer, x: Tensor, *, packed: bool = False) -> None:
-    name, D = type(layer).__name__, layer.input_size
+    order = "(B, T" if layer.batch_first else "(T, B"
+    forms = {2: "(sum of lengths, D)"} if packed else {3: f"{order}, D)", 2: "(T, D)"}
+    check_features(type(layer).__name__, x, forms, layer.weight_ih_l0)
+
+
+def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) -> None:
+    """x is one of the `forms`, by their number of dimensions, or class numbers without the D; like the `weight`."""
+    D = weight.shape[1]
     if not isinstance(x, Tensor):
         raise ArgumentError(
             f"{name}: `input` must be a tensor or a PackedSequence, got {type(x).__name__}. Use torch.as_tensor(input)."
         )
-    weight = layer.weight_ih_l0
-    order = "(sum of lengths" if packed else ("(B, T" if layer.batch_first else "(T, B")
-    dims = (2,) if packed else (2, 3)
     if not x.is_floating_point():
-        if x.dtype not in (torch.int64, torch.int32) or x.dim() + 1 not in dims:
+        if x.dtype not in (torch.int64, torch.int32) or x.dim() + 1 not in forms:
+            whole = " or ".join(form.replace(", D)", ")").replace("(D,)", "()") for form in forms.values())
             raise ShapeError(
-                f"{name}: an integer `input` holds class numbers, int64 or int32 of shape {order}), "
+                f"{name}: an integer `input` holds class numbers, int64 or int32 of shape {whole}, "
                 f"got {x.dtype} of shape {tuple(x.shape)}. For features use input.float()."
             )
         check_classes(name, x, D)
-    elif x.dim() not in dims or x.shape[-1] != D:
-        also = "" if packed else " or (T, D)"
+    elif x.dim() not in forms or x.shape[-1] != D:
         raise ShapeError(
-            f"{name}: `input` must have shape {order}, D){also} with D = input_size = {D}, got {tuple(x.shape)}."
+            f"{name}: `input` must have shape {' or '.join(forms.values())} with D = input_size = {D}, "
+            f"got {tuple(x.shape)}."
         )
     elif x.dtype != weight.dtype and not autocasts(weight):
         raise ArgumentError(

@@ -1,8 +1,6 @@
 """The CPU engine: whole sequences in one fused kernel, compiled by LLVM from the cell's equations."""
 
 import torch
-from torch._C._functorch import maybe_current_level
-from torch.autograd import forward_ad
 
 from tidegate.engines.call import Call, Result
 from tidegate.engines.transforms import transform
@@ -27,10 +25,6 @@ def refuse(call: Call) -> str | None:
             return f"the weights are {like.dtype} and another tensor of the call is {t.dtype}"
     if call.weights.w_hr is not None:
         return "it has no projection of the output state"
-    if maybe_current_level() is not None:
-        return "it runs on memory, and a transform of torch.func (vmap, grad, jvp) hides it"
-    if forward_ad._current_level >= 0 and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):
-        return "it has no forward-mode derivative"
     if not (call.T and call.B and call.H and call.D):
         return "the call is empty"
     return host_refuses()
