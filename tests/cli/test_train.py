@@ -55,14 +55,14 @@ from tidegate import Cell, sigmoid, tanh
 
 
 class Minimal(Cell):
-    """h' = f h + (1 - f) tanh(a_n + U_n h)"""
+    """h' = f h + (1 - f) tanh(a_n + U_n (f h))"""
 
     gates = ("f", "n")
     state = ("h",)
 
     def equations(a, U, h):
         f = sigmoid(a.f + U.f(h))
-        n = tanh(a.n + U.n(h))
+        n = tanh(a.n + U.n(f * h))
         return (f * h + (1 - f) * n,), (f, n)
 '''
 

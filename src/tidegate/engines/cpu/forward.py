@@ -76,7 +76,7 @@ class _Writer:
                             return line.load(((g - g0) * gates + place.block) * L)
                         if place.buffer == "a":
                             return base["a"].load((g * len(step.inputs) + place.block) * L)
-                        if place.buffer in ("old", "new"):
+                        if place.buffer in ("old", "new", "operand"):
                             return base[f"{place.buffer}{place.block}"].load(u, mask)
                         return base[place.buffer].load(H * place.block + u, mask)
 
