@@ -46,13 +46,21 @@ def test_a_cut_file_is_found_and_the_other_checkpoint_is_named(tmp_path, example
     save(last, example)
     save(best, example)
     last.write_bytes(last.read_bytes()[: int(share * last.stat().st_size)])
-    with pytest.raises(CheckpointError, match=r"last.safetensors is damaged .*best.safetensors.* --checkpoint best"):
+    with pytest.raises(
+        CheckpointError, match=r"last.safetensors is damaged .*best.safetensors is beside .*--checkpoint best"
+    ):
         load(last)
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*last"):
         load(tmp_path / "last.safetensors")
+
+
+def test_a_run_without_an_evaluation_has_its_last_checkpoint(tmp_path, example):
+    save(tmp_path / "last.safetensors", example)
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*best.safetensors: .* --checkpoint last"):
+        load(tmp_path / "best.safetensors")
 
 
 def test_another_safetensors_file_is_refused(tmp_path):

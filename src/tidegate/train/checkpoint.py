@@ -43,7 +43,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 def load(path: Path) -> Checkpoint:
     """Read and verify the checkpoint at `path`. Raises CheckpointError when it is missing or damaged."""
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}.")
+        raise CheckpointError(f"no checkpoint at {path}: {remedy(path)}.")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -59,11 +59,15 @@ def load(path: Path) -> Checkpoint:
 
 
 def damaged(path: Path, reason: str) -> str:
+    return f"the checkpoint {path} is damaged ({reason}): {remedy(path)}."
+
+
+def remedy(path: Path) -> str:
+    """What to do without the checkpoint at `path`: the run's other one, if there is one."""
     other = path.with_name("best.safetensors" if path.name == "last.safetensors" else "last.safetensors")
-    remedy = "no other checkpoint is beside it; train again"
-    if other.is_file() and other != path:
-        remedy = f"the other one, {other}, can be used with --checkpoint {other.stem}"
-    return f"the checkpoint {path} is damaged ({reason}): {remedy}."
+    if other == path or not other.is_file():
+        return "no other checkpoint is beside it; train again"
+    return f"{other.name} is beside it and can be used with --checkpoint {other.stem}"
 
 
 def digest(tensors: Mapping[str, Tensor], facts: str) -> str:

@@ -101,9 +101,9 @@ class Trainer:
     @property
     def progress(self) -> float:
         """The share of the run that is done, from 0 to 1: of its steps or of its time, whichever ends it first."""
-        steps = self.position.step / self.total_steps if self.total_steps else 0.0
-        time = self.position.seconds / (60 * self.recipe.minutes) if self.recipe.minutes else 0.0
-        return min(1.0, max(steps, time))
+        of_steps = self.position.step / self.total_steps if self.total_steps else 0.0
+        of_time = self.position.seconds / (60 * self.recipe.minutes) if self.recipe.minutes else 0.0
+        return min(1.0, max(of_steps, of_time))
 
     @property
     def epochs(self) -> float:

@@ -55,7 +55,7 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: T
     position, heldout = trainer.position, trainer.heldout
     assert heldout is not None
     assert position.best is not None
-    window = min(position.step, trainer.count(max(0, position.epoch - 1)))
+    window = min(len(position.losses), trainer.count(max(0, position.epoch - 1)))
     best, nats = position.best, position.recent_loss(window)
     outcome = Outcome(
         train_bpc=dataset.train.bpc(nats), heldout_bpc=heldout.bpc, best_bpc=best.heldout_bpc,
