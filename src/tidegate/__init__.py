@@ -43,6 +43,7 @@ from tidegate.nn import (
     ResetBeforeGRU,
     ResidualRNN,
     RNNCell,
+    convert,
     trace,
     why,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "ShapeError",
     "TidegateError",
     "absolute",
+    "convert",
     "exp",
     "log",
     "log1p",

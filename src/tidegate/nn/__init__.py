@@ -1,5 +1,6 @@
 """torch.nn modules: drop-in twins of torch.nn.RNN, GRU and LSTM, and layers of every other cell."""
 
+from tidegate.nn import convert
 from tidegate.nn.build import build_layer, find_cell
 from tidegate.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import CellLayer, why
@@ -22,6 +23,7 @@ __all__ = [
     "ResidualRNN",
     "Trace",
     "build_layer",
+    "convert",
     "find_cell",
     "trace",
     "why",

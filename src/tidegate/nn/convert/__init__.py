@@ -1,0 +1,22 @@
+"""Layers from and to other libraries' parameters, and one GRU from the other where the mathematics allows it."""
+
+from tidegate.nn.convert.gru import to_reset_after, to_reset_before
+from tidegate.nn.convert.keras import from_keras, to_keras
+from tidegate.nn.convert.onnx import OnnxNode, from_onnx, to_onnx
+from tidegate.nn.convert.textbook import from_textbook, to_textbook
+from tidegate.nn.convert.torch import from_torch, replace_layers, to_torch
+
+__all__ = [
+    "OnnxNode",
+    "from_keras",
+    "from_onnx",
+    "from_textbook",
+    "from_torch",
+    "replace_layers",
+    "to_keras",
+    "to_onnx",
+    "to_reset_after",
+    "to_reset_before",
+    "to_textbook",
+    "to_torch",
+]

@@ -1,0 +1,84 @@
+"""One GRU from the other, where they are the same function of the same input for every state.
+
+The candidates differ: tanh(a + r * (U h + c)) resets after the product, tanh(a + U (r * h) + c) before it. They agree
+
+* in a product U_ij h_j if the reset gates of units i and j are the same: i = j, as in a diagonal U or with H = 1; or
+  units whose rows of W_r, U_r and biases are equal; or if both gates are constant because their rows of W_r and U_r
+  are zero: then U_ij is multiplied by r_i / r_j;
+* in the bias if c_i = 0 (it stands in a otherwise), or if r_i is constant: then c_i is multiplied by it. The other way
+  round every bias can stand in a.
+
+Everything else is another function, and is refused with the units that are the reason.
+"""
+
+import torch
+from torch import Tensor
+
+from tidegate import cells
+from tidegate.errors import ArgumentError
+from tidegate.nn.convert.parts import Parts, check_layer, put_together, take_apart
+from tidegate.nn.layer import CellLayer
+
+
+def to_reset_before(layer: CellLayer) -> CellLayer:
+    """The ResetBeforeGRU that computes what this GRU computes; ArgumentError says why there is none."""
+    check_layer(layer, (cells.GRU,), "to_reset_before")
+    parts = []
+    for suffix, part in zip(layer.suffixes, take_apart(layer)):
+        constant, r = constant_resets(part)
+        parts.append(with_candidate(part, part.U["n"] * ratio(part, constant, r, suffix)))
+        if layer.bias:
+            c = part.c["n"]
+            left = (c != 0) & ~constant
+            if left.any():
+                raise ArgumentError(
+                    f"this GRU has no ResetBeforeGRU that equals it: the candidate's recurrent bias of {units(left)} "
+                    f"in {suffix} is not zero, and their reset gates, which multiply it, are not constant."
+                )
+            parts[-1].c["n"] = torch.where(constant, c * r, c)
+    return put_together(cells.ResetBeforeGRU, parts, bidirectional=layer.bidirectional, batch_first=layer.batch_first)
+
+
+def to_reset_after(layer: CellLayer) -> CellLayer:
+    """The GRU that computes what this ResetBeforeGRU computes; ArgumentError says why there is none."""
+    check_layer(layer, (cells.ResetBeforeGRU,), "to_reset_after")
+    parts = []
+    for suffix, part in zip(layer.suffixes, take_apart(layer)):
+        constant, r = constant_resets(part)
+        parts.append(with_candidate(part, part.U["n"] / ratio(part, constant, r, suffix)))
+        if layer.bias:
+            parts[-1].b["n"], parts[-1].c["n"] = part.bias("n"), torch.zeros_like(part.c["n"])
+    return put_together(cells.GRU, parts, bidirectional=layer.bidirectional, batch_first=layer.batch_first)
+
+
+def with_candidate(part: Parts, U: Tensor) -> Parts:
+    return Parts(part.W, part.U | {"n": U}, dict(part.b), dict(part.c))
+
+
+def constant_resets(part: Parts) -> tuple[Tensor, Tensor]:
+    """Which units' reset gates see neither input nor state, and the value r (H,) that those have."""
+    constant = ~(part.W["r"].any(1) | part.U["r"].any(1))
+    bias = part.bias("r") if part.b else part.W["r"].new_zeros(len(part.W["r"]))
+    return constant, bias.sigmoid()
+
+
+def ratio(part: Parts, constant: Tensor, r: Tensor, suffix: str) -> Tensor:
+    """r_i / r_j (H, H) where units i and j are coupled by U_n; ArgumentError if it is not constant for some."""
+    rows = torch.cat([part.W["r"], part.U["r"], *([part.bias("r").unsqueeze(1)] if part.b else [])], 1)
+    same = (rows.unsqueeze(0) == rows.unsqueeze(1)).all(-1)
+    both = constant.unsqueeze(0) & constant.unsqueeze(1)
+    apart = (part.U["n"] != 0) & ~same & ~both
+    if apart.any():
+        i, j = apart.nonzero()[0].tolist()
+        raise ArgumentError(
+            f"the two GRUs differ here: U_n couples unit {i} to unit {j} in {suffix} ({int(apart.sum())} such pairs), "
+            "and their reset gates are neither equal nor constant, so resetting before and after the product are "
+            "different functions. Train the layer anew, or keep its class."
+        )
+    quotient = torch.where(both & ~same, r.unsqueeze(1) / r.unsqueeze(0), 1)
+    return torch.where(part.U["n"] != 0, quotient, 1)
+
+
+def units(which: Tensor) -> str:
+    numbers = which.nonzero().flatten().tolist()
+    return f"unit {numbers[0]}" if len(numbers) == 1 else f"units {numbers[0]} and {len(numbers) - 1} others"

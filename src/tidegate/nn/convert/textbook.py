@@ -1,0 +1,86 @@
+"""The separate parameters of textbooks: W_xz, W_hz, b_z and so on, for rows x W_xz + h W_hz + b_z.
+
+RNN: W_xh, W_hh, b_h. GRU: gates r and z and the candidate h, whose reset comes before the product. LSTM: gates i, f
+and o and the candidate c. Peepholes, where there are any: w_ci, w_cf, w_co. Source: Zhang, Lipton, Li and Smola, Dive
+into Deep Learning, chapters 9 and 10; Goodfellow, Bengio and Courville, Deep Learning, chapter 10, transposes them.
+"""
+
+from collections.abc import Mapping
+
+from tidegate import cells
+from tidegate.cells import Cell
+from tidegate.errors import ArgumentError
+from tidegate.nn.convert.gru import to_reset_before
+from tidegate.nn.convert.parts import (
+    Array,
+    Parts,
+    as_array,
+    as_tensor,
+    check_layer,
+    put_together,
+    take_apart,
+    zeros_like,
+)
+from tidegate.nn.layer import CellLayer
+
+# The textbook's letter of each of our gates.
+LETTERS = {
+    cells.RNN: {"n": "h"},
+    cells.ResetBeforeGRU: {"r": "r", "z": "z", "n": "h"},
+    cells.LSTM: {"i": "i", "f": "f", "g": "c", "o": "o"},
+    cells.PeepholeLSTM: {"i": "i", "f": "f", "g": "c", "o": "o"},
+}
+
+
+def from_textbook(*layers: Mapping[str, Array]) -> CellLayer:
+    """A layer (T, B, D) from the named arrays of one layer, or of several stacked on each other.
+
+    The names say which cell it is; a GRU is a ResetBeforeGRU.
+    """
+    cell = cell_of(layers[0])
+    return put_together(cell, [read(cell, named) for named in layers], bidirectional=False, batch_first=False)
+
+
+def cell_of(named: Mapping[str, Array]) -> type[Cell]:
+    for cell in reversed(LETTERS):
+        if set(names(cell)) == set(named):
+            return cell
+    raise ArgumentError(
+        f"the names of a layer must be {'; or '.join(', '.join(names(cell)) for cell in LETTERS)}; "
+        f"got {', '.join(named)}."
+    )
+
+
+def names(cell: type[Cell]) -> list[str]:
+    found = [f"{kind}{letter}" for letter in LETTERS[cell].values() for kind in ("W_x", "W_h", "b_")]
+    return found + [f"w_c{name}" for name in cell.vectors]
+
+
+def read(cell: type[Cell], named: Mapping[str, Array]) -> Parts:
+    letters = LETTERS[cell]
+    if set(named) != set(names(cell)):
+        raise ArgumentError(f"the names of a {cell.__name__} must be {', '.join(names(cell))}; got {', '.join(named)}.")
+    b = {g: as_tensor(f"b_{k}", named[f"b_{k}"], 1) for g, k in letters.items()}
+    return Parts(
+        W={g: as_tensor(f"W_x{k}", named[f"W_x{k}"], 2).T for g, k in letters.items()},
+        U={g: as_tensor(f"W_h{k}", named[f"W_h{k}"], 2).T for g, k in letters.items()},
+        b=b,
+        c=zeros_like(b),
+        v={name: as_tensor(f"w_c{name}", named[f"w_c{name}"], 1) for name in cell.vectors},
+    )
+
+
+def to_textbook(layer: CellLayer) -> list[dict[str, Array]]:
+    """The named arrays of each layer; a GRU goes through `to_reset_before`, which refuses what cannot be converted."""
+    layer = to_reset_before(layer) if isinstance(layer, CellLayer) and layer.cell is cells.GRU else layer
+    check_layer(layer, tuple(LETTERS), "the textbook")
+    if layer.bidirectional:
+        raise ArgumentError("`layer` must run in one direction for the textbook's names, got bidirectional=True.")
+    found = []
+    for part in take_apart(layer):
+        named: dict[str, Array] = {}
+        for g, k in LETTERS[layer.cell].items():
+            named[f"W_x{k}"], named[f"W_h{k}"] = as_array(part.W[g].T), as_array(part.U[g].T)
+            named[f"b_{k}"] = as_array(part.bias(g) if layer.bias else part.W[g].new_zeros(layer.hidden_size))
+        found.append(named | {f"w_c{name}": as_array(part.v[name]) for name in layer.cell.vectors})
+    return found

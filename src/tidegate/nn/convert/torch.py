@@ -1,0 +1,80 @@
+"""torch.nn's layers and cells: the twin of one, the torch.nn module of a layer, and all of a model at once."""
+
+from typing import TypeVar
+
+from torch import nn
+
+from tidegate import cells
+from tidegate.errors import ArgumentError
+from tidegate.nn.cells import CellModule, GRUCell, LSTMCell, RNNCell
+from tidegate.nn.layer import CellLayer
+from tidegate.nn.twins import GRU, LSTM, RNN
+
+LAYERS: dict[type[nn.Module], type[CellLayer]] = {nn.RNN: RNN, nn.GRU: GRU, nn.LSTM: LSTM}
+CELLS: dict[type[nn.Module], type[CellModule]] = {nn.RNNCell: RNNCell, nn.GRUCell: GRUCell, nn.LSTMCell: LSTMCell}
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def from_torch(module: nn.Module, *, engine: str = "auto") -> CellLayer | CellModule:
+    """The twin of a torch.nn layer or cell, with the same parameters, not copies: an optimiser goes on with them."""
+    if type(module) not in LAYERS | CELLS:
+        raise ArgumentError(
+            f"`module` must be one of {', '.join(f'torch.nn.{kind.__name__}' for kind in LAYERS | CELLS)}, "
+            f"got {type(module).__name__}. For the layers inside a model use replace_layers(model); remove "
+            "parametrizations first."
+        )
+    options = {name: getattr(module, name) for name in arguments(module)}
+    twin = (LAYERS | CELLS)[type(module)](**options, device="meta", engine=engine)
+    return share(module, twin)  # type: ignore[return-value]
+
+
+def to_torch(layer: CellLayer | CellModule) -> nn.Module:
+    """The torch.nn module that equals a layer or cell, with the same parameters, not copies.
+
+    ArgumentError for a cell that torch.nn does not have; `to_reset_after` makes a GRU of some ResetBeforeGRUs.
+    """
+    kinds: dict[type, tuple[type[nn.Module], type[nn.Module]]] = {
+        cells.RNN: (nn.RNN, nn.RNNCell),
+        cells.ReluRNN: (nn.RNN, nn.RNNCell),
+        cells.GRU: (nn.GRU, nn.GRUCell),
+        cells.LSTM: (nn.LSTM, nn.LSTMCell),
+    }
+    if layer.cell not in kinds:
+        remedy = " Use to_reset_after(layer) first." if layer.cell is cells.ResetBeforeGRU else ""
+        raise ArgumentError(
+            f"torch.nn has no {layer.cell.__name__}: `layer` must be of {', '.join(kind.__name__ for kind in kinds)}."
+            f"{remedy}"
+        )
+    kind = kinds[layer.cell][isinstance(layer, CellModule)]
+    names = ["input_size", "hidden_size", "bias"]
+    if isinstance(layer, CellLayer):
+        names += ["num_layers", "batch_first", "dropout", "bidirectional"] + ["proj_size"] * bool(layer.proj_size)
+    options = {name: getattr(layer, name) for name in names}
+    if kind in (nn.RNN, nn.RNNCell):
+        options["nonlinearity"] = "relu" if layer.cell is cells.ReluRNN else "tanh"
+    return share(layer, kind(**options, device="meta"))
+
+
+def replace_layers(model: Model, *, engine: str = "auto") -> Model:
+    """`model`, with every torch.nn.RNN, GRU, LSTM and cell inside it replaced by its twin of the same parameters."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) in LAYERS | CELLS:
+                setattr(parent, name, from_torch(child, engine=engine))
+    return model
+
+
+def arguments(module: nn.Module) -> list[str]:
+    """The constructor's arguments that the module keeps."""
+    names = ["input_size", "hidden_size", "bias"]
+    if type(module) in LAYERS:
+        names += ["num_layers", "batch_first", "dropout", "bidirectional"]
+    names += ["proj_size"] if type(module) is nn.LSTM else []
+    return names + (["nonlinearity"] if type(module) in (nn.RNN, nn.RNNCell) else [])
+
+
+def share(source: nn.Module, target: nn.Module) -> nn.Module:
+    """`target` with the parameters and the mode of `source`."""
+    for name, parameter in list(source.named_parameters()):
+        setattr(target, name, parameter)
+    return target.train(source.training)
