@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
-from tidegate.calculus.derivative import gradients
+from tidegate.calculus.derivative import Each, gradients, keep
 from tidegate.calculus.expression import Expression, constant, infix, subgraph, symbol
 from tidegate.calculus.trace import Named, Step
 
@@ -72,6 +72,11 @@ class Adjoint:
 @cache
 def adjoint(step: Step, *, of_gates: bool = False) -> Adjoint:
     """The Adjoint of a Step; with `of_gates`, the gates' values are outputs too, with cotangents of their own."""
+    return differentiate(step, of_gates=of_gates)
+
+
+def differentiate(step: Step, *, of_gates: bool = False, each: Each = keep) -> Adjoint:
+    """The Adjoint, derived anew; `each` may watch or change its terms, see `gradients`."""
     d_new = {s: symbol(f"d_{s}") for s in step.state}
     d_gate = {g: symbol(f"d_gate_{g}") if of_gates else constant(0) for g in step.gates}
     d_p = tuple(symbol(f"d_p{k}") for k in range(len(step.stages)))
@@ -81,7 +86,7 @@ def adjoint(step: Step, *, of_gates: bool = False) -> Adjoint:
     leaves = [*step.a.values(), *step.q.values(), *step.old.values(), *step.v.values()]
     values = {*step.gate.values(), *step.new.values()}
     named = values | {arg for e in step.gate.values() for arg in e.args}
-    found = gradients(outputs, leaves, named)
+    found = gradients(outputs, leaves, named, each)
     dq, da = ({g: found[e] for g, e in leaf.items()} for leaf in (step.q, step.a))
     d_old, dv = ({n: found[e] for n, e in leaf.items()} for leaf in (step.old, step.v))
     roots = [*dq.values(), *da.values(), *d_old.values(), *dv.values(), *(stage.operand for stage in step.stages)]

@@ -26,22 +26,31 @@ PULL: Mapping[str, Callable[..., tuple[Expression, ...]]] = {
 }
 
 
+Each = Callable[[Expression, Expression | None, Expression], Expression]
+
+
+def keep(target: Expression, source: Expression | None, term: Expression) -> Expression:
+    return term
+
+
 def gradients(
     cotangents: Sequence[tuple[Expression, Expression]],
     wrt: Sequence[Expression] = (),
     named: Container[Expression] = (),
+    each: Each = keep,
 ) -> dict[Expression, Expression]:
     """sum_i d_i * dy_i/dx for each x of `wrt`, where `cotangents` pairs each y_i with its d_i.
 
     The sweep goes from the outputs to the leaves. What reaches a node is added up there once, with common factors
     taken out, and every node further down refers to that sum: d_h * (h - n), not d_h * h - d_h * n. The cotangents of
     the nodes in `named` have names of their own, so they are factors themselves and are never taken apart.
-    The result also holds the cotangent of every node on the way.
+    The result also holds the cotangent of every node on the way. `each(target, source, term)` sees every term as it
+    arrives at its target, from the node `source` or as a cotangent given (None), and says what to add in its place.
     """
     whole: set[Expression] = set()
     terms: dict[Expression, list[Expression]] = {}
     for y, d in cotangents:
-        terms.setdefault(y, []).append(d)
+        terms.setdefault(y, []).append(each(y, None, d))
     found: dict[Expression, Expression] = {x: constant(0) for x in wrt}
     for node in reversed(subgraph([y for y, _ in cotangents])):
         if node not in terms:
@@ -51,7 +60,7 @@ def gradients(
             whole.add(d)
         if node.args:
             for arg, term in zip(node.args, PULL[node.op](d, node, *node.args)):
-                terms.setdefault(arg, []).append(term)
+                terms.setdefault(arg, []).append(each(arg, node, term))
     return found
 
 

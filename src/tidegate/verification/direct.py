@@ -12,8 +12,14 @@ from tidegate.engines import Call, Result
 
 @dataclass
 class Moment:
-    """What one time step computed, by name, (B, H) each: a and q by gate, the gates, the states before and after."""
+    """What one time step computed, by name, (B, H) each: a and q by gate, the gates, the states before and after.
 
+    x and p, by gate, are what met the gate's matrices: equal tensors, but one for each gate, so that each has its own
+    gradient.
+    """
+
+    x: dict[str, Tensor] = field(default_factory=dict)
+    p: dict[str, Tensor] = field(default_factory=dict)
     a: dict[str, Tensor] = field(default_factory=dict)
     q: dict[str, Tensor] = field(default_factory=dict)
     gate: dict[str, Tensor] = field(default_factory=dict)
@@ -43,13 +49,15 @@ def unroll_moments(call: Call) -> tuple[Result, list[Moment]]:
         inside = (lengths > t).to(w.w_ih)[:, None]
         kept = 1.0 if call.resets is None else (~call.resets[t]).to(w.w_ih)[:, None]
         moment.old = {s: kept * value for s, value in states.items()}
-        moment.a = {g: x[t] @ W[g].T + b.get(g, 0) for g in step.inputs}
+        moment.x = {g: x[t].clone() for g in step.inputs}
+        moment.a = {g: moment.x[g] @ W[g].T + b.get(g, 0) for g in step.inputs}
 
-        def product(g: str, q: dict[str, Tensor] = moment.q) -> Any:
+        def product(g: str, moment: Moment = moment) -> Any:
             def apply(p: Tensor) -> Tensor:
-                if g not in q:
-                    q[g] = p @ U[g].T + c.get(g, 0)
-                return q[g]
+                if g not in moment.q:
+                    moment.p[g] = p.clone()
+                    moment.q[g] = moment.p[g] @ U[g].T + c.get(g, 0)
+                return moment.q[g]
 
             return apply
 

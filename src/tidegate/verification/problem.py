@@ -12,6 +12,7 @@ from tidegate.engines import Call, Result, Weights
 from tidegate.errors import ArgumentError
 
 OPTIONS = ("reverse", "lengths", "resets", "indexed", "no bias", "no state", "projected")
+WEIGHTS = ("W_ih", "W_hh", "b_ih", "b_hh", "v", "W_hr")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Problem:
     call: Call
     d_outputs: Tensor
     d_final: tuple[Tensor, ...]
+    options: tuple[str, ...] = ()
 
     def loss(self, result: Result) -> Tensor:
         terms = [(result.outputs, self.d_outputs), *zip(result.states, self.d_final)]
@@ -29,15 +31,16 @@ class Problem:
     def to(self, dtype: torch.dtype) -> "Problem":
         """The same numbers in another precision, with leaves of their own."""
         call, w = self.call, self.call.weights
-        return Problem(
-            replace(
+        return replace(
+            self,
+            call=replace(
                 call,
                 x=call.x if call.indexed else leaf(call.x.to(dtype)),
                 states=tuple(leaf(s.to(dtype)) for s in call.states),
                 weights=Weights(*(None if m is None else leaf(m.to(dtype)) for m in w.tensors())),  # type: ignore[arg-type]
             ),
-            self.d_outputs.to(dtype),
-            tuple(d.to(dtype) for d in self.d_final),
+            d_outputs=self.d_outputs.to(dtype),
+            d_final=tuple(d.to(dtype) for d in self.d_final),
         )
 
     def leaves(self) -> dict[str, Tensor]:
@@ -45,8 +48,16 @@ class Problem:
         call = self.call
         named = {} if call.indexed else {"x": call.x}
         named |= {f"{s}_0": tensor for s, tensor in zip(call.step.state, call.states)}
-        weights = zip(("W_ih", "W_hh", "b_ih", "b_hh", "v", "W_hr"), call.weights.tensors())
+        weights = zip(WEIGHTS, call.weights.tensors())
         return named | {name: tensor for name, tensor in weights if tensor is not None}
+
+    def with_leaf(self, name: str, tensor: Tensor) -> Call:
+        """The call with another tensor in the place of the leaf of that name."""
+        call = self.call
+        leaves = self.leaves() | {name: tensor}
+        x = call.x if call.indexed else leaves["x"]
+        weights = Weights(*(leaves.get(n) for n in WEIGHTS))  # type: ignore[arg-type]
+        return replace(call, x=x, states=tuple(leaves[f"{s}_0"] for s in call.step.state), weights=weights)
 
 
 def random_problem(
@@ -112,7 +123,17 @@ def random_problem(
         lengths=lengths if "lengths" in options else None,
         resets=resets if "resets" in options else None,
     )
-    return Problem(call, d_outputs, d_final)
+    return Problem(call, d_outputs, d_final, tuple(o for o in OPTIONS if o in options))
+
+
+def one_step(problem: Problem) -> Problem:
+    """The step of a problem that runs first, alone."""
+    call = problem.call
+    t = call.T - 1 if call.reverse else 0
+    x = call.x[t : t + 1]
+    x = leaf(torch.nn.functional.one_hot(x.long(), call.D).to(call.weights.w_ih) if call.indexed else x)
+    alone = replace(call, x=x, reverse=False, lengths=None, resets=None, keep_gates=False)
+    return replace(problem, call=alone, d_outputs=problem.d_outputs[t : t + 1])
 
 
 def options_of(step: Step) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ def backward_step(
     cotangents of its results, zero for a sequence that is not `alive` (B, 1).
     """
     step, d_new = rule.step, dict(d_new)
+    full = np.zeros((len(x), P.W[step.inputs[0]].shape[1]))  # a gradient that is the number 0 has this shape too
     R = {s: value[step.new[s]].T @ d_new[s] for s in P.R}
     d_new |= {s: d_new[s] @ P.R[s].T for s in P.R}
     value = value | {e: d_new[s] for s, e in rule.d_new.items()}
@@ -101,14 +102,15 @@ def backward_step(
     products: dict[str, Array] = {}
     for k, stage in reversed(list(enumerate(step.stages))):
         errors = evaluate([rule.dq[g] for g in stage.gates], value, OPERATIONS)
-        dq |= {g: np.where(alive, error, 0) for g, error in zip(stage.gates, errors)}
+        dq |= {g: np.where(alive, error, full) for g, error in zip(stage.gates, errors)}
         products |= {g: dq[g] @ P.U[g].T for g in stage.gates}
         value[rule.d_p[k]] = np.sum([products[g] for g in stage.gates], axis=0)
     operand = {g: value[stage.operand] for stage in step.stages for g in stage.gates}
     da, dv, old = (
-        {name: np.where(alive, d, 0) for name, d in zip(each, evaluate(list(each.values()), value, OPERATIONS))}
-        for each in (rule.da, rule.dv, rule.d_old)
+        {name: np.where(alive, d, zero) for name, d in zip(each, evaluate(list(each.values()), value, OPERATIONS))}
+        for each, zero in ((rule.da, full), (rule.dv, full), (rule.d_old, 0))
     )
+    old = {s: np.broadcast_to(d, value[step.old[s]].shape) for s, d in old.items()}
     return Terms(
         dq=dq,
         da=da,

@@ -1,0 +1,248 @@
+"""What a verification found: every comparison, the worst of them, and the gate that is to blame."""
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from tidegate.engines.reference.functions import Array
+from tidegate.verification.fault import Fault
+
+
+@dataclass(frozen=True)
+class Check:
+    """One quantity of the derived BPTT against one oracle.
+
+    gate: the gate or vector whose block it is, "" for a quantity of none. norm: of the derived value. error: the norm of
+    the difference, relative to the block's norm (or to a hundredth of the whole quantity's, where the block is smaller).
+    bound: the largest error that passes.
+    """
+
+    quantity: str
+    gate: str
+    oracle: str
+    norm: float
+    error: float
+    bound: float
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.bound  # NaN does not pass
+
+    @property
+    def label(self) -> str:
+        return f"{self.quantity}[{self.gate}]" if self.gate else self.quantity
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One problem, through every path that can run it.
+
+    part: the layer and direction of a layer's parameters, such as "l0_reverse". absent: oracles that cannot run this, and
+    why. fault: where the derived backward step first goes wrong, if it does. plant: the term that was spoiled on purpose.
+    arrays: quantity -> path -> array, the derived one first.
+    """
+
+    cell: str
+    sizes: tuple[int, int, int, int]
+    seed: int
+    options: tuple[str, ...]
+    checks: tuple[Check, ...]
+    absent: Mapping[str, str]
+    part: str = ""
+    fault: Fault | None = None
+    plant: str | None = None
+    arrays: Mapping[str, Mapping[str, Array]] = field(default_factory=dict, repr=False)
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    @property
+    def oracles(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(check.oracle for check in self.checks))
+
+    @property
+    def worst(self) -> Check:
+        """The check that uses up most of its bound."""
+        return max(self.checks, key=lambda check: check.error / check.bound if check.error == check.error else np.inf)
+
+    @property
+    def worst_gate(self) -> str:
+        """The gate (or state, or vector) to blame: of the fault, or else of the worst check that belongs to one."""
+        if self.fault:
+            return ", ".join((*self.fault.gates, *self.fault.states, *self.fault.vectors))
+        failed = [c for c in self.checks if c.gate and not c.passed] or [c for c in self.checks if c.gate]
+        return max(failed, key=lambda c: c.error / c.bound if c.error == c.error else np.inf).gate
+
+    @property
+    def title(self) -> str:
+        T, B, D, H = self.sizes
+        options = f", {', '.join(self.options)}" if self.options else ""
+        return (
+            f"{self.cell}{' ' + self.part if self.part else ''}: T {T}, B {B}, D {D}, H {H}, seed {self.seed}{options}"
+        )
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *self.table(), *self.verdict()])
+
+    def table(self) -> Iterator[str]:
+        """A line a quantity: its norm, its error against each oracle, the verdict; a failure has an exclamation mark."""
+        oracles = self.oracles
+        widths = [max(len(oracle), 8) for oracle in oracles]
+        rows: dict[str, dict[str, Check]] = {}
+        for check in self.checks:
+            rows.setdefault(check.label, {})[check.oracle] = check
+        yield "  ".join(
+            [f"{'quantity':10} {'norm':>8}", *(f"{o:>{w + 1}}" for o, w in zip(oracles, widths)), "verdict"]
+        )
+        for label, row in rows.items():
+            cells = [f"{cell(row.get(oracle)):>{width + 1}}" for oracle, width in zip(oracles, widths)]
+            norm = next(iter(row.values())).norm
+            good = all(check.passed for check in row.values())
+            yield "  ".join([f"{label:10} {norm:8.2e}", *cells, "ok" if good else "WRONG"])
+
+    def verdict(self) -> Iterator[str]:
+        yield from (f"not compared with {oracle}: {reason}" for oracle, reason in self.absent.items())
+        if self.plant:
+            yield f"planted: {self.plant} was spoiled"
+        failed = [check for check in self.checks if not check.passed]
+        worst = self.worst
+        if not failed:
+            yield f"All {len(self.checks)} comparisons agree; nearest to its bound: {told(worst)}; gate {self.worst_gate}."
+            return
+        yield f"FAILED: {len(failed)} of {len(self.checks)} comparisons; worst: {told(worst)}."
+        if self.fault:
+            yield f"Going back, the first gradient that is wrong: {self.fault}."
+        else:
+            yield f"The derived backward step agrees with autograd; worst gate: {self.worst_gate}."
+
+    def side_by_side(self) -> Iterator[str]:
+        """The arrays themselves, an entry a line, the derived value first."""
+        for quantity, paths in self.arrays.items():
+            yield ""
+            yield f"{quantity:24}" + "".join(f"{path:>24}" for path in paths)
+            shape = next(iter(paths.values())).shape
+            for index in np.ndindex(shape):
+                numbers = "".join(f"{array[index]:24.15g}" if array[index] == array[index] else f"{'-':>24}"
+                                  for array in paths.values())  # fmt: skip
+                yield f"{str(list(index)):24}{numbers}"
+
+
+def cell(check: Check | None) -> str:
+    return "-" if check is None else f"{check.error:.1e}{' ' if check.passed else '!'}"
+
+
+def told(check: Check) -> str:
+    return f"{check.label} against {check.oracle}, {check.error:.1e} of {check.bound:.0e} allowed"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The comparisons of one cell, of every part of a layer, or of everything."""
+
+    comparisons: tuple[Comparison, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        return all(comparison.passed for comparison in self.comparisons)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return tuple(check for comparison in self.comparisons for check in comparison.checks)
+
+    @property
+    def worst_gate(self) -> str:
+        ranked = sorted(self.comparisons, key=lambda c: (c.passed, -c.worst.error / c.worst.bound))
+        return ranked[0].worst_gate
+
+    def __str__(self) -> str:
+        if len(self.comparisons) <= 4:
+            return "\n\n".join(map(str, self.comparisons))
+        return self.summary()
+
+    def summary(self) -> str:
+        """Counts, the worst error of each quantity against each oracle, and every failure: fit to be pasted in an issue."""
+        checks, oracles = self.checks, list(dict.fromkeys(check.oracle for check in self.checks))
+        cells = dict.fromkeys(comparison.cell for comparison in self.comparisons)
+        options = dict.fromkeys(option for c in self.comparisons for option in c.options)
+        failed = [comparison for comparison in self.comparisons if not comparison.passed]
+        lines = [
+            f"tidegate verify: {len(checks):,} comparisons in {len(self.comparisons):,} problems, {self.seconds:.0f} s: "
+            + (f"{sum(not c.passed for c in checks):,} FAILED" if failed else "all agree"),
+            *environment(),
+            f"cells: {', '.join(cells)}",
+            f"options: {', '.join(options) or 'none'}",
+            "",
+            "worst relative error of each quantity against each oracle (bound below it; ! fails):",
+            "| quantity | " + " | ".join(oracles) + " |",
+            "|" + "---|" * (len(oracles) + 1),
+        ]
+        for quantity in dict.fromkeys(check.quantity for check in checks):
+            row = [self.worst_of(quantity, oracle) for oracle in oracles]
+            lines.append(f"| {quantity} | " + " | ".join(cell(check).strip() for check in row) + " |")
+        lines += ["", *(f"not compared with {oracle}: {reason} ({count} problems)" for (oracle, reason), count in
+                        self.absences().items())]  # fmt: skip
+        for comparison in failed:
+            lines += ["", str(comparison)]
+        return "\n".join(lines)
+
+    def worst_of(self, quantity: str, oracle: str) -> Check | None:
+        found = [c for c in self.checks if c.quantity == quantity and c.oracle == oracle]
+        return max(found, key=lambda c: c.error / c.bound if c.error == c.error else np.inf, default=None)
+
+    def absences(self) -> dict[tuple[str, str], int]:
+        counts: dict[tuple[str, str], int] = {}
+        for comparison in self.comparisons:
+            for absence in comparison.absent.items():
+                counts[absence] = counts.get(absence, 0) + 1
+        return counts
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, texts and lists, for JSON."""
+        return {
+            "passed": self.passed,
+            "seconds": self.seconds,
+            "environment": list(environment()),
+            "comparisons": [
+                {
+                    "cell": c.cell,
+                    "part": c.part,
+                    "sizes": dict(zip("TBDH", c.sizes)),
+                    "seed": c.seed,
+                    "options": list(c.options),
+                    "passed": c.passed,
+                    "worst_gate": c.worst_gate,
+                    "planted": c.plant,
+                    "fault": None if c.fault is None else str(c.fault),
+                    "not_compared": dict(c.absent),
+                    "checks": [
+                        {
+                            "quantity": k.quantity,
+                            "gate": k.gate or None,
+                            "oracle": k.oracle,
+                            "norm": k.norm,
+                            "error": k.error if np.isfinite(k.error) else str(k.error),
+                            "bound": k.bound,
+                            "passed": k.passed,
+                        }
+                        for k in c.checks
+                    ],
+                }
+                for c in self.comparisons
+            ],
+        }
+
+
+def environment() -> Iterator[str]:
+    import tidegate
+
+    yield (
+        f"tidegate {tidegate.__version__}, torch {torch.__version__}, NumPy {np.__version__}, "
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
+        f"{torch.get_num_threads()} threads"
+    )

@@ -1,0 +1,105 @@
+"""A known-wrong gradient: one term of the backward step spoiled, to see whether the comparisons notice."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tidegate.calculus import Adjoint, Expression, Step, adjoint, infix
+from tidegate.calculus.adjoint import differentiate
+from tidegate.calculus.expression import constant, subgraph
+from tidegate.engines.reference.bptt import Terms, backward_step
+from tidegate.engines.reference.problem import Parameters
+from tidegate.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A backward step that is wrong in one term: `name` says which, as "gradient: term"."""
+
+    name: str
+    rule: Adjoint
+    step_back: Callable[..., Terms] = backward_step
+
+
+def plant(step: Step, name: str, factor: float = -1.0) -> Plant:
+    """The backward step with the term of that name multiplied by `factor`, which must not be 1.
+
+    `name` is one of `terms_of(step)`, or the part before its colon where that has one term only; ArgumentError lists
+    the terms otherwise.
+    """
+    found = [term for term in spoilers(step) if name in (term[0], term[0].partition(":")[0])]
+    if len(found) != 1:
+        problem = f"names {len(found)} terms" if found else "names no term"
+        known = "\n  ".join(term[0] for term in found or spoilers(step))
+        raise ArgumentError(f"`plant` {name!r} {problem} of the gradients of {step.name}. Terms:\n  {known}")
+    return found[0][1](factor)
+
+
+def terms_of(step: Step) -> list[str]:
+    """Every term of every gradient of the backward step, by name."""
+    return [name for name, _ in spoilers(step)]
+
+
+def spoilers(step: Step) -> Iterator[tuple[str, Callable[[float], Plant]]]:
+    """Each term by name, with what makes its Plant of a factor."""
+    for name, target, source in element_wise_terms(step):
+
+        def spoil(factor: float, name: str = name, key: tuple = (target, source)) -> Plant:
+            def each(at: Expression, of: Expression | None, term: Expression) -> Expression:
+                return constant(factor) * term if (at, of) == key else term
+
+            return Plant(name, differentiate(step, each=each))
+
+        yield name, spoil
+    for name, group, gate in matrix_terms(step):
+
+        def scale(factor: float, name: str = name, group: str = group, gate: str = gate) -> Plant:
+            def step_back(rule: Adjoint, P: Parameters, *rest: Any) -> Terms:
+                if group == "products":  # U serves nothing else on the way back
+                    return backward_step(rule, replace(P, U={**P.U, gate: factor * P.U[gate]}), *rest)
+                terms = backward_step(rule, P, *rest)
+                right = getattr(terms, group)
+                return replace(terms, **{group: {**right, gate: factor * right[gate]}})
+
+            return Plant(name, adjoint(step), step_back)
+
+        yield name, scale
+
+
+def element_wise_terms(step: Step) -> Iterator[tuple[str, Expression, Expression | None]]:
+    """(name, target, source) of every term that the reverse sweep adds up, zero terms left out."""
+    arrived: dict[tuple[Expression, Expression | None], Expression] = {}
+
+    def watch(target: Expression, source: Expression | None, term: Expression) -> Expression:
+        if term.value != 0:
+            arrived[target, source] = term
+        return term
+
+    rule = differentiate(step, each=watch)
+    names = rule.names()
+    leaves = {*step.a.values(), *step.q.values(), *step.old.values(), *step.v.values()}
+    for (target, source), term in arrived.items():
+        if leaves.isdisjoint(subgraph([target])):
+            continue  # the cotangent of a number goes nowhere
+        yield f"{cotangent_name(step, target)}: {infix(term, names)}", target, source
+
+
+def cotangent_name(step: Step, e: Expression) -> str:
+    named = {leaf: f"dq_{g}" for g, leaf in step.q.items()} | {leaf: f"da_{g}" for g, leaf in step.a.items()}
+    named |= {leaf: f"dv_{n}" for n, leaf in step.v.items()} | {leaf: f"d{s}" for s, leaf in step.old.items()}
+    own = step.names() | {leaf: name.removeprefix("d") for leaf, name in named.items()}
+    return f"d{own[e]}" if e in own else f"d({infix(e, step.names())})"
+
+
+def matrix_terms(step: Step) -> Iterator[tuple[str, str, str]]:
+    """(name, group of Terms, gate) of the products and sums around the element-wise part."""
+    for k, stage in enumerate(step.stages):
+        for g in stage.gates:
+            yield f"dp_{k}: dq_{g} U_{g}^T", "products", g
+    for g in step.inputs:
+        yield f"dx: da_{g} W_{g}^T", "inputs", g
+        yield f"dW_{g}: x^T da_{g}", "W", g
+        yield f"db_{g}: da_{g}", "b", g
+    for g in step.products:
+        yield f"dU_{g}: p^T dq_{g}", "U", g
+        yield f"dc_{g}: dq_{g}", "c", g

@@ -1,0 +1,210 @@
+"""Gradients of what really runs, against oracles that share no code with it."""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from tidegate.calculus import Step, adjoint, trace
+from tidegate.cells import CELLS, Cell
+from tidegate.engines import Call, Result, Weights
+from tidegate.engines.choose import ENGINES, find
+from tidegate.engines.reference.functions import Array
+from tidegate.engines.reference.problem import as_problem
+from tidegate.engines.reference.rtrl import count_directions
+from tidegate.errors import ArgumentError
+from tidegate.nn import CellLayer, find_cell
+from tidegate.verification import direct, twin
+from tidegate.verification.fault import find_fault
+from tidegate.verification.outcome import Check, Comparison, Verification
+from tidegate.verification.plant import Plant, plant, terms_of
+from tidegate.verification.problem import Problem, leaf, options_of, random_problem
+from tidegate.verification.values import Values, blocks, by_autograd, by_bptt, by_differences, by_rtrl
+
+EXACT = 1e-12  # between two computations in float64
+DIFFERENCES = 1e-7  # and ten times the estimated error of the differences, up to 1e-5
+ENGINE = {torch.float64: (EXACT, EXACT), torch.float32: (1e-6, 1e-5)}  # forward, gradient
+MOST_DIRECTIONS = 1500
+
+Sizes = tuple[int, int, int, int]
+
+
+def verify(
+    subject: type[Cell] | str | CellLayer,
+    *,
+    sizes: Sizes = (7, 3, 4, 5),
+    engine: str | None = None,
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+    options: Iterable[str] = (),
+    plant: str | None = None,
+) -> Verification:
+    """The derived BPTT of a cell, in NumPy and float64, against every oracle there is; `.passed` is the verdict.
+
+    subject: a cell, its name as on the command line, or a layer, whose own parameters are then verified, layer by layer
+    and direction by direction. The oracles: torch's autograd of the cell's equations run directly; finite differences;
+    real-time recurrent learning (up to 1,500 directions); torch.nn where it has the cell; and every engine that can run
+    it, in float64 and float32, or only `engine` and `dtype`. Inputs, states and cotangents, and a cell's parameters, are
+    random by `seed`, of `sizes` = (T, B, D, H); D and H of a layer are its own. `options`: any of "reverse", "lengths",
+    "resets", "indexed", "no bias", "no state", "projected". `plant` spoils one term of the derived backward step, named
+    or "random", which the verification must then find.
+    Bounds on the relative error, by gate: 1e-12 in float64, 1e-7 for differences, in float32 1e-6 forward and 1e-5 for
+    gradients. Raises ArgumentError or EquationError for what it cannot verify.
+    """
+    begin = time.perf_counter()
+    if isinstance(subject, CellLayer):
+        problems = problems_of_layer(subject, sizes, seed, options)
+    else:
+        cell = find_cell(subject) if isinstance(subject, str) else subject
+        problems = {"": random_problem(trace(cell), sizes=sizes, dtype=torch.float32, seed=seed, options=options)}
+    spoiled = None if plant is None else make_plant(next(iter(problems.values())).call.step, plant, seed)
+    found = tuple(compare(problem, part, engine, dtype, seed, spoiled) for part, problem in problems.items())
+    return Verification(found, time.perf_counter() - begin)
+
+
+def verify_all(
+    subjects: Iterable[type[Cell]] = tuple(CELLS.values()),
+    *,
+    engine: str | None = None,
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+    report: Callable[[Comparison], None] = lambda comparison: None,
+) -> Verification:
+    """Every cell with each option alone, with all of them, and at odd sizes; about a minute for the built-in cells.
+
+    `report` is called with each comparison as it is made.
+    """
+    begin, found = time.perf_counter(), []
+    for cell in subjects:
+        step = trace(cell)
+        every = options_of(step)
+        cases: list[tuple[Sizes, tuple[str, ...]]] = [((7, 3, 4, 5), ())]
+        cases += [((7, 3, 4, 5), (option,)) for option in every] + [((7, 3, 4, 5), every)]
+        cases += [((7, 3, 4, 5), ("reverse", "lengths", "resets"))]
+        cases += [(sizes, ()) for sizes in ((1, 1, 1, 1), (1, 3, 2, 2), (3, 1, 5, 3), (17, 2, 3, 4), (5, 3, 2, 33))]
+        for k, (sizes, options) in enumerate(cases):
+            problem = random_problem(step, sizes=sizes, dtype=torch.float32, seed=seed + k, options=options)
+            found.append(replace(compare(problem, "", engine, dtype, seed + k), arrays={}))
+            report(found[-1])
+    return Verification(tuple(found), time.perf_counter() - begin)
+
+
+def make_plant(step: Step, name: str, seed: int) -> Plant:
+    return plant(step, random.Random(seed).choice(terms_of(step)) if name == "random" else name)
+
+
+def problems_of_layer(layer: CellLayer, sizes: Sizes, seed: int, options: Iterable[str]) -> dict[str, Problem]:
+    """A problem for each layer and direction, with its own parameters, rounded to float32."""
+    problems: dict[str, Problem] = {}
+    for k, suffix in enumerate(layer.parameter_suffixes()):
+        w = layer.weights(suffix)
+        chosen = {*options, *(["reverse"] if suffix.endswith("_reverse") else [])}
+        chosen |= {"no bias"} if w.b_ih is None else set()
+        chosen |= {"projected"} if w.w_hr is not None else set()
+        inner = (*sizes[:2], w.w_ih.shape[1], layer.hidden_size)
+        problem = random_problem(layer.step, sizes=inner, dtype=torch.float32, seed=seed + k, options=chosen)
+        own = Weights(*(None if m is None else leaf(m.float().cpu()) for m in w.tensors()))  # type: ignore[arg-type]
+        if w.w_hr is not None and problem.call.P != w.w_hr.shape[0]:
+            problem = with_projection(problem, w.w_hr.shape[0], seed)
+        problems[suffix] = replace(problem, call=replace(problem.call, weights=own))
+    return problems
+
+
+def with_projection(problem: Problem, P: int, seed: int) -> Problem:
+    """The problem with an output state of P columns."""
+    T, B = problem.call.T, problem.call.B
+    random = torch.Generator().manual_seed(seed)
+    h = leaf(torch.randn(B, P, generator=random) / 2)
+    call = replace(problem.call, states=(h, *problem.call.states[1:]))
+    d_final = (torch.randn(B, P, generator=random), *problem.d_final[1:])
+    return replace(problem, call=call, d_outputs=torch.randn(T, B, P, generator=random), d_final=d_final)
+
+
+def compare(
+    problem: Problem,
+    part: str = "",
+    engine: str | None = None,
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+    spoiled: Plant | None = None,
+) -> Comparison:
+    """One problem, its numbers exact in float32, through every path."""
+    exact = problem.to(torch.float64)
+    derived, step = by_bptt(exact, spoiled), exact.call.step
+    arrays = {quantity: {"derived": array} for quantity, array in derived.items()}
+    checks: list[Check] = []
+    absent: dict[str, str] = {}
+
+    def against(oracle: str, values: Values, bounds: Callable[[str], float], estimated: Mapping[str, float]) -> None:
+        for quantity, expected in values.items():
+            arrays[quantity][oracle] = expected
+            checks.extend(
+                Check(quantity, gate, oracle, norm, error, bounds(quantity) + min(10 * doubt, 1e-5))
+                for gate, norm, error, doubt in errors(step, quantity, derived, expected, estimated.get(quantity, 0.0))
+            )
+
+    against("autograd", by_autograd(exact, direct.unroll), lambda q: EXACT, {})
+    values, doubts = by_differences(exact, direct.unroll, seed)
+    against("differences", values, lambda q: DIFFERENCES, doubts)
+    directions = count_directions(as_problem(exact.call, exact.call.x, exact.call.states, exact.call.weights))
+    if directions <= MOST_DIRECTIONS:
+        against("RTRL", by_rtrl(exact), lambda q: EXACT, {})
+    else:
+        absent["RTRL"] = f"it would carry {directions:,} directions, at most {MOST_DIRECTIONS:,} are tried"
+    if refusal := twin.refuse(exact.call):
+        absent["torch.nn"] = refusal
+    else:
+        against("torch.nn", by_autograd(exact, twin.run), lambda q: EXACT, {})
+    for name, precision, run in engines(exact, engine, dtype, absent):
+        forward, gradient = ENGINE[precision]
+        values = by_autograd(exact.to(precision), run)
+        label = f"{name} {str(precision).removeprefix('torch.')}"
+        against(label, values, lambda q, f=forward, g=gradient: g if q.startswith("d") else f, {})
+    wrong = any(not check.passed for check in checks if check.oracle == "autograd")
+    rule = (spoiled.rule, spoiled.step_back) if spoiled else (adjoint(step),)
+    call = exact.call
+    return Comparison(
+        cell=step.name,
+        part=part,
+        sizes=(call.T, call.B, call.D, call.H),
+        seed=seed,
+        options=problem.options,
+        checks=tuple(checks),
+        absent=absent,
+        fault=find_fault(exact, *rule) if wrong else None,
+        plant=spoiled.name if spoiled else None,
+        arrays=arrays,
+    )
+
+
+def engines(
+    exact: Problem, engine: str | None, dtype: torch.dtype | None, absent: dict[str, str]
+) -> Iterable[tuple[str, torch.dtype, Callable[[Call], Result]]]:
+    """(name, precision, run) of every engine that can run the problem; the refusals of the others go to `absent`."""
+    if dtype is not None and dtype not in ENGINE:
+        raise ArgumentError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}.")
+    names = [name for name in ENGINES if name != "reference"] if engine is None else [find(engine).NAME]
+    for name in names:
+        for precision in ENGINE if dtype is None else (dtype,):
+            refusal = find(name).refuse(exact.to(precision).call)
+            if refusal is None:
+                yield name, precision, find(name).run
+            else:
+                absent[f"{name} {str(precision).removeprefix('torch.')}"] = refusal
+
+
+def errors(
+    step: Step, quantity: str, derived: Values, expected: Array, estimated: float
+) -> Iterable[tuple[str, float, float, float]]:
+    """(gate, norm of the derived value, error relative to it, estimated error of the oracle likewise), gate by gate."""
+    whole = derived[quantity]
+    gradients = np.sqrt(sum(np.sum(a**2) for q, a in derived.items() if q.startswith("d")))
+    for (gate, ours), (_, theirs) in zip(blocks(step, quantity, whole), blocks(step, quantity, expected)):
+        tried = ~np.isnan(theirs) if estimated else np.ones(theirs.shape, bool)
+        norm = float(np.linalg.norm(ours[tried]))
+        scale = max(norm, 0.01 * float(np.linalg.norm(whole)), 1e-9 * float(gradients))
+        difference = float(np.linalg.norm(ours[tried] - theirs[tried]))
+        yield gate, norm, difference / scale if scale else difference, estimated / scale if scale else 0.0
