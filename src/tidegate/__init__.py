@@ -3,6 +3,7 @@
     layer = tidegate.GRU(input_size, hidden_size)      # takes the place of torch.nn.GRU
     tidegate.why(layer, x)                             # which engine runs it, and why the others do not
     tidegate.Recurrent(MyCell, input_size, hidden_size)  # a cell of your own
+    tidegate.verify(MyCell)                            # its gradients, against every oracle there is
 
 `tidegate.cells` holds the equations; see `tidegate.Cell` for how to write your own.
 """
@@ -47,6 +48,7 @@ from tidegate.nn import (
     trace,
     why,
 )
+from tidegate.verification import verify, verify_all
 
 __version__ = "0.1.0"
 
@@ -84,5 +86,7 @@ __all__ = [
     "sqrt",
     "tanh",
     "trace",
+    "verify",
+    "verify_all",
     "why",
 ]

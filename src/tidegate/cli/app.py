@@ -11,6 +11,7 @@ from tidegate.cli.data import data
 from tidegate.cli.eval import evaluate
 from tidegate.cli.sample import sample
 from tidegate.cli.train import train
+from tidegate.cli.verify import verify
 from tidegate.errors import DivergenceError, TidegateError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("sample")(sample)
+app.command("verify")(verify)
 app.command("data")(data)
 
 
@@ -44,7 +46,8 @@ def describe(
     """Gated recurrent networks: train one on your text, see what it learned.
 
     Begin with `tidegate train builtin`, or name a text file of your own.
-    Exit codes: 0 done, 2 refused (the message says why), 3 training diverged, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 1 a verification failed, 2 refused (the message says why), 3 training diverged,
+    130 stopped by Ctrl-C.
     """
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tidegate.calculus import Adjoint, evaluate
+from tidegate.calculus import Adjoint, adjoint, evaluate
 from tidegate.calculus.expression import Expression, subgraph
 from tidegate.engines.reference.bptt import Terms, backward_step, forward
 from tidegate.engines.reference.functions import OPERATIONS, Array
@@ -32,7 +32,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Node:
-    """One gradient of the backward step: what it should be, what it is, and what it is computed from."""
+    """One gradient of the backward step: what it should be, what it is, and what it is computed from.
+
+    `of` is its expression in the derived step, spoiled or not, and `needs` names what the products around it use.
+    """
 
     name: str
     owner: tuple[str, str]
@@ -56,8 +59,10 @@ def find_fault(problem: Problem, rule: Adjoint, step_back: Callable[..., Terms] 
     def computed_from(node: Node) -> set[str]:
         if node.of is None:
             return set(node.needs)
-        inside = [e for e in subgraph([node.of]) if e is not node.of]
-        return {known[e] for e in inside if e in known} | {p for e in inside for p in products.get(e, ())}
+        inside = subgraph([node.of])
+        return {known[e] for e in inside if e in known and e is not node.of} | {
+            p for e in inside for p in products.get(e, ())
+        }
 
     first = [node for node in nodes if node.wrong and not wrong & computed_from(node)]
     if not first:
@@ -81,7 +86,7 @@ def gradients_of_one_step(problem: Problem, rule: Adjoint, step_back: Callable[.
     for k, stage in enumerate(step.stages):
         value[rule.d_p[k]] = np.sum([terms.products[g] for g in stage.gates], axis=0)
 
-    expected = autograd_of_one_step(problem)
+    expected, right = autograd_of_one_step(problem), adjoint(step)
 
     nodes: list[Node] = []
 
@@ -93,19 +98,19 @@ def gradients_of_one_step(problem: Problem, rule: Adjoint, step_back: Callable[.
         for name, e in expressions.items():
             if e in rule.cotangent:
                 (got,) = evaluate([rule.cotangent[e]], value, OPERATIONS)
-                add(f"d{name}{prime}", (kind, name), got, rule.cotangent[e])
+                add(f"d{name}{prime}", (kind, name), got, right.cotangent[e])
     for g in step.inputs:
-        add(f"da_{g}", ("gate", g), terms.da[g], rule.da[g])
+        add(f"da_{g}", ("gate", g), terms.da[g], right.da[g])
         for name, group in ((f"da_{g} W_{g}^T", "inputs"), (f"dW_{g}", "W"), (f"db_{g}", "b")):
             add(name, ("gate", g), getattr(terms, group)[g], needs=(f"da_{g}",))
     for g in step.products:
-        add(f"dq_{g}", ("gate", g), terms.dq[g], rule.dq[g])
+        add(f"dq_{g}", ("gate", g), terms.dq[g], right.dq[g])
         for name, group in ((f"dq_{g} U_{g}^T", "products"), (f"dU_{g}", "U"), (f"dc_{g}", "c")):
             add(name, ("gate", g), getattr(terms, group)[g], needs=(f"dq_{g}",))
     for s in step.state:
-        add(f"d{s}", ("state", s), terms.old[s], rule.d_old[s])
+        add(f"d{s}", ("state", s), terms.old[s], right.d_old[s])
     for n in step.vectors:
-        add(f"dv_{n}", ("vector", n), terms.v[n], rule.dv[n])
+        add(f"dv_{n}", ("vector", n), terms.v[n], right.dv[n])
     return nodes
 
 

@@ -16,9 +16,9 @@ from tidegate.verification.fault import Fault
 class Check:
     """One quantity of the derived BPTT against one oracle.
 
-    gate: the gate or vector whose block it is, "" for a quantity of none. norm: of the derived value. error: the norm of
-    the difference, relative to the block's norm (or to a hundredth of the whole quantity's, where the block is smaller).
-    bound: the largest error that passes.
+    gate: the gate or vector whose block it is, "" for a quantity of none. norm: of the derived value. error: the norm
+    of the difference, relative to the block's norm (to a hundredth of the whole quantity's, where the block is
+    smaller). bound: the largest error that passes.
     """
 
     quantity: str
@@ -41,9 +41,9 @@ class Check:
 class Comparison:
     """One problem, through every path that can run it.
 
-    part: the layer and direction of a layer's parameters, such as "l0_reverse". absent: oracles that cannot run this, and
-    why. fault: where the derived backward step first goes wrong, if it does. plant: the term that was spoiled on purpose.
-    arrays: quantity -> path -> array, the derived one first.
+    part: the layer and direction of a layer's parameters, such as "l0_reverse". absent: oracles that cannot run this,
+    and why. fault: where the derived backward step first goes wrong, if it does. plant: the term that was spoiled on
+    purpose. arrays: quantity -> path -> array, the derived one first.
     """
 
     cell: str
@@ -90,7 +90,7 @@ class Comparison:
         return "\n".join([self.title, *self.table(), *self.verdict()])
 
     def table(self) -> Iterator[str]:
-        """A line a quantity: its norm, its error against each oracle, the verdict; a failure has an exclamation mark."""
+        """A line a quantity: its norm, its error against each oracle, the verdict; an error that fails ends in "!"."""
         oracles = self.oracles
         widths = [max(len(oracle), 8) for oracle in oracles]
         rows: dict[str, dict[str, Check]] = {}
@@ -112,7 +112,8 @@ class Comparison:
         failed = [check for check in self.checks if not check.passed]
         worst = self.worst
         if not failed:
-            yield f"All {len(self.checks)} comparisons agree; nearest to its bound: {told(worst)}; gate {self.worst_gate}."
+            yield f"All {len(self.checks)} comparisons agree. Nearest to its bound: {told(worst)}."
+            yield f"Of the gates, {self.worst_gate} is nearest to its bound."
             return
         yield f"FAILED: {len(failed)} of {len(self.checks)} comparisons; worst: {told(worst)}."
         if self.fault:
@@ -129,7 +130,7 @@ class Comparison:
             for index in np.ndindex(shape):
                 numbers = "".join(f"{array[index]:24.15g}" if array[index] == array[index] else f"{'-':>24}"
                                   for array in paths.values())  # fmt: skip
-                yield f"{str(list(index)):24}{numbers}"
+                yield f"{list(index)!s:24}{numbers}"
 
 
 def cell(check: Check | None) -> str:
@@ -166,14 +167,15 @@ class Verification:
         return self.summary()
 
     def summary(self) -> str:
-        """Counts, the worst error of each quantity against each oracle, and every failure: fit to be pasted in an issue."""
+        """Counts, the worst error of each quantity against each oracle, and every failure: for pasting in an issue."""
         checks, oracles = self.checks, list(dict.fromkeys(check.oracle for check in self.checks))
         cells = dict.fromkeys(comparison.cell for comparison in self.comparisons)
         options = dict.fromkeys(option for c in self.comparisons for option in c.options)
         failed = [comparison for comparison in self.comparisons if not comparison.passed]
+        outcome = f"{sum(not c.passed for c in checks):,} FAILED" if failed else "all agree"
         lines = [
-            f"tidegate verify: {len(checks):,} comparisons in {len(self.comparisons):,} problems, {self.seconds:.0f} s: "
-            + (f"{sum(not c.passed for c in checks):,} FAILED" if failed else "all agree"),
+            f"tidegate verify: {len(checks):,} comparisons in {len(self.comparisons):,} problems: {outcome}; "
+            f"{self.seconds:.0f} s",
             *environment(),
             f"cells: {', '.join(cells)}",
             f"options: {', '.join(options) or 'none'}",

@@ -20,7 +20,8 @@ from tidegate.nn import CellLayer, find_cell
 from tidegate.verification import direct, twin
 from tidegate.verification.fault import find_fault
 from tidegate.verification.outcome import Check, Comparison, Verification
-from tidegate.verification.plant import Plant, plant, terms_of
+from tidegate.verification.plant import Plant, terms_of
+from tidegate.verification.plant import plant as make_plant
 from tidegate.verification.problem import Problem, leaf, options_of, random_problem
 from tidegate.verification.values import Values, blocks, by_autograd, by_bptt, by_differences, by_rtrl
 
@@ -47,7 +48,7 @@ def verify(
     subject: a cell, its name as on the command line, or a layer, whose own parameters are then verified, layer by layer
     and direction by direction. The oracles: torch's autograd of the cell's equations run directly; finite differences;
     real-time recurrent learning (up to 1,500 directions); torch.nn where it has the cell; and every engine that can run
-    it, in float64 and float32, or only `engine` and `dtype`. Inputs, states and cotangents, and a cell's parameters, are
+    it, in float64 and float32, or only `engine` and `dtype`. Inputs, states, cotangents and a cell's parameters are
     random by `seed`, of `sizes` = (T, B, D, H); D and H of a layer are its own. `options`: any of "reverse", "lengths",
     "resets", "indexed", "no bias", "no state", "projected". `plant` spoils one term of the derived backward step, named
     or "random", which the verification must then find.
@@ -60,7 +61,7 @@ def verify(
     else:
         cell = find_cell(subject) if isinstance(subject, str) else subject
         problems = {"": random_problem(trace(cell), sizes=sizes, dtype=torch.float32, seed=seed, options=options)}
-    spoiled = None if plant is None else make_plant(next(iter(problems.values())).call.step, plant, seed)
+    spoiled = None if plant is None else choose_plant(next(iter(problems.values())).call.step, plant, seed)
     found = tuple(compare(problem, part, engine, dtype, seed, spoiled) for part, problem in problems.items())
     return Verification(found, time.perf_counter() - begin)
 
@@ -92,14 +93,14 @@ def verify_all(
     return Verification(tuple(found), time.perf_counter() - begin)
 
 
-def make_plant(step: Step, name: str, seed: int) -> Plant:
-    return plant(step, random.Random(seed).choice(terms_of(step)) if name == "random" else name)
+def choose_plant(step: Step, name: str, seed: int) -> Plant:
+    return make_plant(step, random.Random(seed).choice(terms_of(step)) if name == "random" else name)
 
 
 def problems_of_layer(layer: CellLayer, sizes: Sizes, seed: int, options: Iterable[str]) -> dict[str, Problem]:
     """A problem for each layer and direction, with its own parameters, rounded to float32."""
     problems: dict[str, Problem] = {}
-    for k, suffix in enumerate(layer.parameter_suffixes()):
+    for k, suffix in enumerate(layer.suffixes):
         w = layer.weights(suffix)
         chosen = {*options, *(["reverse"] if suffix.endswith("_reverse") else [])}
         chosen |= {"no bias"} if w.b_ih is None else set()
@@ -107,7 +108,7 @@ def problems_of_layer(layer: CellLayer, sizes: Sizes, seed: int, options: Iterab
         inner = (*sizes[:2], w.w_ih.shape[1], layer.hidden_size)
         problem = random_problem(layer.step, sizes=inner, dtype=torch.float32, seed=seed + k, options=chosen)
         own = Weights(*(None if m is None else leaf(m.float().cpu()) for m in w.tensors()))  # type: ignore[arg-type]
-        if w.w_hr is not None and problem.call.P != w.w_hr.shape[0]:
+        if w.w_hr is not None and w.w_hr.shape[0] != problem.call.P:
             problem = with_projection(problem, w.w_hr.shape[0], seed)
         problems[suffix] = replace(problem, call=replace(problem.call, weights=own))
     return problems
@@ -153,7 +154,7 @@ def compare(
     if directions <= MOST_DIRECTIONS:
         against("RTRL", by_rtrl(exact), lambda q: EXACT, {})
     else:
-        absent["RTRL"] = f"it would carry {directions:,} directions, at most {MOST_DIRECTIONS:,} are tried"
+        absent["RTRL"] = f"it is for small sizes, and this has more than {MOST_DIRECTIONS:,} directions"
     if refusal := twin.refuse(exact.call):
         absent["torch.nn"] = refusal
     else:
@@ -164,7 +165,7 @@ def compare(
         label = f"{name} {str(precision).removeprefix('torch.')}"
         against(label, values, lambda q, f=forward, g=gradient: g if q.startswith("d") else f, {})
     wrong = any(not check.passed for check in checks if check.oracle == "autograd")
-    rule = (spoiled.rule, spoiled.step_back) if spoiled else (adjoint(step),)
+    rule = spoiled or Plant("", adjoint(step))
     call = exact.call
     return Comparison(
         cell=step.name,
@@ -174,7 +175,7 @@ def compare(
         options=problem.options,
         checks=tuple(checks),
         absent=absent,
-        fault=find_fault(exact, *rule) if wrong else None,
+        fault=find_fault(exact, rule.rule, rule.step_back) if wrong else None,
         plant=spoiled.name if spoiled else None,
         arrays=arrays,
     )

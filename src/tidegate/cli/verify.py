@@ -1,0 +1,73 @@
+"""`tidegate verify`: a cell's gradients against every oracle there is."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    cell: Annotated[
+        str | None, typer.Argument(help="A cell by name, or FILE.py:CLASS; left out, it needs --all.", metavar="[CELL]")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="The cell, or every cell, with every option and size.")] = False,
+    engine: Annotated[str | None, typer.Option(help="This engine only [every engine].")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or float64, for the engines [both].")] = None,
+    sizes: Annotated[str, typer.Option(help="T,B,D,H: steps, sequences, inputs, units.")] = "7,3,4,5",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help='"reverse", "lengths", "resets", "indexed", "no bias", "no state", "projected"; repeatable.'),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every number.")] = 0,
+    plant: Annotated[
+        str | None, typer.Option(help='Spoil this term of the backward step, or "random": it must be found.')
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the arrays themselves, side by side.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparisons as JSON.")] = False,
+) -> None:
+    """Compare a cell's gradients, number by number, with oracles that share no code with them.
+
+    The derived BPTT in float64 against torch's autograd, finite differences, real-time recurrent learning, torch.nn and
+    every engine. Exit code 0 if all agree, 1 if any does not.
+    """
+    import torch
+
+    from tidegate.cells import CELLS
+    from tidegate.errors import ArgumentError
+    from tidegate.nn import find_cell
+    from tidegate.verification import verify as verify_one
+    from tidegate.verification import verify_all
+
+    if cell is None and not every:
+        raise ArgumentError("`verify` needs a cell, such as gru or FILE.py:CLASS, or --all.")
+    if every and (plant or show):
+        raise ArgumentError(f"--{'plant' if plant else 'show'} is for one cell, without --all.")
+    precisions = {None: None, "float32": torch.float32, "float64": torch.float64}
+    if dtype not in precisions:
+        raise ArgumentError(f"`--dtype` must be float32 or float64, got {dtype!r}.")
+    if every:
+        cells = CELLS.values() if cell is None else [find_cell(cell)]
+        found = verify_all(cells, engine=engine, dtype=precisions[dtype], seed=seed)
+    else:
+        found = verify_one(
+            str(cell), sizes=parse_sizes(sizes), engine=engine, dtype=precisions[dtype], seed=seed,
+            options=option or (), plant=plant,
+        )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        typer.echo(found.summary() if every else str(found))
+        if show:
+            typer.echo("\n".join(found.comparisons[0].side_by_side()))
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def parse_sizes(text: str) -> tuple[int, int, int, int]:
+    from tidegate.errors import ArgumentError
+
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise ArgumentError(f"`--sizes` must be T,B,D,H such as 7,3,4,5, got {text!r}.")
+    T, B, D, H = map(int, parts)
+    return T, B, D, H

@@ -1,0 +1,213 @@
+"""verify says yes to what is right, no to what is wrong, and says which gate; in Python and with a layer."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import tidegate
+from tidegate.calculus import trace
+from tidegate.cells import CELLS, GRU
+from tidegate.engines import choose, eager
+from tidegate.errors import ArgumentError, EngineError
+from tidegate.nn import find_cell
+from tidegate.verification import verify, verify_all
+from tidegate.verification.differences import LADDER, differentiate
+from tidegate.verification.plant import plant, terms_of
+from tidegate.verification.problem import options_of, random_problem
+from tidegate.verification.values import by_bptt, by_rtrl
+
+TIDE = f"{Path(__file__).parents[2] / 'examples' / 'tide.py'}:Tide"
+
+
+@pytest.mark.parametrize("name", [*CELLS, TIDE])
+def test_a_cell_passes_against_every_oracle(name):
+    found = verify(name, sizes=(4, 2, 3, 4))
+    (comparison,) = found.comparisons
+    assert found.passed
+    oracles = {"autograd", "differences", "RTRL", "eager float32", "eager float64"}
+    assert oracles <= set(comparison.oracles)
+    assert ("torch.nn" in comparison.oracles) == (name in ("rnn", "rnn-relu", "gru", "lstm"))
+    assert ("torch.nn" in comparison.absent) != ("torch.nn" in comparison.oracles)
+    cell = find_cell(name)
+    blocks = {(c.quantity, c.gate) for c in comparison.checks}
+    assert blocks >= {(q, g) for q in ("dW_ih", "dW_hh", "db_ih", "db_hh") for g in cell.gates}
+    assert blocks >= {
+        ("y", ""),
+        ("dx", ""),
+        *((f"{s}_T", "") for s in cell.state),
+        *((f"d{s}_0", "") for s in cell.state),
+    }
+    assert blocks >= {("dv", n) for n in cell.vectors}
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_every_term_that_is_spoiled_fails_the_comparison(cell):
+    """As verify compares: over the whole sequence, against a path that is right."""
+    step = trace(cell)
+    problem = random_problem(step, sizes=(3, 2, 2, 3), seed=43)
+    right = by_rtrl(problem)
+    for term in terms_of(step):
+        wrong = by_bptt(problem, plant(step, term, 1.001))
+        errors = [np.linalg.norm(wrong[q] - right[q]) / np.linalg.norm(right[q]) for q in right]
+        assert max(errors) > 1e-7, term
+
+
+@pytest.mark.parametrize(("term", "gate"), [("dn: d_h * (1 - z)", "n"), ("dU_z: p^T dq_z", "z"), ("db_r", "r")])
+def test_a_plant_is_found_and_its_gate_named(term, gate):
+    found = verify("gru", plant=term, sizes=(4, 2, 3, 4))
+    assert not found.passed
+    assert found.worst_gate == gate
+    assert f"gate {gate}" in str(found)
+    assert "WRONG" in str(found)
+    against = {c.oracle for c in found.checks if not c.passed}
+    assert against == set(found.comparisons[0].oracles)
+
+
+def test_a_random_plant_is_found_at_every_seed():
+    for seed in range(8):
+        found = verify("lstm", plant="random", seed=seed, engine="eager", dtype=torch.float64, sizes=(3, 2, 2, 3))
+        assert not found.passed
+        assert found.comparisons[0].fault is not None
+
+
+def test_a_cell_of_ones_own_is_verified_and_a_plant_in_it_found():
+    assert verify(TIDE).passed
+    step = trace(find_cell(TIDE))
+    problem = random_problem(step, sizes=(3, 2, 2, 3), seed=44)
+    right = by_rtrl(problem)
+    for term in terms_of(step):
+        wrong = by_bptt(problem, plant(step, term))
+        assert any(np.linalg.norm(wrong[q] - right[q]) > 1e-9 for q in right), term
+
+
+def test_an_engine_that_is_wrong_is_named(monkeypatch):
+    class Wrong:
+        NAME = "wrong"
+        refuse = staticmethod(eager.refuse)
+
+        @staticmethod
+        def run(call):
+            weights = replace(call.weights, b_hh=call.weights.b_hh * 1.001)
+            return eager.run(replace(call, weights=weights))
+
+    monkeypatch.setitem(choose.ENGINES, "wrong", Wrong)
+    found = verify("gru")
+    assert not found.passed
+    assert {c.oracle for c in found.checks if not c.passed} == {"wrong float64", "wrong float32"}
+    assert found.comparisons[0].fault is None
+    assert "agrees with autograd" in str(found)
+
+
+def test_nan_never_passes(monkeypatch):
+    class Lost:
+        NAME = "lost"
+        refuse = staticmethod(eager.refuse)
+
+        @staticmethod
+        def run(call):
+            result = eager.run(call)
+            return replace(result, outputs=result.outputs * float("nan"))
+
+    monkeypatch.setitem(choose.ENGINES, "lost", Lost)
+    found = verify("rnn", engine="lost")
+    assert not found.passed
+    assert not next(c for c in found.checks if c.quantity == "y" and c.oracle == "lost float32").passed
+
+
+def test_an_engine_that_refuses_is_listed_with_its_reason(monkeypatch):
+    class Shy:
+        NAME = "shy"
+        refuse = staticmethod(lambda call: "it is shy")
+        run = staticmethod(eager.run)
+
+    monkeypatch.setitem(choose.ENGINES, "shy", Shy)
+    (comparison,) = verify("rnn").comparisons
+    assert comparison.absent["shy float32"] == "it is shy"
+    assert "not compared with shy float32: it is shy" in str(comparison)
+
+
+@pytest.mark.parametrize("options", [("reverse", "lengths", "resets"), ("indexed",), ("no bias",), ("no state",)])
+def test_options_are_verified_too(options):
+    found = verify("gru", options=options, sizes=(5, 3, 3, 4))
+    assert found.passed
+    assert found.comparisons[0].options == options
+    quantities = {c.quantity for c in found.checks}
+    assert ("dx" in quantities) == (options != ("indexed",))
+    assert ("db_ih" in quantities) == (options != ("no bias",))
+
+
+def test_a_layer_is_verified_with_its_own_parameters_part_by_part():
+    torch.manual_seed(0)
+    layer = tidegate.LSTM(3, 6, num_layers=2, bidirectional=True, proj_size=4)
+    found = verify(layer, sizes=(3, 2, 1, 1), engine="eager")
+    assert found.passed
+    assert [c.part for c in found.comparisons] == ["l0", "l0_reverse", "l1", "l1_reverse"]
+    assert found.comparisons[2].sizes == (3, 2, 8, 6)
+    assert "projected" in found.comparisons[0].options
+    norms = [c.norm for c in found.checks]
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.mul_(0.5)
+    assert norms != [c.norm for c in verify(layer, sizes=(3, 2, 1, 1), engine="eager").checks]
+
+
+def test_a_large_layer_is_verified_without_rtrl_and_by_a_sample_of_differences():
+    found = verify(tidegate.GRU(12, 20), sizes=(3, 2, 1, 1), engine="eager")
+    assert found.passed
+    assert "RTRL" in found.comparisons[0].absent
+    tried = ~np.isnan(found.comparisons[0].arrays["dW_ih"]["differences"])
+    assert tried.sum() == 50
+
+
+def test_verify_all_covers_every_cell_and_option():
+    seen = []
+    found = verify_all([GRU], engine="eager", report=seen.append)
+    assert found.passed
+    assert len(seen) == len(found.comparisons)
+    assert {o for c in found.comparisons for o in c.options} == set(options_of(trace(GRU)))
+    assert {1, 2, 5, 33} <= {c.sizes[3] for c in found.comparisons}
+    summary = found.summary()
+    assert f"{len(found.checks):,} comparisons" in summary
+    assert "| dW_hh |" in summary
+    assert "all agree" in summary
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    first, second = (verify("gru", seed=3, sizes=(3, 2, 2, 3)).as_dict() for _ in range(2))
+    assert first["comparisons"] == second["comparisons"]
+
+
+def test_the_dataclass_is_plain_json():
+    found = verify("lstm", plant="di", sizes=(2, 1, 2, 2))
+    again = json.loads(json.dumps(found.as_dict()))
+    assert again["passed"] is False
+    assert again["comparisons"][0]["planted"] == "di: dc' * g"
+    assert again["comparisons"][0]["worst_gate"] == "i"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"engine": "fast"}, EngineError, "`engine` must be one of"),
+        ({"dtype": torch.float16}, ArgumentError, "`dtype` must be torch.float32 or torch.float64"),
+        ({"options": ["sideways"]}, ArgumentError, "`options` must be among"),
+        ({"plant": "nothing"}, ArgumentError, "names no term"),
+    ],
+)
+def test_a_wrong_argument_is_told(arguments, error, message):
+    with pytest.raises(error, match=message):
+        verify("gru", **arguments)
+
+
+def test_differences_choose_their_step_and_know_their_error():
+    x = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
+    found = differentiate(lambda x: (x.exp() * x.sin()).sum(), x)
+    exact = x.exp() * (x.sin() + x.cos())
+    actual = float((found.values - exact).norm())
+    assert actual < 1e-10
+    assert actual < 10 * found.error
+    assert min(LADDER) < found.step < max(LADDER)
