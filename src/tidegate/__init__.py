@@ -45,6 +45,7 @@ from tidegate.nn import (
     ResidualRNN,
     RNNCell,
     convert,
+    init,
     trace,
     why,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "absolute",
     "convert",
     "exp",
+    "init",
     "log",
     "log1p",
     "maximum",

@@ -1,6 +1,6 @@
 """torch.nn modules: drop-in twins of torch.nn.RNN, GRU and LSTM, and layers of every other cell."""
 
-from tidegate.nn import convert
+from tidegate.nn import convert, init
 from tidegate.nn.build import build_layer, find_cell
 from tidegate.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import CellLayer, why
@@ -25,6 +25,7 @@ __all__ = [
     "build_layer",
     "convert",
     "find_cell",
+    "init",
     "trace",
     "why",
 ]

@@ -12,6 +12,7 @@ from tidegate.calculus import trace
 from tidegate.cells import Cell
 from tidegate.engines import Call, Result, Weights, choose, operator
 from tidegate.errors import ArgumentError, ShapeError
+from tidegate.nn.gates import gate_slices
 from tidegate.nn.recurrent import Device, check_engine, check_sizes, parameter_shapes
 from tidegate.nn.sequence import autocasts, check_features
 from tidegate.nn.state import State, check_kind, check_like
@@ -76,6 +77,11 @@ class CellModule(nn.Module):
                 )
             check_like(f"{s}_0", tensor, weight)
         return tuple(t.to(weight.dtype) if batched else t.to(weight.dtype).unsqueeze(0) for t in given)
+
+    def gate_parameters(self, gate: str) -> dict[str, Tensor]:
+        """The slices that belong to one gate, by parameter name, as views: to read, to penalise, and, under
+        torch.no_grad(), to write. ArgumentError lists the gates there are."""
+        return gate_slices(self, trace(self.cell), [""], gate)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, engine={self.engine!r}"

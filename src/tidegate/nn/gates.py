@@ -1,16 +1,11 @@
 """A gate's own share of the packed parameters, by name."""
 
-from __future__ import annotations
+from collections.abc import Iterable
 
-from typing import TYPE_CHECKING
-
-from torch import Tensor
+from torch import Tensor, nn
 
 from tidegate.calculus import Step
 from tidegate.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from tidegate.nn.layer import CellLayer
 
 
 def packed_names(step: Step) -> dict[str, tuple[str, ...]]:
@@ -24,15 +19,18 @@ def packed_names(step: Step) -> dict[str, tuple[str, ...]]:
     }
 
 
-def gate_slices(layer: CellLayer, gate: str) -> dict[str, Tensor]:
-    """Views of the H rows of `gate` in every parameter that holds some, by parameter name."""
-    step, H = layer.step, layer.hidden_size
+def gate_slices(module: nn.Module, step: Step, endings: Iterable[str], gate: str) -> dict[str, Tensor]:
+    """Views of the H rows of `gate` in every parameter that holds some, by parameter name.
+
+    `endings` are those of the parameters' names: "_l0" and so on, or "" of a cell.
+    """
     if gate not in step.gates:
-        raise ArgumentError(f"`gate` of {type(layer).__name__} must be one of {', '.join(step.gates)}, got {gate!r}.")
+        raise ArgumentError(f"`gate` of {type(module).__name__} must be one of {', '.join(step.gates)}, got {gate!r}.")
     found: dict[str, Tensor] = {}
-    for suffix in layer.suffixes:
+    for ending in endings:
         for kind, names in packed_names(step).items():
-            whole = getattr(layer, f"{kind}_{suffix}", None)
+            whole = getattr(module, kind + ending, None)
             if whole is not None and gate in names:
-                found[f"{kind}_{suffix}"] = whole.narrow(0, names.index(gate) * H, H)
+                H = len(whole) // len(names)
+                found[kind + ending] = whole.narrow(0, names.index(gate) * H, H)
     return found

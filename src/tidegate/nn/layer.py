@@ -161,7 +161,7 @@ class CellLayer(nn.Module):
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices that belong to one gate, by parameter name, as views: to read, to penalise, and, under
         torch.no_grad(), to write. ArgumentError lists the gates there are."""
-        return gate_slices(self, gate)
+        return gate_slices(self, self.step, [f"_{suffix}" for suffix in self.suffixes], gate)
 
     def flatten_parameters(self) -> None:
         """Nothing: engines read the parameters where they are. Here so that code written for torch.nn runs."""

@@ -124,7 +124,9 @@ def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) 
         )
     if not x.is_floating_point():
         if x.dtype not in (torch.int64, torch.int32) or x.dim() + 1 not in forms:
-            whole = " or ".join(form.replace(", D)", ")").replace("(D,)", "()") for form in forms.values())
+            whole = " or ".join(
+                form.replace("(T, D)", "(T,)").replace(", D)", ")").replace("(D,)", "()") for form in forms.values()
+            )
             raise ShapeError(
                 f"{name}: an integer `input` holds class numbers, int64 or int32 of shape {whole}, "
                 f"got {x.dtype} of shape {tuple(x.shape)}. For features use input.float()."

@@ -101,7 +101,8 @@ def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...], width: str
 
 def check_like(name: str, tensor: Tensor, weight: Tensor) -> None:
     if tensor.device != weight.device or (tensor.dtype != weight.dtype and not autocasts(weight)):
+        to = weight.dtype if tensor.device == weight.device else f'"{weight.device}"'
         raise ArgumentError(
             f"`{name}` must be {weight.dtype} on {weight.device} like the weights, "
-            f"got {tensor.dtype} on {tensor.device}. Use {name}.to(weight)."
+            f"got {tensor.dtype} on {tensor.device}. Use {name}.to({to})."
         )
