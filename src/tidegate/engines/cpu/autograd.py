@@ -1,6 +1,5 @@
 """The kernels as one node of torch's graph."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -49,43 +48,37 @@ def check_shapes(call: Call) -> None:
         raise ShapeError(f"`vectors` of {step.name} must have shape ({v},), got None.")
 
 
-def as_call(call: Call, tensors: tuple[Tensor | None, ...]) -> Call:
-    """The call on other tensors of the same kind."""
-    n = 1 + len(call.step.state)
-    x, *states = tensors[:n]
-    return replace(call, x=x, states=tuple(states), weights=Weights(*tensors[n:]))  # type: ignore[arg-type]
-
-
 class _Scan(torch.autograd.Function):
     """Forward and backward kernel. A backward pass that is itself to be differentiated is run by the eager engine."""
 
     @staticmethod
     def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-        found = scan.forward(as_call(call, tensors), save=True)
+        found = scan.forward(call, save=True)
         kept = found.kept
         assert kept is not None
-        ctx.call = replace(call, x=None, states=(), weights=None)  # type: ignore[arg-type]
-        ctx.save_for_backward(*tensors, kept.outputs, kept.block, kept.mask)
+        ctx.form = (call.step, call.reverse, call.lengths, call.resets, call.keep_gates)
+        ctx.save_for_backward(*tensors, kept.first, kept.memory, kept.mask)
         ctx.set_materialize_grads(False)
         return found.outputs, *found.finals, found.states, found.gates
 
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        *tensors, outputs, block, mask = ctx.saved_tensors
-        call = as_call(ctx.call, tuple(tensors))
-        n = 1 + len(call.states)
+        *tensors, first, memory, mask = ctx.saved_tensors
+        step, *form = ctx.form
+        n = 1 + len(step.state)
+        call = Call(step, tensors[0], tuple(tensors[1:n]), Weights(*tensors[n:]), *form)
         if torch.is_grad_enabled():
             return None, *differentiable_gradients(call, tuple(tensors), d)
         needed = ctx.needs_input_grad[1:]
         found = scan.backward(
             call,
-            scan.Kept(outputs, block, mask),
+            scan.Kept(first, memory, mask),
             scan.Cotangents(d[0], d[1:n], d[n], d[n + 1]),
             need_x=needed[0],
             need_w_ih=needed[n],
             need_w_hh=needed[n + 1],
         )
-        gradients = (found.x, *found.states, *found.weights.tensors())
+        gradients = (found.x, *found.states, *found.weights)
         return None, *(g if need else None for g, need in zip(gradients, needed))
 
 

@@ -25,7 +25,7 @@ def words(plan: Backward) -> list[str]:
     return [
         "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers", "accumulate",
         "x", "x_t", "x_b", "index", "w_ih", "w_hh", "v", *states,
-        "d_outputs", "d_outputs_t", "d_outputs_b", "d_states", "gate", "mask", "saved", "saved_t", "slots",
+        "d_outputs", "d_outputs_t", "d_outputs_b", "d_states", "gate", "mask", "saved",
         "carry", "cross", "dq", "operand", "packed_u", "packed_w", "left", "right", "no_x",
         "d_w_hh", "sum_w_hh", "sum_w_hh_b", "d_w_ih", "sum_w_ih", "sum_w_ih_b", "table", "d_x", "sums",
         "d_b_ih", "d_b_hh", "d_v",
@@ -72,6 +72,8 @@ class _Writer:
                     def load(place: Place) -> Vec:
                         if place.buffer == "dp":
                             return line.load((g - g0) * L)
+                        if place.buffer == "saved":
+                            return base["saved"].load((g * self.plan.saved + place.block) * L)
                         if place.buffer in ("old", "new"):
                             return base[f"{place.buffer}{place.block}"].load(u, mask)
                         value = base[place.buffer].load(H * place.block + u, mask)
@@ -99,11 +101,12 @@ class _Writer:
     def _rows(self, args: Arguments, t: Int, r: Int, low: Int) -> dict[str, Ptr]:
         """Where row (t, r) of every buffer begins."""
         plan, step = self.plan, self.step
-        H, B, reverse = args["H"], args["B"], args["reverse"]
+        H, B, reverse, L = args["H"], args["B"], args["reverse"], self.code.lanes
+        groups = (H + (L - 1)) // L
         row, here = t * B + r, (t - low) * B + r
         base = {
             "v": args.pointer("v"),
-            "saved": args.pointer("saved") + (args["saved_t"] * t + r * H * args["slots"]),
+            "saved": args.pointer("saved") + row * groups * (plan.saved * L),
             "cross": args.pointer("cross") + r * H * plan.cross,
             "gate": args.pointer("gate") + row * H * len(step.gates),
             "carry": args.pointer("carry") + r * H * len(step.state),

@@ -5,9 +5,9 @@ a table when x holds class numbers), and for each step and stage multiplies by t
 product while it is in the near cache. States are written to sequences of T + 1 steps, so that step t reads where step t
 - 1 wrote, and for a plain state those sequences are the layer's outputs.
 
-Layouts (numbers, row-major): state sequences (T + 1, B, H); saved (T, B, slots, H); cross (B, values, H); operand (K +
-1, B, H); gate and seq (T, B, G or states, H); a (chunk, B, group, gate, lane); mask (T, B) bytes with a readable row on
-either side.
+Layouts (numbers, row-major): state sequences (T + 1, B, H); saved (T, B, group, slot, lane); cross (B, values, H);
+operand (K + 1, B, H); gate and seq (T, B, G or states, H); a (chunk, B, group, gate, lane); mask (T, B) bytes with a
+readable row on either side.
 """
 
 from tidegate.engines.cpu import tile
@@ -33,7 +33,7 @@ def words(plan: Forward) -> list[str]:
     return [
         "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers",
         "x", "x_t", "x_b", "index", "w_ih", "b_ih", "w_hh", "b_hh", "v", *states,
-        "outputs", "mask", "saved", "saved_t", "cross", "operand", "gate", "states",
+        "outputs", "mask", "saved", "cross", "operand", "gate", "states",
         "packed_w", "packed_b", "packed_u", "packed_c", "a",
     ]  # fmt: skip
 
@@ -76,6 +76,8 @@ class _Writer:
                             return line.load(((g - g0) * gates + place.block) * L)
                         if place.buffer == "a":
                             return base["a"].load((g * len(step.inputs) + place.block) * L)
+                        if place.buffer == "saved":
+                            return base["saved"].load((g * self.plan.saved + place.block) * L)
                         if place.buffer in ("old", "new", "operand"):
                             return base[f"{place.buffer}{place.block}"].load(u, mask)
                         return base[place.buffer].load(H * place.block + u, mask)
@@ -83,6 +85,8 @@ class _Writer:
                     for place, value in self.element_wise.values(phase, load):
                         if place.buffer == "new":
                             self._store_state(base, place.block, value, u, H, mask, alive, reset_next)
+                        elif place.buffer == "saved":
+                            base["saved"].store(value, (g * self.plan.saved + place.block) * L)
                         elif place.buffer == "operand":
                             base[f"operand{place.block}"].store(value, u, mask)
                         else:
@@ -95,7 +99,7 @@ class _Writer:
     def _rows(self, args: Arguments, t: Int, r: Int, row: Int, low: Int, groups: Int) -> dict[str, Ptr]:
         """Where row (t, r) of every buffer begins."""
         plan, step = self.plan, self.step
-        H, B, code = args["H"], args["B"], self.code
+        H, B, code, L = args["H"], args["B"], self.code, self.code.lanes
         linear, reverse = (t - low) * B + r, args["reverse"]
         index = args.pointer("index")
         with code.either(index.is_null) as (without, with_index):
@@ -110,7 +114,7 @@ class _Writer:
         base = {
             "a": args.pointer("a") + Int(code, chosen) * (groups * (len(step.inputs) * code.lanes)),
             "v": args.pointer("v"),
-            "saved": args.pointer("saved") + (args["saved_t"] * t + r * H * plan.saved),
+            "saved": args.pointer("saved") + (t * B + r) * groups * (plan.saved * L),
             "cross": args.pointer("cross") + r * H * plan.cross,
             "gate": args.pointer("gate") + row * H * len(step.gates),
             "states": args.pointer("states") + row * H * len(step.state),

@@ -8,6 +8,8 @@ with one row for each step and sequence. The team shares the units of a gate (dU
 the team.
 """
 
+from collections.abc import Mapping
+
 from tidegate.engines.cpu import tile
 from tidegate.engines.cpu.kernel import ACTIVE, ROWS, Arguments, ElementWise, Share, in_blocks, null, product
 from tidegate.engines.cpu.plan import Backward, operand_state
@@ -49,15 +51,14 @@ class Gradients:
             for k, stage in enumerate(self.step.stages):
                 self._pack_right(self._operand(k, low), rows)
                 share.meet_all()
-                for gate in stage.gates:
-                    at = self.step.products.index(gate)
-                    self._weights("w_hh", at, self.plan.dq[gate], args["H"], rows, add)
+                blocks = {self.step.products.index(gate): self.plan.dq[gate] for gate in stage.gates}
+                self._weights("w_hh", blocks, args["H"], rows, add)
                 share.meet_all()
         with code.when(dense):
             self._pack_x(low, steps)
             share.meet_all()
-            for at, gate in enumerate(self.step.inputs):
-                self._weights("w_ih", at, self.plan.da[gate], args["D"], rows, add)
+            blocks = {at: self.plan.da[gate] for at, gate in enumerate(self.step.inputs)}
+            self._weights("w_ih", blocks, args["D"], rows, add)
         with code.when(code.b.and_(needs_w_ih, code.b.not_(self._dense))):
             self._table(low, rows)
         with code.when(code.b.not_(args.pointer("d_x").is_null)):
@@ -110,18 +111,18 @@ class Gradients:
             to = args.pointer("right") + (g0 * rows + B * i + r) * L
             code.call(tile.symbol(code, "pack_rows"), source + g0 * L, args["x_b"], count, width, to, rows * L)
 
-    def _weights(self, name: str, at: int, block: int, columns: Int, rows: Int, add: Int) -> None:
-        """One gate's block of a weight gradient: the thread's units against all columns."""
+    def _weights(self, name: str, gates: Mapping[int, int], columns: Int, rows: Int, add: Int) -> None:
+        """Blocks of a weight gradient, {row of blocks: block of dq}: the thread's units against all columns."""
         code, args, L = self.code, self.args, self.code.lanes
         H, stride = args["H"], args[f"sum_{name}_b"]
-        with code.loop(*self.my_groups) as g:
-            left = args.pointer("left") + (self.share.groups * block + g) * rows * L
-            units = (H - g * L).least(L)
-            out = args.pointer(f"sum_{name}") + (H * at + g * L) * stride
-            product(
-                code, left, 1, L, units, args.pointer("right"), rows * L, L, (columns + (L - 1)) // L, rows,
-                null(code), 0, out, stride, add,
-            )  # fmt: skip
+        for at, block in gates.items():
+            with code.loop(*self.my_groups) as g:
+                left = args.pointer("left") + (self.share.groups * block + g) * rows * L
+                out = args.pointer(f"sum_{name}") + (H * at + g * L) * stride
+                product(
+                    code, left, 1, L, (H - g * L).least(L), args.pointer("right"), rows * L, L,
+                    (columns + (L - 1)) // L, rows, null(code), 0, out, stride, add,
+                )  # fmt: skip
 
     def _table(self, low: Int, rows: Int) -> None:
         """Inputs that are class numbers: add each row of da to the row of its class in `table` (D, Ga, H)."""

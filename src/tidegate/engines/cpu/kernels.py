@@ -23,14 +23,15 @@ class Kernel:
     """A function of one argument, an array of 64-bit words named by `words`; `lanes` numbers make a vector."""
 
     library: runtime.Library
-    address: ctypes.c_void_p
+    address: int
+    alone: Callable[[ctypes.Array], None]
     words: Sequence[str]
     lanes: int
 
     def __call__(self, words: ctypes.Array, threads: int) -> None:
         """Run in PyTorch's OpenMP team; the interpreter's lock is free meanwhile."""
         if threads == 1:
-            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address.value or 0)(ctypes.addressof(words))
+            self.alone(words)
         else:
             parallel()(self.address, words, threads, 0)
 
@@ -60,7 +61,7 @@ def shared(real: str) -> tuple[runtime.Library, dict[str, int]]:
     code = Code(here(), real)
     tile.emit(code)
     library = runtime.Library(str(code.module), code.target, {})
-    return library, {tile.symbol(code, name): library[tile.symbol(code, name)].value or 0 for name in SHARED}
+    return library, {tile.symbol(code, name): library[tile.symbol(code, name)] for name in SHARED}
 
 
 def forward_program(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool) -> Code:
@@ -104,4 +105,5 @@ def _backward(step: Step, real: str, ragged: bool, traced: bool) -> Kernel:
 
 def _link(code: Code, name: str, words: Sequence[str]) -> Kernel:
     library = runtime.Library(str(code.module), code.target, {**shared(code.real_name)[1], **team.symbols()})
-    return Kernel(library, library[name], words, code.lanes)
+    address = library[name]
+    return Kernel(library, address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), words, code.lanes)

@@ -66,6 +66,7 @@ class Backward:
     da: Mapping[str, int]
     dv: Mapping[str, int]
     blocks: int
+    saved: int
     cross: int
 
 
@@ -182,7 +183,7 @@ def backward_plan(step: Step, *, ragged: bool, traced: bool) -> Backward:
     backstep = adjoint(step, of_gates=traced)
     K = len(step.stages)
     leaves: dict[Expression, Place] = {e: Place("v", i) for i, e in enumerate(step.v.values())}
-    leaves |= saved_places(backstep, ragged=ragged)
+    leaves |= (places := saved_places(backstep, ragged=ragged))
     leaves |= {e: Place("carry", i) for i, e in enumerate(backstep.d_new.values())}
     if traced:
         leaves |= {e: Place("gate", i) for i, e in enumerate(backstep.d_gate.values())}
@@ -209,7 +210,8 @@ def backward_plan(step: Step, *, ragged: bool, traced: bool) -> Backward:
             schedule.stores[0][Place("operand", k)] = stage.operand
     for s, e in enumerate(backstep.d_old.values()):
         schedule.stores[-1][Place("carry", s)] = e
-    return Backward(step, traced, schedule.finish(), dq, da, dv, blocks, schedule.cross)
+    saved = sum(place.buffer == "saved" for place in places.values())
+    return Backward(step, traced, schedule.finish(), dq, da, dv, blocks, saved, schedule.cross)
 
 
 def operand_state(step: Step, stage: int) -> int | None:

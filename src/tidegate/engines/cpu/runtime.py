@@ -1,6 +1,5 @@
 """From the text of an LLVM module to functions that can be called: compile or fetch from the cache, then link."""
 
-import ctypes
 from collections.abc import Mapping
 from functools import cache as once
 from threading import Lock
@@ -73,5 +72,5 @@ class Library:
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
             self._engine.finalize_object()
 
-    def __getitem__(self, name: str) -> ctypes.c_void_p:
-        return ctypes.c_void_p(self._engine.get_function_address(name))
+    def __getitem__(self, name: str) -> int:
+        return self._engine.get_function_address(name)

@@ -16,6 +16,11 @@ import llvmlite.ir as ir
 
 from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
 
+#: Steps of k by which a tile asks for its panels ahead of time.
+AHEAD = 16
+#: Steps of k from which on it pays to ask at the start for the lines that the result will be written to.
+LONG = 128
+
 
 def symbol(code: Code, name: str) -> str:
     return f"tidegate_{code.real_name}_{name}"
@@ -46,8 +51,14 @@ def tile(code: Code, rows: int, columns: int) -> None:
         start = [init.load(init_row * r + init_column * c) for r in range(rows) for c in range(columns)]
         row_offset = [row_stride * r for r in range(rows)]
         column_offset = [column_stride * c for c in range(columns)]
+        with code.when(K >= LONG):
+            for r in range(rows):
+                for c in range(columns):
+                    (out + (out_row * r + c * code.lanes)).prefetch(to_write=True)
         with code.accumulate([left, right, *start], 0, K) as (_, (x, w, *sums), following):
             weights = [w.load(o) for o in column_offset]
+            for o in column_offset:
+                (w + (k_right * AHEAD + o)).prefetch()
             for r in range(rows):
                 value = x.splat(row_offset[r])
                 for c in range(columns):

@@ -278,6 +278,11 @@ class Ptr:
             align = ir.Constant(I32, code.bytes)
             code.intrinsic(f"llvm.masked.store.{code.suffix}.p0", VOID, value.v, at, align, mask)
 
+    def prefetch(self, *, to_write: bool = False) -> None:
+        """Ask for the cache line at this address; asking past the end of memory does no harm."""
+        kind = [ir.Constant(I32, i) for i in (int(to_write), 3, 1)]  # into the nearest cache, as data
+        self.code.intrinsic("llvm.prefetch.p0", VOID, self.v, *kind)
+
     def splat(self, o: Int | int = 0) -> Vec:
         """One number from here (+ o), in every lane."""
         code = self.code
