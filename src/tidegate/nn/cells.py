@@ -104,7 +104,7 @@ class RNNCell(CellModule, nn.RNNCell):
         check_cell(input_size, hidden_size, bias, engine)
         if nonlinearity not in ("tanh", "relu"):
             raise ArgumentError(f'`nonlinearity` of RNNCell must be "tanh" or "relu", got {nonlinearity!r}.')
-        nn.RNNCell.__init__(self, input_size, hidden_size, bias, nonlinearity, device=device, dtype=dtype)
+        super().__init__(input_size, hidden_size, bias, nonlinearity, device=device, dtype=dtype)
         self.engine = engine
 
     @property
@@ -126,7 +126,7 @@ class GRUCell(CellModule, nn.GRUCell):
         engine: str = "auto",
     ) -> None:
         check_cell(input_size, hidden_size, bias, engine)
-        nn.GRUCell.__init__(self, input_size, hidden_size, bias, device=device, dtype=dtype)
+        super().__init__(input_size, hidden_size, bias, device=device, dtype=dtype)
         self.engine = engine
 
     @property
@@ -148,7 +148,7 @@ class LSTMCell(CellModule, nn.LSTMCell):
         engine: str = "auto",
     ) -> None:
         check_cell(input_size, hidden_size, bias, engine)
-        nn.LSTMCell.__init__(self, input_size, hidden_size, bias, device=device, dtype=dtype)
+        super().__init__(input_size, hidden_size, bias, device=device, dtype=dtype)
         self.engine = engine
 
     @property

@@ -33,8 +33,8 @@ class RNN(CellLayer, torch.nn.RNN):
         check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
         if nonlinearity not in ("tanh", "relu"):
             raise ArgumentError(f'`nonlinearity` of RNN must be "tanh" or "relu", got {nonlinearity!r}.')
-        torch.nn.RNN.__init__(
-            self, input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional,
+        super().__init__(
+            input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional,
             device=device, dtype=dtype,
         )  # fmt: skip
         self.engine = engine
@@ -65,8 +65,8 @@ class GRU(CellLayer, torch.nn.GRU):
         engine: str = "auto",
     ) -> None:
         check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
-        torch.nn.GRU.__init__(
-            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             device=device, dtype=dtype,
         )  # fmt: skip
         self.engine = engine
@@ -104,8 +104,8 @@ class LSTM(CellLayer, torch.nn.LSTM):
             raise ArgumentError(
                 f"`proj_size` of LSTM must be in 0..H-1 = 0..{hidden_size - 1}, 0 for no projection, got {proj_size!r}."
             )
-        torch.nn.LSTM.__init__(
-            self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
             device=device, dtype=dtype,
         )  # fmt: skip
         self.engine = engine

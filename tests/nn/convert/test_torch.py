@@ -55,6 +55,17 @@ def test_all_layers_of_a_model_are_replaced():
     assert not torch.allclose(model(x), before, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"])
+def test_a_program_may_put_the_twins_in_torchs_place(monkeypatch, name):
+    plain, twin = getattr(nn, name), getattr(tidegate, name)
+    monkeypatch.setattr(nn, name, twin)
+    layer = nn.__dict__[name](3, 4)
+    assert type(layer) is twin
+    assert type(convert.to_torch(layer)) is plain
+    assert type(convert.from_torch(plain(3, 4))) is twin
+    layer(torch.randn(5, 3))
+
+
 def test_errors_say_what_to_write():
     with pytest.raises(tidegate.ArgumentError, match="replace_layers"):
         convert.from_torch(nn.Linear(3, 4))

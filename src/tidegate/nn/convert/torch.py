@@ -5,6 +5,7 @@ from typing import TypeVar
 from torch import nn
 
 from tidegate import cells
+from tidegate.cells import Cell
 from tidegate.errors import ArgumentError
 from tidegate.nn.cells import CellModule, GRUCell, LSTMCell, RNNCell
 from tidegate.nn.layer import CellLayer
@@ -12,6 +13,13 @@ from tidegate.nn.twins import GRU, LSTM, RNN
 
 LAYERS: dict[type[nn.Module], type[CellLayer]] = {nn.RNN: RNN, nn.GRU: GRU, nn.LSTM: LSTM}
 CELLS: dict[type[nn.Module], type[CellModule]] = {nn.RNNCell: RNNCell, nn.GRUCell: GRUCell, nn.LSTMCell: LSTMCell}
+# torch.nn's layer and cell of ours, taken now: a program may put a twin in the place of torch.nn.GRU.
+PLAIN: dict[type[Cell], tuple[type[nn.Module], type[nn.Module]]] = {
+    cells.RNN: (nn.RNN, nn.RNNCell),
+    cells.ReluRNN: (nn.RNN, nn.RNNCell),
+    cells.GRU: (nn.GRU, nn.GRUCell),
+    cells.LSTM: (nn.LSTM, nn.LSTMCell),
+}
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -33,24 +41,18 @@ def to_torch(layer: CellLayer | CellModule) -> nn.Module:
 
     ArgumentError for a cell that torch.nn does not have; `to_reset_after` makes a GRU of some ResetBeforeGRUs.
     """
-    kinds: dict[type, tuple[type[nn.Module], type[nn.Module]]] = {
-        cells.RNN: (nn.RNN, nn.RNNCell),
-        cells.ReluRNN: (nn.RNN, nn.RNNCell),
-        cells.GRU: (nn.GRU, nn.GRUCell),
-        cells.LSTM: (nn.LSTM, nn.LSTMCell),
-    }
-    if layer.cell not in kinds:
+    if layer.cell not in PLAIN:
         remedy = " Use to_reset_after(layer) first." if layer.cell is cells.ResetBeforeGRU else ""
         raise ArgumentError(
-            f"torch.nn has no {layer.cell.__name__}: `layer` must be of {', '.join(kind.__name__ for kind in kinds)}."
+            f"torch.nn has no {layer.cell.__name__}: `layer` must be of {', '.join(kind.__name__ for kind in PLAIN)}."
             f"{remedy}"
         )
-    kind = kinds[layer.cell][isinstance(layer, CellModule)]
+    kind = PLAIN[layer.cell][isinstance(layer, CellModule)]
     names = ["input_size", "hidden_size", "bias"]
     if isinstance(layer, CellLayer):
         names += ["num_layers", "batch_first", "dropout", "bidirectional"] + ["proj_size"] * bool(layer.proj_size)
     options = {name: getattr(layer, name) for name in names}
-    if kind in (nn.RNN, nn.RNNCell):
+    if kind in PLAIN[cells.RNN]:
         options["nonlinearity"] = "relu" if layer.cell is cells.ReluRNN else "tanh"
     return share(layer, kind(**options, device="meta"))
 
@@ -69,8 +71,8 @@ def arguments(module: nn.Module) -> list[str]:
     names = ["input_size", "hidden_size", "bias"]
     if type(module) in LAYERS:
         names += ["num_layers", "batch_first", "dropout", "bidirectional"]
-    names += ["proj_size"] if type(module) is nn.LSTM else []
-    return names + (["nonlinearity"] if type(module) in (nn.RNN, nn.RNNCell) else [])
+    names += ["proj_size"] if type(module) is PLAIN[cells.LSTM][0] else []
+    return names + (["nonlinearity"] if type(module) in PLAIN[cells.RNN] else [])
 
 
 def share(source: nn.Module, target: nn.Module) -> nn.Module:
