@@ -4,10 +4,12 @@
     tidegate.why(layer, x)                             # which engine runs it, and why the others do not
     tidegate.Recurrent(MyCell, input_size, hidden_size)  # a cell of your own
     tidegate.verify(MyCell)                            # its gradients, against every oracle there is
+    tidegate.derive(MyCell)                            # its gradients, as mathematics: .render("html")
 
 `tidegate.cells` holds the equations; see `tidegate.Cell` for how to write your own.
 """
 
+from tidegate.calculus.derivation import derive
 from tidegate.cells.cell import Cell
 from tidegate.cells.functions import (
     absolute,
@@ -75,6 +77,7 @@ __all__ = [
     "ShapeError",
     "TidegateError",
     "absolute",
+    "derive",
     "convert",
     "exp",
     "init",

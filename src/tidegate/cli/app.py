@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.data import data
+from tidegate.cli.derive import derive
 from tidegate.cli.eval import evaluate
 from tidegate.cli.sample import sample
 from tidegate.cli.train import train
@@ -26,6 +27,7 @@ app.command("train")(train)
 app.command("eval")(evaluate)
 app.command("sample")(sample)
 app.command("verify")(verify)
+app.command("derive")(derive)
 app.command("data")(data)
 
 

@@ -1,0 +1,162 @@
+"""Formulas as trees: what the writers of text, LaTeX and MathML turn into marks on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tidegate.calculus.expression import Expression
+
+
+class Formula:
+    """A node of a formula; what can be written."""
+
+
+@dataclass(frozen=True)
+class Name(Formula):
+    """A letter with a subscript and a time, t + `time` or as it stands; with `d`, the gradient dL/d of that name."""
+
+    letter: str
+    sub: str = ""
+    time: int | str | None = None
+    d: bool = False
+
+
+@dataclass(frozen=True)
+class Number(Formula):
+    value: float
+
+
+@dataclass(frozen=True)
+class Sum(Formula):
+    """Terms with their signs."""
+
+    terms: tuple[tuple[int, Formula], ...]
+
+
+@dataclass(frozen=True)
+class Product(Formula):
+    """Factors, element by element, or as matrices."""
+
+    factors: tuple[Formula, ...]
+    matrix: bool = False
+
+
+@dataclass(frozen=True)
+class Quotient(Formula):
+    top: Formula
+    bottom: Formula
+
+
+@dataclass(frozen=True)
+class Square(Formula):
+    base: Formula
+
+
+@dataclass(frozen=True)
+class Apply(Formula):
+    """A function of the library, or "diag", "max"."""
+
+    function: str
+    arguments: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Transpose(Formula):
+    base: Formula
+
+
+@dataclass(frozen=True)
+class Norm(Formula):
+    """The largest element of a vector, `kind` "max"; the largest singular value of a matrix, `kind` "2"."""
+
+    base: Formula
+    kind: str
+
+
+@dataclass(frozen=True)
+class Over(Formula):
+    """A sum or a product of `body` over an index, "sum" or "prod", from `low` to `high`."""
+
+    kind: str
+    index: str
+    low: str
+    high: str
+    body: Formula
+
+
+@dataclass(frozen=True)
+class Partial(Formula):
+    """The derivative of `top` by `bottom`."""
+
+    top: Formula
+    bottom: Formula
+
+
+@dataclass(frozen=True)
+class Matrix(Formula):
+    rows: tuple[tuple[Formula, ...], ...]
+
+
+IDENTITY, BLANK = Name("I"), Name("")
+ZERO, ONE = Number(0), Number(1)
+
+
+def total(terms: Sequence[Formula]) -> Formula:
+    """The sum of the terms; sums among them are taken in."""
+    flat: list[tuple[int, Formula]] = []
+    for term in terms:
+        flat += term.terms if isinstance(term, Sum) else [(1, term)]
+    flat = [(sign, term) for sign, term in flat if term != ZERO]
+    if not flat:
+        return ZERO
+    return flat[0][1] if len(flat) == 1 and flat[0][0] > 0 else Sum(tuple(flat))
+
+
+def product(factors: Sequence[Formula], *, matrix: bool = False) -> Formula:
+    """The product of the factors; products of the same kind among them are taken in, and ones left out."""
+    flat: list[Formula] = []
+    for factor in factors:
+        flat += factor.factors if isinstance(factor, Product) and factor.matrix == matrix else [factor]
+    flat = [factor for factor in flat if factor not in (ONE, IDENTITY)]
+    if not flat:
+        return IDENTITY if matrix else ONE
+    return flat[0] if len(flat) == 1 else Product(tuple(flat), matrix)
+
+
+def diagonal(factor: Formula) -> Formula:
+    """diag(factor), or the identity for 1."""
+    return IDENTITY if factor == ONE else Apply("diag", (factor,))
+
+
+def write(e: Expression, names: Mapping[Expression, Formula], *, outermost: bool = True) -> Formula:
+    """An expression as a formula; its parts that are in `names` appear by name, itself only if not `outermost`."""
+    if e in names and not outermost:
+        return names[e]
+    if e.op == "symbol":
+        return names[e]
+    if e.op == "constant":
+        assert e.value is not None
+        return Sum(((-1, Number(-e.value)),)) if e.value < 0 else Number(e.value)
+    args = [write(arg, names, outermost=False) for arg in e.args]
+    match e.op:
+        case "add":
+            return total(args)
+        case "sub":
+            return Sum((*_terms(args[0]), *((-sign, term) for sign, term in _terms(args[1]))))
+        case "neg":
+            return Sum(tuple((-sign, term) for sign, term in _terms(args[0])))
+        case "mul" if e.args[0] is e.args[1]:
+            return Square(args[0])
+        case "mul":
+            signs = [-1 if isinstance(arg, Sum) and len(arg.terms) == 1 else 1 for arg in args]
+            bare = [arg.terms[0][1] if isinstance(arg, Sum) and len(arg.terms) == 1 else arg for arg in args]
+            result = product(bare)
+            return result if signs[0] * signs[1] > 0 else Sum(((-1, result),))
+        case "div":
+            return Quotient(*args)
+    return Apply({"maximum": "max"}.get(e.op, e.op), tuple(args))
+
+
+def _terms(x: Formula) -> tuple[tuple[int, Formula], ...]:
+    return x.terms if isinstance(x, Sum) else ((1, x),)

@@ -1,0 +1,85 @@
+"""Formulas as LaTeX, of AMS mathematics only; KaTeX and MathJax read it too."""
+
+from tidegate.calculus.derivation.formula import (
+    Apply,
+    Formula,
+    Matrix,
+    Name,
+    Norm,
+    Number,
+    Over,
+    Partial,
+    Product,
+    Quotient,
+    Square,
+    Sum,
+    Transpose,
+)
+
+FUNCTIONS = {
+    "sigmoid": r"\sigma",
+    "tanh": r"\tanh",
+    "exp": r"\exp",
+    "log": r"\log",
+    "max": r"\max",
+    "log1p": r"\operatorname{log1p}",
+    "relu": r"\operatorname{relu}",
+    "step": r"\operatorname{step}",
+    "sign": r"\operatorname{sign}",
+    "diag": r"\operatorname{diag}",
+}
+LETTERS = {"l": r"\ell"}
+
+
+def letter(name: str) -> str:
+    return LETTERS.get(name, name if len(name) == 1 else rf"\mathit{{{name.replace('_', chr(92) + '_')}}}")
+
+
+def latex(x: Formula, around: int = 0) -> str:
+    """The formula, without dollars; `around` is the precedence of what it stands in."""
+    match x:
+        case Name():
+            time = x.time if isinstance(x.time, str) else ""
+            time = time if not isinstance(x.time, int) else f"t{x.time:+d}" if x.time else "t"
+            below = ",".join(filter(None, (letter(x.sub) if x.sub else "", time)))
+            return (r"\mathrm{d}" if x.d else "") + letter(x.letter) + (f"_{{{below}}}" if below else "")
+        case Number():
+            return f"{x.value:g}"
+        case Sum():
+            first, *rest = x.terms
+            out = ("-" if first[0] < 0 else "") + latex(first[1], 2 if first[0] < 0 else 1)
+            out += "".join((" + " if sign > 0 else " - ") + latex(term, 2) for sign, term in rest)
+            return bracketed(out, around > 1 or (around == 1 and first[0] < 0))
+        case Product():
+            return bracketed((r"\, " if x.matrix else r" \odot ").join(latex(f, 3) for f in x.factors), around > 2)
+        case Quotient():
+            return rf"\frac{{{latex(x.top)}}}{{{latex(x.bottom)}}}"
+        case Square(Name() as base):
+            return f"{latex(base)}^2"
+        case Square(Apply(function, arguments)) if function in ("tanh", "sigmoid"):
+            return rf"{FUNCTIONS[function]}^2{bracketed(', '.join(map(latex, arguments)), True)}"
+        case Square():
+            return f"{bracketed(latex(x.base), True)}^2"
+        case Apply("sqrt", (argument,)):
+            return rf"\sqrt{{{latex(argument)}}}"
+        case Apply("abs", (argument,)):
+            return rf"\left|{latex(argument)}\right|"
+        case Apply():
+            return FUNCTIONS[x.function] + bracketed(", ".join(map(latex, x.arguments)), True)
+        case Transpose():
+            return f"{latex(x.base, 4)}^{{\\top}}"
+        case Norm():
+            bars = (r"\max\left|", r"\right|") if x.kind == "max" else (r"\left\|", r"\right\|")
+            return f"{bars[0]}{latex(x.base)}{bars[1]}"
+        case Over():
+            return bracketed(rf"\{x.kind}_{{{x.index}={x.low}}}^{{{x.high}}} {latex(x.body, 2)}", around > 2)
+        case Partial():
+            return rf"\frac{{\partial {latex(x.top, 4)}}}{{\partial {latex(x.bottom, 4)}}}"
+        case Matrix():
+            rows = r" \\ ".join(" & ".join(map(latex, row)) for row in x.rows)
+            return rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"
+    raise TypeError(f"no LaTeX for {type(x).__name__}")
+
+
+def bracketed(inside: str, wanted: bool) -> str:
+    return rf"\left({inside}\right)" if wanted else inside

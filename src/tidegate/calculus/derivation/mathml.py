@@ -1,0 +1,101 @@
+"""Formulas as MathML Core, which browsers draw by themselves."""
+
+from html import escape
+
+from tidegate.calculus.derivation.formula import (
+    Apply,
+    Formula,
+    Matrix,
+    Name,
+    Norm,
+    Number,
+    Over,
+    Partial,
+    Product,
+    Quotient,
+    Square,
+    Sum,
+    Transpose,
+)
+
+FUNCTIONS = {"sigmoid": "σ"}
+LETTERS = {"l": "ℓ"}
+
+
+def mathml(x: Formula, around: int = 0) -> str:
+    """The formula, without the <math> element; `around` is the precedence of what it stands in."""
+    match x:
+        case Name():
+            time = "" if x.time is None else time_of(x.time)
+            sub = identifier(x.sub) if x.sub else ""
+            below = sub + (operator(",") if sub and time else "") + time
+            name = identifier(LETTERS.get(x.letter, x.letter))
+            base = row('<mi mathvariant="normal">d</mi>' + name) if x.d else name
+            return f"<msub>{base}{row(below)}</msub>" if below else base
+        case Number():
+            return f"<mn>{x.value:g}</mn>"
+        case Sum():
+            first, *rest = x.terms
+            out = (operator("−") if first[0] < 0 else "") + mathml(first[1], 2 if first[0] < 0 else 1)
+            out += "".join(operator("+" if sign > 0 else "−") + mathml(term, 2) for sign, term in rest)
+            return bracketed(out, around > 1 or (around == 1 and first[0] < 0))
+        case Product():
+            sign = '<mspace width="0.17em"></mspace>' if x.matrix else operator("⊙")
+            return bracketed(sign.join(mathml(f, 3) for f in x.factors), around > 2)
+        case Quotient():
+            return f"<mfrac>{row(mathml(x.top))}{row(mathml(x.bottom))}</mfrac>"
+        case Square(Name() as base):
+            return f"<msup>{row(mathml(base))}<mn>2</mn></msup>"
+        case Square(Apply("tanh" | "sigmoid" as function, arguments)):
+            head = f"<msup>{identifier(FUNCTIONS.get(function, function))}<mn>2</mn></msup>"
+            return row(head + bracketed(operator(",").join(map(mathml, arguments)), True))
+        case Square():
+            return f"<msup>{bracketed(mathml(x.base), True)}<mn>2</mn></msup>"
+        case Apply("sqrt", (argument,)):
+            return f"<msqrt>{mathml(argument)}</msqrt>"
+        case Apply("abs", (argument,)):
+            return row(operator("|") + mathml(argument) + operator("|"))
+        case Apply():
+            name = identifier(FUNCTIONS.get(x.function, x.function))
+            return row(name + bracketed(operator(",").join(map(mathml, x.arguments)), True))
+        case Transpose():
+            return f'<msup>{row(mathml(x.base, 4))}<mi mathvariant="normal">⊤</mi></msup>'
+        case Norm():
+            bar = operator("|") if x.kind == "max" else operator("‖")
+            return row((identifier("max") if x.kind == "max" else "") + bar + mathml(x.base) + bar)
+        case Over():
+            sign = f'<mo largeop="true" movablelimits="false">{"∑" if x.kind == "sum" else "∏"}</mo>'
+            low = row(identifier(x.index) + operator("=") + f"<mtext>{escape(x.low)}</mtext>")
+            high = f"<mtext>{escape(x.high)}</mtext>"
+            return bracketed(f"<munderover>{sign}{low}{high}</munderover>{mathml(x.body, 2)}", around > 2)
+        case Partial():
+            top, bottom = (row(operator("∂") + mathml(part, 4)) for part in (x.top, x.bottom))
+            return f"<mfrac>{top}{bottom}</mfrac>"
+        case Matrix():
+            cells = ("".join(f"<mtd>{mathml(cell)}</mtd>" for cell in cells) for cells in x.rows)
+            table = "<mtable>" + "".join(f"<mtr>{each}</mtr>" for each in cells) + "</mtable>"
+            return row(operator("[") + table + operator("]"))
+    raise TypeError(f"no MathML for {type(x).__name__}")
+
+
+def time_of(offset: int | str) -> str:
+    if isinstance(offset, str):
+        return f"<mtext>{escape(offset.replace('-', '−'))}</mtext>"
+    shift = operator("+" if offset > 0 else "−") + f"<mn>{abs(offset)}</mn>" if offset else ""
+    return identifier("t") + shift
+
+
+def identifier(name: str) -> str:
+    return f"<mi>{escape(name)}</mi>"
+
+
+def operator(sign: str) -> str:
+    return f"<mo>{escape(sign)}</mo>"
+
+
+def row(inside: str) -> str:
+    return f"<mrow>{inside}</mrow>"
+
+
+def bracketed(inside: str, wanted: bool) -> str:
+    return row(operator("(") + inside + operator(")")) if wanted else row(inside)

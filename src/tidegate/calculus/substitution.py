@@ -1,0 +1,51 @@
+"""Substitution: an expression with parts of it replaced, and simplified as it is rebuilt."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from tidegate.calculus.expression import UNARY, Expression, constant, evaluate, subgraph
+
+AT_NUMBERS: Mapping[str, Callable[[float], float]] = {
+    "exp": math.exp,
+    "tanh": math.tanh,
+    "abs": abs,
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "relu": lambda x: max(x, 0.0),
+    "step": lambda x: float(x > 0),
+    "sign": lambda x: float((x > 0) - (x < 0)),
+}
+
+
+def _rebuild(op: str) -> Callable[[Expression], Expression]:
+    def apply(x: Expression) -> Expression:
+        if x.value is not None and op in AT_NUMBERS:
+            return constant(AT_NUMBERS[op](x.value))
+        return Expression(op, x)
+
+    return apply
+
+
+SYMBOLIC: Mapping[str, Callable[..., Expression]] = {
+    **{op: _rebuild(op) for op in UNARY},
+    "constant": constant,
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "neg": lambda x: -x,
+    "maximum": lambda x, y: x.maximum(y),
+}
+
+
+def substitute(roots: Sequence[Expression], values: Mapping[Expression, Expression | float]) -> list[Expression]:
+    """`roots` with every part that is in `values` replaced; 0 and 1 and functions of numbers are worked out.
+
+    Values apply to whole parts: a gate's expression may be replaced by 1 wherever the gate stands.
+    """
+    given = {e: constant(v) if isinstance(v, (int, float)) else v for e, v in values.items()}
+    leaves = {e for root in roots for e in _symbols(root)}
+    return evaluate(roots, {leaf: leaf for leaf in leaves} | given, SYMBOLIC)
+
+
+def _symbols(root: Expression) -> list[Expression]:
+    return [e for e in subgraph([root]) if e.op == "symbol"]
