@@ -1,0 +1,220 @@
+"""The measured runs of docs/questions.md: `python docs/questions.py` prints them, with --write puts them in the page.
+
+float64, one sequence of N(0, 1) inputs, D = 8, H = 32; weights from U(-1/sqrt(H), 1/sqrt(H)) as in torch.nn, unless a
+table says otherwise; the median of five seeds. Jacobians are autograd's, of the last state by the first.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+import tidegate
+from tidegate import cells
+from tidegate.cells import Cell
+from tidegate.engines import Call
+from tidegate.verification.direct import unroll
+
+PAGE = Path(__file__).parent / "questions.md"
+D, H, SEEDS = 8, 32, range(5)
+Change = Callable[[tidegate.Recurrent], None]
+
+
+def layer_of(cell: type[Cell], seed: int, change: Change = lambda layer: None) -> tidegate.Recurrent:
+    torch.manual_seed(seed)
+    layer = tidegate.Recurrent(cell, D, H, dtype=torch.float64)
+    with torch.no_grad():
+        change(layer)
+    return layer
+
+
+def blocks(layer: tidegate.Recurrent, name: str) -> Mapping[str, Tensor]:
+    """The block of each gate in weight_hh, bias_ih and so on; changing it changes the layer."""
+    return dict(zip(layer.cell.gates, getattr(layer, f"{name}_l0").split(H)))
+
+
+def biased(**biases: float) -> Change:
+    """Adds to the biases of gates: a large one holds a gate open or closed."""
+
+    def change(layer: tidegate.Recurrent) -> None:
+        for gate, bias in biases.items():
+            blocks(layer, "bias_ih")[gate].add_(bias)
+
+    return change
+
+
+def recurrent(make: Callable[[], Tensor]) -> Change:
+    """Puts a matrix in the place of every gate's recurrent one."""
+
+    def change(layer: tidegate.Recurrent) -> None:
+        for block in blocks(layer, "weight_hh").values():
+            block.copy_(make())
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    def change(layer: tidegate.Recurrent) -> None:
+        for each in changes:
+            each(layer)
+
+    return change
+
+
+def run(layer: tidegate.Recurrent, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    call = Call(layer.step, x[:, None], tuple(s[None] for s in states), layer.weights("l0"))
+    return tuple(s[0] for s in unroll(call).states)
+
+
+def zeros(layer: tidegate.Recurrent) -> tuple[Tensor, ...]:
+    return tuple(torch.zeros(H, dtype=torch.float64) for _ in layer.cell.state)
+
+
+def far(cell: type[Cell], K: int, seed: int, change: Change = lambda layer: None) -> tuple[Tensor, Tensor]:
+    """Singular values of the joint Jacobian of the states over K steps, and the last output."""
+    layer = layer_of(cell, seed, change)
+    x = torch.randn(K, D, dtype=torch.float64)
+
+    def last(*states: Tensor) -> Tensor:
+        return torch.cat(run(layer, x, states))
+
+    start = zeros(layer)
+    rows = torch.autograd.functional.jacobian(last, start, vectorize=True)
+    return torch.linalg.svdvals(torch.cat(rows, 1)), last(*start)[:H].detach()
+
+
+def number(x: float) -> str:
+    return f"{x:.1e}" if x != 0 and not 0.01 <= abs(x) < 1000 else f"{x:.2f}"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    head = list(head)
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+def explode() -> list[str]:
+    big = recurrent(lambda: torch.randn(H, H, dtype=torch.float64) / H**0.5)
+    runs = {
+        "residual, tanh": (cells.ResidualRNN, big),
+        "residual, sigmoid": (cells.SigmoidResidualRNN, big),
+        "plain RNN": (cells.RNN, big),
+        "GRU": (cells.GRU, big),
+        "GRU, bias of z + 3": (cells.GRU, both(big, biased(z=3.0))),
+    }
+    rows = []
+    for name, (cell, change) in runs.items():
+        found = [[far(cell, K, seed, change) for K in (1, 10, 30)] for seed in SEEDS]
+        gains = [median(float(f[k][0][0]) for f in found) for k in range(3)]
+        rows.append([name, *map(number, gains), number(median(float(f[2][1].abs().max()) for f in found))])
+    head = ("recurrent entries N(0, 1/H)", "gain over 1 step", "10 steps", "30 steps", "largest state after 30")
+    return table(head, rows)
+
+
+def ill_conditioned() -> Tensor:
+    """Singular values from 1 down to 1e-3, in random directions."""
+    left, right = (torch.linalg.qr(torch.randn(H, H, dtype=torch.float64))[0] for _ in range(2))
+    return left @ torch.diag(torch.logspace(0, -3, H, dtype=torch.float64)) @ right
+
+
+def vanish() -> list[str]:
+    same = recurrent(ill_conditioned)
+    runs = {
+        "plain RNN": (cells.RNN, same),
+        "GRU, z about 0.5": (cells.GRU, same),
+        "GRU, bias of z + 4": (cells.GRU, both(same, biased(z=4.0))),
+        "LSTM, f about 0.5": (cells.LSTM, same),
+        "LSTM, bias of f + 4": (cells.LSTM, both(same, biased(f=4.0))),
+    }
+    rows = []
+    for name, (cell, change) in runs.items():
+        values = [far(cell, 50, seed, change)[0] for seed in SEEDS]
+        kept = [float((v > 0.1).sum()) for v in values]
+        gain, middle = (median(float(v[k]) for v in values) for k in (0, H // 2))
+        rows.append([name, number(gain), number(middle), f"{median(kept):.0f} of {len(values[0])}"])
+    return table(("U with singular values 1 to 0.001, 50 steps", "largest gain", f"gain number {H // 2}",
+                  "directions that keep a tenth"), rows)  # fmt: skip
+
+
+def element_wise() -> list[str]:
+    rows: dict[str, list[tuple[float, float]]] = {"element by element, diag(z)": [], "as a matrix, P diag(z) Q": []}
+    for seed in SEEDS:
+        torch.manual_seed(seed)
+        z = 0.9 + 0.09 * torch.rand(100, H, dtype=torch.float64)
+        memory = {name: torch.eye(H, dtype=torch.float64)[0] for name in rows}
+        for t in range(100):
+            P, Q = (torch.linalg.qr(torch.randn(H, H, dtype=torch.float64))[0] for _ in range(2))
+            for name, gate in zip(rows, (torch.diag(z[t]), P @ torch.diag(z[t]) @ Q)):
+                memory[name] = gate @ memory[name]
+        for name, h in memory.items():
+            rows[name].append((float(h[0] ** 2 / h.square().sum()), float(h.norm())))
+    numbers = [
+        [name, *(number(median(column)) for column in zip(*found)), "H²" if "matrix" in name else "H"]
+        for name, found in rows.items()
+    ]
+    return table(
+        ("gate of singular values 0.9 to 0.99, 100 steps", "share still in the unit it was put in", "norm left",
+         "multiplications a step"), numbers,
+    )  # fmt: skip
+
+
+def gates() -> list[str]:
+    rows = []
+    for r, z in ((1, 1), (1, 0), (0, 1), (0, 0)):
+        found = []
+        for seed in SEEDS:
+            layer = layer_of(cells.GRU, seed, biased(r=60.0 * r - 30, z=60.0 * z - 30))
+            rnn = layer_of(cells.RNN, seed)
+            with torch.no_grad():
+                for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                    getattr(rnn, f"{part}_l0").copy_(blocks(layer, part)["n"])
+            x = torch.randn(1, D, dtype=torch.float64)
+            one, other = torch.randn(2, H, dtype=torch.float64)
+            with torch.no_grad():
+                (h,), (h_other,), (h_rnn,) = run(layer, x, (one,)), run(layer, x, (other,)), run(rnn, x, (one,))
+            found.append([float((h - one).norm()), float((h - h_rnn).norm()), float((h - h_other).norm())])
+        rows.append([f"{r}", f"{z}", *(number(median(column)) for column in zip(*found))])
+    return table(("r", "z", "distance from the old state", "from a plain RNN's step", "between two pasts"), rows)
+
+
+def relu() -> list[str]:
+    runs = {
+        "identity": lambda: torch.eye(H, dtype=torch.float64),
+        "N(0, 1/H)": lambda: torch.randn(H, H, dtype=torch.float64) / H**0.5,
+        "N(0, 4/H)": lambda: 2 * torch.randn(H, H, dtype=torch.float64) / H**0.5,
+    }
+    rows = []
+    for name, make in runs.items():
+        row = [name]
+        for cell in (cells.RNN, cells.ReluRNN):
+            found = [far(cell, 50, seed, recurrent(make)) for seed in SEEDS]
+            row += [
+                number(median(float(v[0]) for v, _ in found)),
+                number(median(float(h.abs().max()) for _, h in found)),
+            ]
+        rows.append(row)
+    return table(("U", "tanh: gain over 50 steps", "largest state", "relu: gain", "largest state"), rows)
+
+
+MEASURED = {
+    "explode": explode, "vanish": vanish, "element-wise": element_wise, "gates": gates, "relu": relu,
+}  # fmt: skip
+
+
+def written(page: str) -> str:
+    """The page with every measured table made anew."""
+    for name, measure in MEASURED.items():
+        begin, end = f"<!-- measured: {name} -->\n", "<!-- end -->"
+        before, _, rest = page.partition(begin)
+        page = before + begin + "\n".join(measure()) + "\n" + end + rest.partition(end)[2]
+    return page
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        for name, measure in MEASURED.items():
+            print(f"\n{name}\n", *measure(), sep="\n")
