@@ -15,7 +15,8 @@ def run(call: Call) -> Result:
     check_shapes(call)
     tensors = (call.x, *call.states, *call.weights.tensors())
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        flat: Any = _Scan.apply(call, *tensors)
+        node = _ScanInBlocks if call.recompute and not call.keep_gates else _Scan
+        flat: Any = node.apply(call, *tensors)
     else:
         found = scan.forward(call, save=False)
         flat = (found.outputs, *found.finals, found.states, found.gates)
@@ -80,6 +81,68 @@ class _Scan(torch.autograd.Function):
         )
         gradients = (found.x, *found.states, *found.weights)
         return None, *(g if need else None for g, need in zip(gradients, needed))
+
+
+class _ScanInBlocks(torch.autograd.Function):
+    """As `_Scan`, with memory for about 2 sqrt(T) steps: the forward pass keeps the states between blocks of steps, the
+    backward pass runs each block again before it goes back through it."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        outputs = call.states[0].new_empty(call.T, call.B, call.H)
+        states, between = call.states, []
+        for block in blocks(call):
+            between.append(states)
+            found = scan.forward(part(call, block, states), save=False)
+            outputs[block] = found.outputs
+            states = found.finals
+        ctx.form = (call.step, call.reverse, call.lengths, call.resets)
+        ctx.save_for_backward(*tensors, *(s for states in between[1:] for s in states))
+        ctx.set_materialize_grads(False)
+        return outputs, *states
+
+    @staticmethod
+    def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        step, *form = ctx.form
+        S = len(step.state)
+        n = len(ctx.needs_input_grad) - 1
+        tensors, kept = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
+        call = Call(step, tensors[0], tuple(tensors[1 : 1 + S]), Weights(*tensors[1 + S :]), *form)
+        if torch.is_grad_enabled():
+            return None, *differentiable_gradients(call, tensors, d)
+        between = [call.states, *(kept[i : i + S] for i in range(0, len(kept), S))]
+        needed = ctx.needs_input_grad[1:]
+        d_x = torch.empty_like(call.x) if needed[0] else None
+        d_states, total = d[1:], None
+        for block, states in reversed(list(zip(blocks(call), between, strict=True))):
+            again = part(call, block, states)
+            kept_here = scan.forward(again, save=True).kept
+            assert kept_here is not None
+            d_here = scan.Cotangents(None if d[0] is None else d[0][block], d_states, None, None)
+            found = scan.backward(
+                again, kept_here, d_here, need_x=needed[0], need_w_ih=needed[1 + S], need_w_hh=needed[2 + S]
+            )
+            if d_x is not None:
+                d_x[block] = found.x
+            d_states = found.states
+            weights = found.weights
+            total = weights if total is None else tuple(a if b is None else b.add_(a) for a, b in zip(weights, total))
+        gradients = (d_x, *d_states, *(total or ()))
+        return None, *(g if need else None for g, need in zip(gradients, needed))
+
+
+def blocks(call: Call) -> list[slice]:
+    """About sqrt(T) stretches of steps, in the order in which they run."""
+    size = max(1, round(call.T**0.5))
+    found = [slice(t, min(t + size, call.T)) for t in range(0, call.T, size)]
+    return found[::-1] if call.reverse else found
+
+
+def part(call: Call, block: slice, states: tuple[Tensor, ...]) -> Call:
+    """The call on a stretch of its steps."""
+    lengths = None if call.lengths is None else (call.lengths - block.start).clamp(0, block.stop - block.start)
+    resets = None if call.resets is None else call.resets[block]
+    return Call(call.step, call.x[block], states, call.weights, call.reverse, lengths, resets)
 
 
 def differentiable_gradients(

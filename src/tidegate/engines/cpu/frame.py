@@ -14,6 +14,7 @@ from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
 from tidegate.engines.cpu.kernel import APART
 from tidegate.engines.cpu.plan import backward_plan, forward_plan, operand_state
+from tidegate.engines.cpu.target import Target
 from tidegate.engines.cpu.workspace import Layout
 
 REAL = {torch.float32: "float", torch.float64: "double"}
@@ -43,6 +44,7 @@ class Shape:
     ragged: bool
     traced: bool
     threads: int
+    target: Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,9 @@ def kept_layout(shape: Shape, saved: int) -> Layout:
 def forward_frame(shape: Shape, *, save: bool) -> Frame:
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = forward_plan(step, save=save, ragged=shape.ragged, traced=shape.traced)
-    kernel = kernels.forward_kernel(step, REAL[shape.dtype], save=save, ragged=shape.ragged, traced=shape.traced)
+    kernel = kernels.forward_kernel(
+        step, shape.target, REAL[shape.dtype], save=save, ragged=shape.ragged, traced=shape.traced
+    )
     L, item = kernel.lanes, shape.dtype.itemsize
     padded = (H + L - 1) // L * L
     Ga, Gq = len(step.inputs), len(step.products)
@@ -136,7 +140,7 @@ def forward_frame(shape: Shape, *, save: bool) -> Frame:
 def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = backward_plan(step, ragged=shape.ragged, traced=shape.traced)
-    kernel = kernels.backward_kernel(step, REAL[shape.dtype], ragged=shape.ragged, traced=shape.traced)
+    kernel = kernels.backward_kernel(step, shape.target, REAL[shape.dtype], ragged=shape.ragged, traced=shape.traced)
     L, item = kernel.lanes, shape.dtype.itemsize
     padded, padded_x = (H + L - 1) // L * L, (D + L - 1) // L * L
     Ga, Gq, K = len(step.inputs), len(step.products), len(step.stages)

@@ -8,7 +8,7 @@ from threading import RLock
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import backward, forward, runtime, team, tile
-from tidegate.engines.cpu.plan import Backward, Forward, backward_plan, forward_plan
+from tidegate.engines.cpu.plan import backward_plan, forward_plan
 from tidegate.engines.cpu.target import Target, host
 from tidegate.engines.cpu.vector import Code
 from tidegate.errors import EngineError
@@ -56,11 +56,11 @@ def here() -> Target:
 
 
 @once
-def shared(real: str) -> tuple[runtime.Library, dict[str, int]]:
+def shared(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
     """The matrix product and the packing functions, with their addresses by symbol."""
-    code = Code(here(), real)
+    code = Code(target, real)
     tile.emit(code)
-    library = runtime.Library(str(code.module), code.target, {})
+    library = runtime.Library(str(code.module), target, {})
     return library, {tile.symbol(code, name): library[tile.symbol(code, name)] for name in SHARED}
 
 
@@ -78,32 +78,23 @@ def backward_program(step: Step, target: Target, real: str, *, ragged: bool, tra
     return code
 
 
-def forward_kernel(step: Step, real: str, *, save: bool, ragged: bool, traced: bool) -> Kernel:
+@once
+def forward_kernel(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool) -> Kernel:
     with _compiling:
-        return _forward(step, real, save, ragged, traced)
-
-
-def backward_kernel(step: Step, real: str, *, ragged: bool, traced: bool) -> Kernel:
-    with _compiling:
-        return _backward(step, real, ragged, traced)
+        code = forward_program(step, target, real, save=save, ragged=ragged, traced=traced)
+        plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
+        return _link(code, forward.NAME, forward.words(plan))
 
 
 @once
-def _forward(step: Step, real: str, save: bool, ragged: bool, traced: bool) -> Kernel:
-    plan: Forward = forward_plan(step, save=save, ragged=ragged, traced=traced)
-    code = forward_program(step, here(), real, save=save, ragged=ragged, traced=traced)
-    return _link(code, forward.NAME, forward.words(plan))
-
-
-@once
-def _backward(step: Step, real: str, ragged: bool, traced: bool) -> Kernel:
-    plan: Backward = backward_plan(step, ragged=ragged, traced=traced)
-    return _link(
-        backward_program(step, here(), real, ragged=ragged, traced=traced), backward.NAME, backward.words(plan)
-    )
+def backward_kernel(step: Step, target: Target, real: str, *, ragged: bool, traced: bool) -> Kernel:
+    with _compiling:
+        code = backward_program(step, target, real, ragged=ragged, traced=traced)
+        return _link(code, backward.NAME, backward.words(backward_plan(step, ragged=ragged, traced=traced)))
 
 
 def _link(code: Code, name: str, words: Sequence[str]) -> Kernel:
-    library = runtime.Library(str(code.module), code.target, {**shared(code.real_name)[1], **team.symbols()})
+    symbols = {**shared(code.target, code.real_name)[1], **team.symbols()}
+    library = runtime.Library(str(code.module), code.target, symbols)
     address = library[name]
     return Kernel(library, address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), words, code.lanes)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tidegate.engines.call import Call, Weights
-from tidegate.engines.cpu import team, workspace
+from tidegate.engines.cpu import kernels, team, workspace
 from tidegate.engines.cpu.frame import Shape, backward_frame, forward_frame
 from tidegate.engines.cpu.kernel import ACTIVE, RESET
 
@@ -56,7 +56,7 @@ def shape_of(call: Call) -> Shape:
     ragged = call.lengths is not None or call.resets is not None
     return Shape(
         call.step, call.weights.w_hh.dtype, call.T, call.B, call.D, call.H,
-        call.reverse, call.indexed, ragged, call.keep_gates, team.threads(),
+        call.reverse, call.indexed, ragged, call.keep_gates, team.threads(), kernels.here(),
     )  # fmt: skip
 
 

@@ -1,0 +1,68 @@
+"""Compiled kernels on disk: found again, rebuilt when damaged, and not needed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tidegate.engines.cpu import cache, runtime, target
+
+PROGRAM = "define i64 @answer() {\n  ret i64 42\n}\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "kernels"))
+    return tmp_path / "kernels"
+
+
+def compiled(monkeypatch) -> list[str]:
+    """Notes each compilation."""
+    seen, right = [], runtime.optimize
+    monkeypatch.setattr(runtime, "optimize", lambda text, where: seen.append(text) or right(text, where))
+    return seen
+
+
+def test_the_second_time_nothing_is_compiled(folder, monkeypatch):
+    seen = compiled(monkeypatch)
+    first = runtime.object_code(PROGRAM, target.host())
+    assert runtime.object_code(PROGRAM, target.host()) == first
+    assert len(seen) == 1
+    assert [path.suffix for path in folder.iterdir()] == [".o"]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:40] + b"?" + b[41:], lambda b: b""])
+def test_damaged_files_are_rebuilt(folder, monkeypatch, damage):
+    seen = compiled(monkeypatch)
+    first = runtime.object_code(PROGRAM, target.host())
+    (file,) = folder.iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+    assert runtime.object_code(PROGRAM, target.host()) == first
+    assert len(seen) == 2
+    assert cache.read(file.stem) == first
+
+
+def test_a_folder_that_cannot_be_written_changes_nothing_else(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("TIDEGATE_CACHE", str(blocked / "kernels"))
+    assert runtime.object_code(PROGRAM, target.host())
+
+
+def test_other_targets_and_texts_have_other_keys():
+    assert cache.key("a", "b") != cache.key("a", "c") != cache.key("ab", "")
+
+
+def test_writers_in_several_processes_leave_a_whole_file(folder):
+    program = "from tidegate.engines.cpu import cache\nfor _ in range(40): cache.write('k', b'x' * 5000)"
+    environment = {**os.environ, "TIDEGATE_CACHE": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    writers = [subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(2)]
+    reads = 0
+    while any(writer.poll() is None for writer in writers):
+        if (folder / "k.o").exists():
+            assert cache.read("k") == b"x" * 5000
+            reads += 1
+    assert reads
+    assert all(writer.returncode == 0 for writer in writers)
+    assert [path.name for path in folder.iterdir()] == ["k.o"]

@@ -1,0 +1,49 @@
+"""Memory from the pool."""
+
+import gc
+
+import torch
+
+from tidegate.engines.cpu import workspace
+
+SHAPE = (1 << 18,)
+
+
+def test_memory_comes_back_when_its_last_tensor_is_gone():
+    workspace.release()
+    x = workspace.empty(SHAPE, torch.float32)
+    view, at = x[5:], x.data_ptr()
+    del x
+    gc.collect()
+    assert workspace.empty(SHAPE, torch.float32).data_ptr() != at
+    del view
+    gc.collect()
+    again = {workspace.empty(SHAPE, torch.float32).data_ptr() for _ in range(2)}
+    assert at in again
+
+
+def test_two_tensors_never_share_memory():
+    tensors = [workspace.empty(SHAPE, torch.float32).fill_(i) for i in range(4)]
+    with workspace.borrow(1 << 20) as a, workspace.borrow(1 << 20) as b:
+        assert len({a, b, *(t.data_ptr() for t in tensors)}) == 6
+    assert all(bool((t == i).all()) for i, t in enumerate(tensors))
+
+
+def test_the_pool_is_bounded_and_can_be_emptied(monkeypatch):
+    monkeypatch.setattr(workspace, "LIMIT", 3 << 20)
+    workspace.release()
+    tensors = [workspace.empty(SHAPE, torch.float32) for _ in range(6)]
+    tensors.clear()
+    gc.collect()
+    assert sum(m.nbytes for m in workspace._free) <= 3 << 20
+    workspace.release()
+    assert not workspace._free
+
+
+def test_rooms_start_on_cache_lines():
+    layout = workspace.Layout(4)
+    for name, numbers in (("a", 1), ("b", 100), ("c", 0)):
+        layout.add(name, numbers)
+    assert all(offset % 64 == 0 for offset in layout.offset.values())
+    with workspace.borrow(layout.size) as at:
+        assert at % 64 == 0
