@@ -9,6 +9,7 @@
 `tidegate.cells` holds the equations; see `tidegate.Cell` for how to write your own.
 """
 
+import tidegate.waiting  # noqa: F401  first: before anything below loads torch
 from tidegate.calculus.derivation import derive
 from tidegate.cells.cell import Cell
 from tidegate.cells.functions import (
