@@ -209,6 +209,15 @@ def test_backward_works_in_eval_mode(make):
     assert all(p.grad is not None for p in layer.parameters())
 
 
+@each_layer
+def test_outputs_changed_in_place_are_refused_and_never_give_a_wrong_gradient(make):
+    y, _ = make()(torch.randn(5, 2, 3))
+    with pytest.raises(RuntimeError, match=r"in-?place"):
+        y.relu_().sum().backward()
+    with torch.no_grad():
+        make()(torch.randn(5, 2, 3))[0].relu_()
+
+
 class Model(nn.Module):
     def __init__(self, layer):
         super().__init__()

@@ -6,7 +6,6 @@ Run as a program, it sweeps the whole product and prints how many cases there we
 """
 
 import itertools
-import sys
 import warnings
 from collections import defaultdict
 from dataclasses import asdict, dataclass
@@ -108,10 +107,11 @@ def results(module: nn.Module, case: Case, dtype: torch.dtype) -> dict[str, Tens
     return found
 
 
-def errors(case: Case) -> dict[str, float]:
-    """Relative L2 error of every tensor."""
+def errors(case: Case, *, of_torch: bool = False) -> dict[str, float]:
+    """Relative L2 error of every tensor against torch.nn in float64; of torch.nn in the case's dtype, if asked."""
     same, ours = modules(case)
-    expected, got = results(same, case, torch.float64), results(ours, case, case.dtype)
+    expected = results(same, case, torch.float64)
+    got = results(same.to(case.dtype) if of_torch else ours, case, case.dtype)
     assert expected.keys() == got.keys()
     found = {}
     for name, e in expected.items():
@@ -163,17 +163,18 @@ def main() -> None:
         dtype=(torch.float64, torch.float32),
         sizes=((1, 1, 1, 2), (5, 3, 4, 6), (17, 4, 3, 33), (3, 1, 65, 16)),
     )
-    worst: dict[tuple, tuple[float, Case | None]] = defaultdict(lambda: (0.0, None))
+    worst: dict[tuple, list[float]] = defaultdict(lambda: [0.0, 0.0])
     compared = 0
     for case in cases:
-        for name, error in errors(case).items():
+        ours, torchs = errors(case), errors(case, of_torch=True)
+        for name, error in ours.items():
             compared += 1
-            what = (case.dtype, name.split("_")[0].split(" 0")[0].split(" 1")[0])
-            worst[what] = max(worst[what], (error, case), key=lambda pair: pair[0])
-    print(f"{len(cases)} cases, {compared} tensors compared; worst relative L2 error:")
-    for (dtype, what), (error, case) in sorted(worst.items(), key=str):
-        print(f"  {dtype!s:14} {what:28} {error:.1e}   {case}")
-    sys.exit(any(error > BOUNDS[dtype] for (dtype, _), (error, _) in worst.items()))
+            kind = name.split("_")[0].removesuffix(" 0").removesuffix(" 1")
+            pair = worst[str(case.dtype), kind]
+            pair[0], pair[1] = max(pair[0], error), max(pair[1], torchs[name])
+    print(f"{len(cases)} cases, {compared} tensors compared; worst relative L2 error against torch.nn in float64:")
+    for (dtype, kind), (error, torchs) in sorted(worst.items()):
+        print(f"  {dtype:14} {kind:24} {error:.1e}   (torch.nn in that dtype: {torchs:.1e})")
 
 
 if __name__ == "__main__":
