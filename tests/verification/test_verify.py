@@ -173,7 +173,20 @@ def test_verify_all_covers_every_cell_and_option():
     summary = found.summary()
     assert f"{len(found.checks):,} comparisons" in summary
     assert "| dW_hh |" in summary
+    assert set(found.planted.values()) == {True}
+    assert len(found.planted) == len(terms_of(trace(GRU)))
+    assert f"planted errors: {len(found.planted)} of {len(found.planted)} found" in summary
     assert "all agree" in summary
+
+
+def test_a_plant_that_is_not_noticed_fails_and_is_named(monkeypatch):
+    from tidegate.verification import everything
+
+    monkeypatch.setattr(everything, "is_found", lambda step, term, seed: not term.startswith("dW_n"))
+    monkeypatch.setattr(everything, "cases", lambda step: [((2, 1, 2, 2), ())])
+    found = verify_all([GRU], engine="eager")
+    assert not found.passed
+    assert "NOT FOUND: GRU, dW_n: x^T da_n" in found.summary()
 
 
 def test_the_same_seed_gives_the_same_numbers():

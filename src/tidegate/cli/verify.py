@@ -1,6 +1,9 @@
 """`tidegate verify`: a cell's gradients against every oracle there is."""
 
+import itertools
 import json
+import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -47,7 +50,7 @@ def verify(
         raise ArgumentError(f"`--dtype` must be float32 or float64, got {dtype!r}.")
     if every:
         cells = CELLS.values() if cell is None else [find_cell(cell)]
-        found = verify_all(cells, engine=engine, dtype=precisions[dtype], seed=seed)
+        found = verify_all(cells, engine=engine, dtype=precisions[dtype], seed=seed, report=show_progress())
     else:
         found = verify_one(
             str(cell), sizes=parse_sizes(sizes), engine=engine, dtype=precisions[dtype], seed=seed,
@@ -61,6 +64,17 @@ def verify(
             typer.echo("\n".join(found.comparisons[0].side_by_side()))
     if not found.passed:
         raise typer.Exit(1)
+
+
+def show_progress() -> Callable[[object], None]:
+    """Counts the problems on one line of a terminal; says nothing elsewhere."""
+    counter = itertools.count(1)
+
+    def report(comparison: object) -> None:
+        if sys.stderr.isatty():
+            typer.echo(f"\r{next(counter)} problems", nl=False, err=True)
+
+    return report
 
 
 def parse_sizes(text: str) -> tuple[int, int, int, int]:

@@ -177,7 +177,7 @@ def as_html(document: Document) -> str:
                 continue
             body.append("<table>")
             for e in group:
-                sign = f"<mo>{RELATIONS[e.relation][2]}</mo>"
+                sign = f'<mo form="infix">{RELATIONS[e.relation][2]}</mo>'
                 right = sign.join(mathml(part) for part in e.parts[1:])
                 body.append(
                     f'<tr><td class="left"><math displaystyle="true">{mathml(e.parts[0])}</math></td>'
