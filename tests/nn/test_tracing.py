@@ -156,6 +156,8 @@ def test_errors_name_what_is_wrong():
     traced = tidegate.trace(layer, torch.randn(5, 1, 2))
     with pytest.raises(tidegate.ArgumentError, match="one of h_l0, r_l0, z_l0, n_l0, got 'f_l0'"):
         traced["f_l0"]
+    assert traced.get("f_l0") is None
+    assert "r_l0" in traced
     with pytest.raises(tidegate.ArgumentError, match="`loss` must be one number"):
         traced.gradients(traced.outputs)
     with pytest.raises(tidegate.ArgumentError, match="from_torch"):

@@ -80,7 +80,10 @@ class CellModule(nn.Module):
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices that belong to one gate, by parameter name, as views: to read, to penalise, and, under
-        torch.no_grad(), to write. ArgumentError lists the gates there are."""
+        torch.no_grad(), to write; those of a parametrized weight are of its present value, to read only.
+
+        ArgumentError lists the gates there are.
+        """
         return gate_slices(self, trace(self.cell), [""], gate)
 
     def extra_repr(self) -> str:

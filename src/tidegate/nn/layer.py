@@ -160,7 +160,10 @@ class CellLayer(nn.Module):
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices that belong to one gate, by parameter name, as views: to read, to penalise, and, under
-        torch.no_grad(), to write. ArgumentError lists the gates there are."""
+        torch.no_grad(), to write; those of a parametrized weight are of its present value, to read only.
+
+        ArgumentError lists the gates there are.
+        """
         return gate_slices(self, self.step, [f"_{suffix}" for suffix in self.suffixes], gate)
 
     def flatten_parameters(self) -> None:

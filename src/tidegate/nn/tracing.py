@@ -39,6 +39,9 @@ class Trace(Mapping[str, Tensor]):
     def __contains__(self, name: object) -> bool:
         return name in self._arrays
 
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._arrays.get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
 
