@@ -93,8 +93,8 @@ def backward_section(rule: Adjoint) -> Section:
     body: list[Equation | Sentence] = [
         Sentence(
             (
-                "d before a name is the gradient of the loss: ", Name("n", time=0, d=True), " = ",
-                Partial(LOSS, Name("n", time=0)), ". For t = T, ..., 1, with the gradients of step T + 1 zero and the "
+                "d before a name is the gradient of the loss: ", Name(step.gates[0], time=0, d=True), " = ",
+                Partial(LOSS, Name(step.gates[0], time=0)), ". For t = T, ..., 1, with the gradients of step T + 1 zero and the "
                 "gradient of a final state, if the loss has one, added at T; ",
                 Partial(Name("l"), Name(h, time=0)), " is what the loss of step t itself gives to the output:",
             )
