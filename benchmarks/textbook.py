@@ -1,0 +1,102 @@
+"""The textbook's training step: batch 32, 35 steps, 256 units, 28 characters as one-hot rows, SGD, clipping.
+
+Source of the workload: Zhang et al., Dive into Deep Learning (2023), chapters 9 and 10.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import tidegate
+from benchmarks.pairs import Pair, alternate
+
+B, T, H, V = 32, 35, 256, 28
+
+
+class FromScratch(nn.Module):
+    """The textbook's own GRU: a loop over time of matrix products, reset before the product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for gate in "rzn":
+            for name, shape in (("x", (V, H)), ("h", (H, H)), ("b", (H,))):
+                self.register_parameter(f"{name}_{gate}", nn.Parameter(torch.randn(shape) * 0.01))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h, outputs = x.new_zeros(x.shape[1], H), []
+        for x_t in x:
+            r = torch.sigmoid(x_t @ self.x_r + h @ self.h_r + self.b_r)
+            z = torch.sigmoid(x_t @ self.x_z + h @ self.h_z + self.b_z)
+            n = torch.tanh(x_t @ self.x_n + (r * h) @ self.h_n + self.b_n)
+            h = z * h + (1 - z) * n
+            outputs.append(h)
+        return torch.stack(outputs), h
+
+
+def training_step(layer: nn.Module, *, one_hot: bool) -> Callable[[], Tensor]:
+    """One step of the loop, with torch's fused optimiser and clipping."""
+    head = nn.Linear(H, V)
+    parameters = [*layer.parameters(), *head.parameters()]
+    optimiser = torch.optim.SGD(parameters, lr=1.0, fused=True)
+    tokens = torch.randint(V, (T, B))
+    target = torch.randint(V, (T * B,))
+
+    def step() -> Tensor:
+        optimiser.zero_grad(set_to_none=True)
+        y, _ = layer(F.one_hot(tokens, V).float() if one_hot else tokens)
+        loss = F.cross_entropy(head(y.view(T * B, H)), target)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
+        optimiser.step()
+        return loss.detach()
+
+    return step
+
+
+def share_outside(layer: nn.Module) -> float:
+    """The part of our step that is spent outside the engine's kernels."""
+    from tidegate.engines.cpu.kernels import Kernel
+
+    inside = 0.0
+    call = Kernel.__call__
+
+    def timed(self: Kernel, *arguments) -> None:
+        nonlocal inside
+        started = time.perf_counter()
+        call(self, *arguments)
+        inside += time.perf_counter() - started
+
+    step = training_step(layer, one_hot=False)
+    for _ in range(20):
+        step()
+    Kernel.__call__ = timed
+    try:
+        started = time.perf_counter()
+        for _ in range(100):
+            step()
+        return 1 - inside / (time.perf_counter() - started)
+    finally:
+        Kernel.__call__ = call
+
+
+def run(*, full: bool) -> list[Pair]:
+    seconds = 6.0 if full else 2.0
+    cases = [
+        ("GRU against nn.GRU", tidegate.GRU(V, H), nn.GRU(V, H)),
+        ("LSTM against nn.LSTM", tidegate.LSTM(V, H), nn.LSTM(V, H)),
+        ("RNN against nn.RNN", tidegate.RNN(V, H), nn.RNN(V, H)),
+        ("ResetBeforeGRU against the textbook's loop", tidegate.ResetBeforeGRU(V, H), FromScratch()),
+    ]
+    found = []
+    for name, ours, theirs in cases:
+        pair = alternate(
+            f"step: {name}", training_step(ours, one_hot=False), training_step(theirs, one_hot=True), seconds
+        )
+        rate = T * B / pair.ours * 1e3
+        print(f"{pair}  {rate:,.0f} tokens/s, {share_outside(ours):.0%} outside the kernels", flush=True)
+        found.append(pair)
+    print(f"  ResetBeforeGRU runs at {found[0].ours / found[3].ours:.2f} of our GRU's rate\n", flush=True)
+    return found
