@@ -89,12 +89,12 @@ def in_order(step: Step) -> Iterator[int | tuple[Name, Expression]]:
 def backward_section(rule: Adjoint) -> Section:
     step = rule.step
     now, then = cotangents(rule), cotangents(rule, 1)
-    h = step.state[0]
+    h, gate = step.state[0], step.gates[0]
     body: list[Equation | Sentence] = [
         Sentence(
             (
-                "d before a name is the gradient of the loss: ", Name(step.gates[0], time=0, d=True), " = ",
-                Partial(LOSS, Name(step.gates[0], time=0)), ". For t = T, ..., 1, with the gradients of step T + 1 zero and the "
+                "d before a name is the gradient of the loss: ", Name(gate, time=0, d=True), " = ",
+                Partial(LOSS, Name(gate, time=0)), ". For t = T, ..., 1, with the gradients of step T + 1 zero and the "
                 "gradient of a final state, if the loss has one, added at T; ",
                 Partial(Name("l"), Name(h, time=0)), " is what the loss of step t itself gives to the output:",
             )
