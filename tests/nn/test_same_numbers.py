@@ -111,7 +111,7 @@ def errors(case: Case, *, of_torch: bool = False) -> dict[str, float]:
     """Relative L2 error of every tensor against torch.nn in float64; of torch.nn in the case's dtype, if asked."""
     same, ours = modules(case)
     expected = results(same, case, torch.float64)
-    got = results(same.to(case.dtype) if of_torch else ours, case, case.dtype)
+    got = results(modules(case)[0].to(case.dtype) if of_torch else ours, case, case.dtype)
     assert expected.keys() == got.keys()
     found = {}
     for name, e in expected.items():
