@@ -1,8 +1,10 @@
 """Every bad input has its message on stderr, one, without a traceback, and leaves no run behind."""
 
+import io
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -23,6 +25,10 @@ REFUSED = [
     ("good", ("--clip", "0"), ["--clip must be a positive number, got 0.0"]),
     ("good", ("--optimizer", "adam"), ["--optimizer must be one of adamw, sgd, got 'adam'"]),
     ("good", ("--heldout", "0"), ["--heldout must be a share"]),
+    ("good", ("--heldout", "nan"), ["--heldout must be a share", "got nan"]),
+    ("good", ("--heldout", "inf"), ["--heldout must be a share", "got inf"]),
+    ("no name", (), ['no corpus and no file is named ""']),
+    ("good", ("--hidden", "900000000"), ["more memory than there is", "smaller --hidden"]),
     ("good", ("--first", "99999"), ["too short to train on 99999"]),
     ("good", ("--batch", "999"), ["one batch of 999 x 10 steps"]),
     ("good", ("--minutes", "0"), ["--minutes must be a positive number, got 0.0"]),
@@ -45,7 +51,7 @@ def source(tmp_path, text):
         if kind in content:
             path.write_bytes(content[kind])
             return path
-        return {"good": text, "missing": tmp_path / "none.txt", "unknown corpus": "tiny-shakespear",
+        return {"good": text, "missing": tmp_path / "none.txt", "unknown corpus": "tiny-shakespear", "no name": "",
                 "directory": tmp_path}[kind]  # fmt: skip
 
     return make
@@ -121,7 +127,9 @@ def test_a_prompt_outside_the_vocabulary_is_named_with_the_nearest_choices(tideg
     assert "Nearest: " in outcome.err
 
 
-@pytest.mark.parametrize(("option", "value"), [("--length", 0), ("--temperature", -1), ("--top-k", -2)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("--length", 0), ("--temperature", -1), ("--top-k", -2), ("--seed", -1), ("--seed", 2**63)]
+)
 def test_settings_that_no_sample_can_have_are_refused(tidegate, run, option, value):
     outcome = tidegate("sample", run, option, value)
     assert outcome.code == 2
@@ -158,7 +166,50 @@ def test_a_full_disk_keeps_the_earlier_checkpoint_and_the_run_goes_on_elsewhere(
     assert outcome.code == 2
     assert "No space left on device" in outcome.err
     assert "Traceback" not in outcome.err
-    assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
+    assert [p.name for p in folder.iterdir() if p.name.endswith(".partial")] == []
     ballast.unlink()
     resumed = tidegate("train", "--resume", folder)
     assert resumed.code == 0, resumed.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_an_output_that_takes_no_more_is_told_in_one_line(run):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tidegate", "eval", run], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: the output cannot be written: No space left on device.\n"
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tidegate, run):
+    code = (
+        "import sys, pathlib, tidegate.train.folder as f\n"
+        f"with f.open_run(pathlib.Path({str(run)!r})).locked(): print('locked', flush=True); sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        outcome = tidegate("train", "--resume", run, "--epochs", 4)
+        assert outcome.code == 2
+        assert f"another process is training the run in {run}" in outcome.err
+        other.kill()  # however it ends, the run is free again
+    assert tidegate("train", "--resume", run, "--epochs", 3).code == 0
+
+
+def test_a_text_from_a_pipe_that_nobody_sends_again_is_asked_for(tidegate, text, small, tmp_path, monkeypatch):
+    def piped(terminal):
+        stream = io.TextIOWrapper(io.BytesIO(text.read_bytes()))
+        stream.isatty = lambda: terminal
+        monkeypatch.setattr(sys, "stdin", stream)
+
+    folder = tmp_path / "run"
+    piped(terminal=False)
+    assert tidegate("train", "-", *small, "--epochs", 1, "--out", folder).code == 0
+    piped(terminal=True)
+    for outcome in (tidegate("train", "--resume", folder, "--epochs", 2), tidegate("eval", folder)):
+        assert outcome.code == 2
+        assert "came through standard input and was not kept. Send it again" in outcome.err
+    assert (
+        "No n-gram bar, for the run's training text came through standard input" in tidegate("eval", folder, text).out
+    )

@@ -16,9 +16,24 @@ def test_another_text_is_scored_whole_and_its_unknown_tokens_are_counted(tidegat
     other = tmp_path / "other.txt"
     other.write_text("The cat sat on the zebra.")
     figures = json.loads(tidegate("eval", run, other, "--json").out)
-    assert (figures["tokens"], figures["unknown"], figures["ngram_bpc"]) == (24, 2, None)
+    assert (figures["tokens"], figures["unknown"]) == (24, 2)
     words = tidegate("eval", run, other).out
-    assert "2 tokens are not in the model's vocabulary" in words
+    assert "2 tokens are not in the model's vocabulary, and read as <unk>" in words
+
+
+def test_the_bar_of_another_text_is_counted_on_the_runs_training_text(tidegate, run, text):
+    training = text.read_text()[: int(0.9 * len(text.read_text()))]
+    heldout = text.with_name("heldout.txt")
+    heldout.write_text(text.read_text()[len(training) :])
+    summary = json.loads((run / "summary.json").read_text())
+    figures = json.loads(tidegate("eval", run, heldout, "--json").out)
+    assert figures["ngram_bpc"] == pytest.approx(summary["ngram_bpc"], rel=1e-12)
+    assert "counted on the run's training text" in tidegate("eval", run, heldout).out
+
+    text.write_text("another text")
+    outcome = tidegate("eval", run, heldout)
+    assert "No n-gram bar, for the text of the run has changed" in outcome.out
+    assert json.loads(tidegate("eval", run, heldout, "--json").out)["ngram_bpc"] is None
 
 
 def test_in_words_it_names_the_token_the_streams_and_the_bar(tidegate, run):

@@ -107,7 +107,7 @@ def start(*arguments, cwd):
 
 
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tidegate, text, small, tmp_path):
-    options = (*small, "--epochs", 12, "--eval-every", 5)
+    options = (*small, "--epochs", 6, "--eval-every", 5)
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     assert tidegate("train", text, *options, "--out", straight).code == 0
     moments = random.Random(0)

@@ -6,6 +6,7 @@ import pytest
 def test_a_run_leaves_its_checkpoints_log_summary_and_picture(run):
     assert {p.name for p in run.iterdir()} == {
         "run.json", "last.safetensors", "best.safetensors", "log.jsonl", "summary.json", "curves.png",
+        ".lock",
     }  # fmt: skip
     summary = json.loads((run / "summary.json").read_text())
     assert set(summary) >= {
@@ -15,6 +16,18 @@ def test_a_run_leaves_its_checkpoints_log_summary_and_picture(run):
     assert summary["cell"] == "gru"
     assert summary["epochs"] == 2
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_end_says_how_the_held_out_text_was_read(tidegate, text, small):
+    outcome = tidegate("train", text, *small, "--epochs", 1, "--min-freq", 30)
+    assert "1 epoch on cats.txt" in outcome.out
+    assert "The held-out text was read in 1 stream from the zero state; " in outcome.out
+    assert "of its tokens count as <unk>" in outcome.out
+
+
+def test_the_first_figures_have_a_pace(tidegate, text, small):
+    first = next(line for line in tidegate("train", text, *small, "--epochs", 1).out.splitlines() if "char/s" in line)
+    assert " 0 char/s" not in first
 
 
 def test_the_status_names_every_figure(tidegate, text, small):
@@ -76,6 +89,20 @@ def test_a_users_cell_trains_and_its_run_is_complete_without_the_users_file(tide
     assert tidegate("sample", folder, "--length", 5).code == 0
     outcome = tidegate("train", "--resume", folder, "--epochs", 2)
     assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("import no_such_file_beside_it", "No module named 'no_such_file_beside_it'. A cell's file must stand alone"),
+        ("raise SystemExit('bye')", "cannot be imported: SystemExit: bye."),
+    ],
+)
+def test_a_users_file_that_does_not_load_is_told_with_its_reason(tidegate, text, small, tmp_path, content, words):
+    (tmp_path / "mine.py").write_text(content)
+    outcome = tidegate("train", text, *small, "--cell", "mine.py:Mine", "--epochs", 1)
+    assert outcome.code == 2
+    assert words in outcome.err
 
 
 def test_several_layers_with_dropout_train(tidegate, text, small, tmp_path):

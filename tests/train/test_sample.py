@@ -42,6 +42,12 @@ def test_the_same_seed_writes_the_same_and_the_forbidden_token_never_comes(train
     assert 0 not in write(3)
 
 
+@pytest.mark.parametrize("temperature", [1e-30, 1e-45, 5e-324])
+def test_the_coldest_temperatures_take_the_likeliest(temperature):
+    scores = torch.tensor([-300.0, 2.0, 2.5, -1.0])
+    assert draw(scores, temperature, 0, torch.Generator().manual_seed(0)) == 2
+
+
 def test_the_sample_follows_its_prompt_with_the_state_carried(trainer_of):
     """With temperature 0, each token is the likeliest after all before it in one pass."""
     model = trainer_of(cell="lstm").model.eval()
@@ -55,7 +61,13 @@ def test_the_sample_follows_its_prompt_with_the_state_carried(trainer_of):
 
 
 @pytest.mark.parametrize(
-    ("settings", "option"), [((0, 1.0, 0), "--length"), ((9, -1.0, 0), "--temperature"), ((9, 1.0, -1), "--top-k")]
+    ("settings", "option"),
+    [
+        ((0, 1.0, 0, 0), "--length"),
+        ((9, -1.0, 0, 0), "--temperature"),
+        ((9, 1.0, -1, 0), "--top-k"),
+        ((9, 1.0, 0, 2**63), "--seed"),
+    ],
 )
 def test_settings_that_no_sample_can_have_are_refused_by_name(settings, option):
     with pytest.raises(ArgumentError, match=f"{option} must be .* got"):

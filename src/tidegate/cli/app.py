@@ -1,9 +1,10 @@
 """The verbs together, and what a user sees of an error: one message, never a traceback."""
 
+import errno
 import io
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -61,5 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments)
     except TidegateError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(3 if isinstance(error, DivergenceError) else 2)
+        refuse(str(error), 3 if isinstance(error, DivergenceError) else 2)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch has no type for it
+            raise
+        refuse("this needs more memory than there is. Try a smaller --hidden, --batch, --steps or text.", 2)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        refuse(f"the output cannot be written: {error.strerror}.", 2)
+
+
+def refuse(message: str, code: int) -> NoReturn:
+    """Print the one message of an error and exit."""
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)

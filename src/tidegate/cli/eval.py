@@ -29,7 +29,13 @@ def evaluate(
         f"({found['tokens']:,} tokens, {found['streams']} stream{'s' * (found['streams'] > 1)})."
     )
     if found["unknown"]:
-        typer.echo(f"{found['unknown']:,} tokens are not in the model's vocabulary and count as <unk>.")
-    if found["ngram_bpc"] is not None:
+        are = "tokens are" if found["unknown"] > 1 else "token is"
+        typer.echo(f"{found['unknown']:,} {are} not in the model's vocabulary, and read as <unk>.")
+    if found["ngram_bpc"] is None:
+        typer.echo(f"No n-gram bar, for {found['ngram_missing'].rstrip('.')}.")
+    else:
         word = "below" if found["bpc"] < found["ngram_bpc"] else "not below"
-        typer.echo(f"The order-{found['ngram_order']} n-gram bar is {found['ngram_bpc']:.3f}: the model is {word} it.")
+        counted = ", counted on the run's training text," if text else ""
+        typer.echo(
+            f"The order-{found['ngram_order']} n-gram bar{counted} is {found['ngram_bpc']:.3f}: the model is {word} it."
+        )

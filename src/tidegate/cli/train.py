@@ -67,7 +67,9 @@ def train(
         if resume is None:
             if checkpoint is not None:
                 raise ArgumentError("--checkpoint belongs to --resume RUN; a new run has none.")
-            folder, result = job.start(named(recipe or "default", **options), text or "builtin", out, console=console)
+            folder, result = job.start(
+                named(recipe or "default", **options), "builtin" if text is None else text, out, console=console
+            )
         else:
             if recipe is not None:
                 raise ArgumentError("--recipe and --resume exclude each other: a resumed run has its recipe.")
@@ -93,7 +95,11 @@ def report(result: dict[str, Any], folder: Path) -> None:
     typer.echo(f"\n{'':30}{'perplexity':>11}{'bpc':>8}")
     for name, ppl, bpc in rows:
         typer.echo(f"{name:30}{ppl:>11.3f}{bpc:>8.3f}")
-    typer.echo(f"\n{result['verdict']}")
+    streams, unknown = result["heldout_streams"], result["heldout_unknown"]
+    typer.echo(
+        f"\nThe held-out text was read in {streams} stream{'s' * (streams > 1)} from the zero state"
+        f"{f'; {unknown:,} of its tokens count as <unk>' if unknown else ''}. {result['verdict']}"
+    )
     typer.echo(
         f"{result['epochs']:.1f} epochs in {result['seconds']:.0f} s, {result['tokens_per_s']:,.0f} tokens/s on the "
         f"{result['engine']} engine. In {folder}: summary.json, curves.png, best.safetensors."

@@ -61,7 +61,10 @@ def load(path: Path):
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a user's file can raise anything
+    except (Exception, SystemExit) as error:  # a user's file can raise anything
         del sys.modules[name]
-        raise EquationError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        alone = " A cell's file must stand alone, for its run keeps a copy of it and of no file beside it."
+        raise EquationError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}.{alone * isinstance(error, ImportError)}"
+        ) from error
     return module

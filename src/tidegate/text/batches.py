@@ -48,7 +48,7 @@ class Batches(ABC):
         have, need = len(self.tokens), self.needed(self.batch, self.steps)
         if have < need:
             fits = next((size for size in range(self.batch, 0, -1) if self.needed(size, self.steps) <= have), None)
-            remedy = f"`batch` {fits} or less" if fits else f"fewer `steps` than {self.steps}"
+            remedy = f"`batch` {fits}{' or less' * (fits > 1)}" if fits else f"fewer `steps` than {self.steps}"
             raise DataError(
                 f"the training part has {have} tokens, but one batch of {self.batch} x {self.steps} steps "
                 f"after a random offset needs {need}. Use a longer text, or {remedy}."

@@ -117,6 +117,8 @@ def _builtin() -> Text:
 
 
 def _read_file(source: str) -> bytes:
+    if not source:
+        raise DataError(_not_found(source))
     if os.path.isdir(source):
         raise DataError(
             f'"{source}" is a folder, not a text. Name one file in it, or join them and name - for standard '

@@ -13,7 +13,7 @@ def split(count: int, heldout: float = 0.1, first: int | None = None) -> tuple[s
 
     Raises DataError where the text is too short, with the numbers.
     """
-    if not heldout > 0 or (heldout >= 1 and heldout != int(heldout)):
+    if not (0 < heldout < 1 or (heldout >= 1 and float(heldout).is_integer())):
         raise ArgumentError(f"`heldout` must be a share between 0 and 1 or a whole number of tokens, got {heldout}.")
     if first is not None and first < 1:
         raise ArgumentError(f"`first` must be at least 1 token, got {first}.")
@@ -25,7 +25,7 @@ def split(count: int, heldout: float = 0.1, first: int | None = None) -> tuple[s
         tail = count - train
     if train < 2 or tail < 2 or train + tail > count:
         raise DataError(
-            f"the text has {count} tokens: too short to train on {max(train, 2)} and hold out {max(tail, 2)} "
-            "after them. Use a longer text, or a smaller `first` or `heldout`."
+            f"the text has {count} token{'s' * (count != 1)}: too short to train on {max(train, 2)} and hold out "
+            f"{max(tail, 2)} after them. Use a longer text, or a smaller `first` or `heldout`."
         )
     return slice(0, train), slice(train, train + tail)

@@ -11,9 +11,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from tidegate.errors import ArgumentError, CheckpointError
 from tidegate.train.checkpoint import write_atomically
@@ -35,6 +38,30 @@ class RunFolder:
         if which not in ("last", "best"):
             raise ArgumentError(f"--checkpoint must be one of last, best, got {which!r}.")
         return self.path / f"{which}.safetensors"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from training in this folder; CheckpointError where one is training there.
+
+        The system frees the lock when the process ends, however it ends.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise CheckpointError(
+                f"another process is training the run in {self.path}: two would overwrite each other's checkpoints. "
+                "Wait for it or stop it, or train a new run with another --out."
+            ) from None
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write in {self.path}: {error.strerror or error}. Copy the run to a folder that can be "
+                "written, and resume it there."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write `value` as the file `name`, readable and in one atomic step."""

@@ -1,35 +1,39 @@
 """Evaluation of a run's model on its held-out text or on another."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from tidegate.errors import ArgumentError
-from tidegate.text import load_text, make_part
+from tidegate.errors import ArgumentError, CheckpointError, DataError
+from tidegate.text import Bar, Dataset, Part, load_text, make_part, ngram_bar
 from tidegate.train.evaluate import evaluate
-from tidegate.train.job import read, same_text
-from tidegate.train.load import load
+from tidegate.train.job import own_source, read, same_text
+from tidegate.train.load import Trained, load
 
 
 def evaluate_run(path: Path, source: str | None, *, which: str, streams: int | None) -> dict[str, Any]:
     """Score the run's held-out text, or the whole of the text `source`; the figures as JSON values.
 
-    The n-gram bar is the run's own and belongs to its held-out text: it is None for another text. Raises
-    CheckpointError where the run's text is no longer the one that it was trained on.
+    The n-gram bar of another text is counted anew, on the run's training text as the model was; where that text cannot
+    be had, `ngram_bpc` is None and `ngram_missing` says why. Raises CheckpointError where the run's own held-out
+    text is asked for and its text is no longer the one that it was trained on.
     """
     if streams is not None and streams < 1:
         raise ArgumentError(f"--streams must be an integer of at least 1, got {streams}.")
     trained = load(path, which)
     recipe, facts = trained.recipe, trained.facts
     if source is None:
-        dataset = read(recipe, facts["text"]["source"])
-        same_text(dataset, facts, facts["text"]["source"])
+        dataset = training_text(trained)
         text, part, name = dataset.text, dataset.heldout, f"the held-out text of {dataset.text.name}"
+        bar, missing = trained.bar, None
     else:
         text = load_text(source, encoding=recipe.encoding)
         part, name = make_part(text, trained.vocabulary, preprocessing=recipe.preprocess), text.name
+        bar, missing = bar_of(part, trained, piped=source == "-")
     begin = time.perf_counter()
     score = evaluate(trained.model, part, streams=streams)
+    seconds = time.perf_counter() - begin
     return {
         "cell": recipe.cell,
         "checkpoint": which,
@@ -44,7 +48,29 @@ def evaluate_run(path: Path, source: str | None, *, which: str, streams: int | N
         "characters": part.characters,
         "unknown": part.unknown,
         "streams": score.streams,
-        "ngram_bpc": None if source else trained.bar.bpc,
-        "ngram_order": None if source else trained.bar.order,
-        "seconds": time.perf_counter() - begin,
+        "ngram_bpc": bar and bar.bpc,
+        "ngram_order": bar and bar.order,
+        "ngram_missing": missing,
+        "seconds": seconds,
     }
+
+
+def training_text(trained: Trained) -> Dataset:
+    """The text of a run, in its two parts."""
+    dataset = read(trained.recipe, own_source(trained.facts))
+    same_text(dataset, trained.facts, dataset.text.name)
+    return dataset
+
+
+def bar_of(part: Part, trained: Trained, *, piped: bool) -> tuple[Bar | None, str | None]:
+    """What counts on the run's training text pay for `part`; or None, and why.
+
+    `piped` tells that standard input gave `part`: it cannot give the training text too.
+    """
+    if trained.facts["text"]["source"] == "-" and (piped or sys.stdin.isatty()):
+        return None, "the run's training text came through standard input and was not kept"
+    try:
+        dataset = training_text(trained)
+    except (DataError, CheckpointError) as error:
+        return None, str(error)
+    return ngram_bar(dataset.train, part, len(trained.vocabulary)), None

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from tidegate.errors import ArgumentError, CheckpointError
+from tidegate.errors import ArgumentError, CheckpointError, DataError
 from tidegate.text import Bar, Dataset, Vocabulary, load_text, make_dataset, ngram_bar
 from tidegate.train import checkpoint, folder, snapshot, summary
 from tidegate.train.checkpoint import Checkpoint
@@ -86,18 +87,20 @@ def start(
 
     Everything that can be refused is refused before the folder is made.
     """
-    out = out or folder.next_free(source, recipe.cell)
-    folder.check_free(out)
+    if out is not None:
+        folder.check_free(out)
     dataset = read(recipe, source)
     bar = ngram_bar(dataset.train, dataset.heldout, len(dataset.vocabulary))
+    out = out or folder.next_free(source, recipe.cell)  # now, for another run may have begun meanwhile
     source = source if source == "-" or not Path(source).is_file() else os.path.abspath(source)
     job = Job(recipe, source, dataset, bar, RunFolder(out), Status(console, recipe.tokens))
     trainer = job.trainer(recipe.cell)
-    folder.create(out)
-    folder.keep_cell(recipe.cell, job.folder)
-    job.folder.write_json("run.json", job.facts())
-    job.status.begin(summary.headline(recipe, dataset, bar, trainer), out)
-    return job.run(trainer)
+    with folder.create(out).locked():
+        folder.check_free(out)  # another process may have been faster
+        folder.keep_cell(recipe.cell, job.folder)
+        job.folder.write_json("run.json", job.facts())
+        job.status.begin(summary.headline(recipe, dataset, bar, trainer), out)
+        return job.run(trainer)
 
 
 def resume(
@@ -114,10 +117,17 @@ def resume(
     the text or its vocabulary is not the run's, naming what differs.
     """
     run = folder.open_run(out)
+    with run.locked():
+        return go_on(run, changes, source=source, which=which, console=console)
+
+
+def go_on(run: RunFolder, changes: Mapping[str, Any], *, source: str | None, which: str, console: Console) -> Finished:
+    """`resume` in a folder that is ours alone."""
+    out = run.path
     saved = checkpoint.load(run.checkpoint(which))
     recipe = changed(Recipe(**saved.facts["recipe"]), changes, out)
     facts = saved.facts
-    source = source if source is not None else str(facts["text"]["source"])
+    source = source if source is not None else own_source(facts)
     dataset = read(recipe, source)
     same_text(dataset, facts, source)
     bar = stored_bar(facts)
@@ -131,6 +141,17 @@ def resume(
     trainer.log.truncate(trainer.position.step)
     job.status.begin(f"Going on at step {trainer.position.step:,}, epoch {trainer.epochs:.2f}.", out)
     return job.run(trainer)
+
+
+def own_source(facts: Mapping[str, Any]) -> str:
+    """The text of a checkpoint as `load_text` takes it. Raises DataError where nobody would send it again."""
+    source = str(facts["text"]["source"])
+    if source == "-" and sys.stdin.isatty():
+        raise DataError(
+            f"the text of the run came through standard input and was not kept. Send it again: tidegate ... < FILE, or "
+            f"name a file with the same {facts['text']['size']:,} bytes (SHA-256 {facts['text']['sha256'][:12]}...)."
+        )
+    return source
 
 
 def read(recipe: Recipe, source: str) -> Dataset:
@@ -166,8 +187,8 @@ def same_text(dataset: Dataset, facts: Mapping[str, Any], source: str) -> None:
     if text.sha256 != facts["text"]["sha256"]:
         raise CheckpointError(
             f"the text of the run has changed: the checkpoint was trained on {facts['text']['name']} with SHA-256 "
-            f"{facts['text']['sha256'][:12]}... ({facts['text']['size']:,} bytes), {source} has {text.sha256[:12]}... "
-            f"({text.size:,} bytes). Name the same text, or train a new run without --resume."
+            f"{facts['text']['sha256'][:12]}... ({facts['text']['size']:,} bytes), {text.name} has "
+            f"{text.sha256[:12]}... ({text.size:,} bytes). Name the same text, or train a new run without --resume."
         )
     if vocabulary != dataset.vocabulary:
         raise CheckpointError(

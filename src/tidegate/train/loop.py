@@ -248,7 +248,7 @@ class Trainer:
             window=window,
             heldout_ppl=self.heldout and self.heldout.perplexity,
             heldout_bpc=self.heldout and self.heldout.bpc,
-            tokens_per_s=self.rate,
+            tokens_per_s=self.rate or position.tokens / position.stepping,
             gradient_norm=norms[-1],
             clipped=sum(norm > self.recipe.clip for norm in norms) / len(norms),
             lr=self.optimizer.param_groups[0]["lr"],

@@ -64,9 +64,8 @@ class Recipe:
             require(name, value, value > 0 and math.isfinite(value), "a positive number")
         require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "a number of at least 0")
         require("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0 to below 1")
-        whole = self.heldout < 1 or self.heldout == int(self.heldout)
         require(
-            "heldout", self.heldout, self.heldout > 0 and whole,
+            "heldout", self.heldout, 0 < self.heldout < 1 or (self.heldout >= 1 and float(self.heldout).is_integer()),
             "a share of the text between 0 and 1, or a whole number of tokens",
         )  # fmt: skip
         for name, allowed in CHOICES.items():

@@ -9,7 +9,7 @@ from tidegate.errors import ArgumentError
 from tidegate.train.model import LanguageModel
 
 
-def check(length: int, temperature: float, top_k: int) -> None:
+def check(length: int, temperature: float, top_k: int, seed: int) -> None:
     """Raise ArgumentError, naming the option, for settings that no sample can have."""
     if length < 1:
         raise ArgumentError(f"--length must be an integer of at least 1, got {length}.")
@@ -19,6 +19,8 @@ def check(length: int, temperature: float, top_k: int) -> None:
         )
     if top_k < 0:
         raise ArgumentError(f"--top-k must be an integer of at least 0 (0: no limit), got {top_k}.")
+    if not 0 <= seed < 2**63:
+        raise ArgumentError(f"--seed must be an integer from 0 to 2^63 - 1, got {seed}.")
 
 
 @torch.no_grad()
@@ -60,7 +62,7 @@ def draw(scores: Tensor, temperature: float, top_k: int, generator: torch.Genera
     """One token from the scores (V,)."""
     if temperature == 0:
         return int(scores.argmax())
-    scores = scores / temperature
+    scores = (scores - scores.max()) / max(temperature, torch.finfo(scores.dtype).tiny)  # however cold, no overflow
     if 0 < top_k < len(scores):
         least = scores.topk(top_k).values[-1]
         scores = scores.masked_fill(scores < least, float("-inf"))

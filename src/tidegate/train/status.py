@@ -109,6 +109,15 @@ class Status:
 
 
 def visible(text: str) -> str:
-    """The text on one line: line ends as ⏎, other control characters as their picture or �."""
-    shown = text.replace("\n", "⏎")
-    return "".join(c if c.isprintable() else chr(0x2400 + ord(c)) if ord(c) < 0x20 else "�" for c in shown)
+    """The text on one line: line ends as ⏎, other control characters as their picture or �.
+
+    The zero-width joiner stays: it holds an emoji of several parts together.
+    """
+    return "".join(c if c.isprintable() or c == "\u200d" else picture(c) for c in text)
+
+
+def picture(control: str) -> str:
+    """What stands for a control character."""
+    if control == "\n":
+        return "⏎"
+    return chr(0x2400 + ord(control)) if ord(control) < 0x20 else "�"

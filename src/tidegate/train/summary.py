@@ -41,8 +41,8 @@ def headline(recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> st
 
 def length(recipe: Recipe) -> str:
     """How long a run lasts, in words."""
-    parts = [f"{recipe.epochs} epochs"] if recipe.epochs else []
-    parts += [f"{recipe.minutes:g} minutes"] if recipe.minutes else []
+    parts = [f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"] if recipe.epochs else []
+    parts += [f"{recipe.minutes:g} minute{'s' * (recipe.minutes != 1)}"] if recipe.minutes else []
     return " or ".join(parts)
 
 

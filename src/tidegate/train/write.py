@@ -20,7 +20,7 @@ def write(
     Without a prompt the text begins as after a line end, which is not shown. Raises DataError, with the nearest
     choices, for a prompt outside the model's vocabulary.
     """
-    check(length, temperature, top_k)
+    check(length, temperature, top_k, seed)
     trained = load(path, which)
     vocabulary = trained.vocabulary
     if prompt:
