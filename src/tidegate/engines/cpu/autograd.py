@@ -126,9 +126,13 @@ class _ScanInBlocks(torch.autograd.Function):
                 d_x[block] = found.x
             d_states = found.states
             weights = found.weights
-            total = weights if total is None else tuple(a if b is None else b.add_(a) for a, b in zip(weights, total))
+            total = weights if total is None else tuple(map(add, total, weights))
         gradients = (d_x, *d_states, *(total or ()))
         return None, *(g if need else None for g, need in zip(gradients, needed))
+
+
+def add(total: Tensor | None, more: Tensor | None) -> Tensor | None:
+    return None if total is None or more is None else total.add_(more)
 
 
 def blocks(call: Call) -> list[slice]:

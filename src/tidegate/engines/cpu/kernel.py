@@ -13,7 +13,7 @@ from tidegate.engines.cpu.plan import Phase, Place
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec
 
 #: Spins of a barrier before it lets another process have the core.
-PATIENCE = 2000
+PATIENCE = 300
 #: Rows whose products are computed together, and then their element-wise part while they are still in the near cache.
 ROWS = 32
 #: 64-bit words between two barrier counters: two cache lines, for processors that fetch lines in pairs.

@@ -18,6 +18,8 @@ from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
 
 #: Steps of k by which a tile asks for its panels ahead of time.
 AHEAD = 16
+#: Columns up to which it asks: the addresses of more would not fit the integer registers.
+FEW = 3
 #: Steps of k from which on it pays to ask at the start for the lines that the result will be written to.
 LONG = 128
 
@@ -57,7 +59,7 @@ def tile(code: Code, rows: int, columns: int) -> None:
                     (out + (out_row * r + c * code.lanes)).prefetch(to_write=True)
         with code.accumulate([left, right, *start], 0, K) as (_, (x, w, *sums), following):
             weights = [w.load(o) for o in column_offset]
-            for o in column_offset:
+            for o in column_offset if columns <= FEW else []:
                 (w + (k_right * AHEAD + o)).prefetch()
             for r in range(rows):
                 value = x.splat(row_offset[r])
