@@ -122,7 +122,7 @@ class _ScanInBlocks(torch.autograd.Function):
             found = scan.backward(
                 again, kept_here, d_here, need_x=needed[0], need_w_ih=needed[1 + S], need_w_hh=needed[2 + S]
             )
-            if d_x is not None:
+            if d_x is not None and found.x is not None:
                 d_x[block] = found.x
             d_states = found.states
             weights = found.weights
