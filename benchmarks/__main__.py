@@ -4,12 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import growth, layers, neighbour, own_cell, rates, textbook
+from benchmarks import growth, layers, neighbour, own_cell, ragged, rates, textbook
 from benchmarks.pairs import Pair, machine
 
 PARTS = {
     "textbook": textbook.run,
     "layers": layers.run,
+    "ragged": ragged.run,
     "rates": rates.run,
     "own-cell": own_cell.run,
     "neighbour": neighbour.run,
