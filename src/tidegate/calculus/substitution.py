@@ -43,9 +43,5 @@ def substitute(roots: Sequence[Expression], values: Mapping[Expression, Expressi
     Values apply to whole parts: a gate's expression may be replaced by 1 wherever the gate stands.
     """
     given = {e: constant(v) if isinstance(v, (int, float)) else v for e, v in values.items()}
-    leaves = {e for root in roots for e in _symbols(root)}
-    return evaluate(roots, {leaf: leaf for leaf in leaves} | given, SYMBOLIC)
-
-
-def _symbols(root: Expression) -> list[Expression]:
-    return [e for e in subgraph([root]) if e.op == "symbol"]
+    leaves = {e: e for e in subgraph(roots) if e.op == "symbol"}
+    return evaluate(roots, leaves | given, SYMBOLIC)

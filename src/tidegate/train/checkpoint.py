@@ -26,7 +26,7 @@ FORMAT = "tidegate-1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`tensors` by name and `facts` (JSON values): see `tidegate.train.state` for what a run puts in them."""
+    """`tensors` by name and `facts` (JSON values): see `tidegate.train.snapshot` for what a run puts in them."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]

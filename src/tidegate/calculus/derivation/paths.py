@@ -135,9 +135,10 @@ def direct_path(J: Jacobian, s: str) -> Sentence:
         others = [majorant(p, step, ranges=True) for p in paths if p.gate is not None]
         grow = Sum(((1, Number(1)), *((1, o) for o in others)))
         return Sentence(
-            ("The direct path is the identity: it carries the gradient of ", own, " whole through any number of steps, "
-             "so it cannot vanish there; but the other paths add to it, nothing takes away, and the bound is the K-th "
-             "power of ", grow, ", which grows without limit.")
+            ("The direct path is the identity: by itself it carries the gradient of ", own, " whole through any number "
+             "of steps. The other paths are added to it. A direction that they turn against it fades, all others stay "
+             "or grow, and no gate holds them down: the bound is the K-th power of ", grow, ", which grows without "
+             "limit.")
         )  # fmt: skip
     low, high = range_of(factor)
     written = write(factor, named, outermost=False)
