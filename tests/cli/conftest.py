@@ -57,7 +57,7 @@ def run(tidegate, text, tmp_path):
     return folder
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """Tiny tensors gain nothing from threads, and lose much where tests run side by side."""
     before = torch.get_num_threads()

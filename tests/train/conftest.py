@@ -39,7 +39,7 @@ def trainer_of(dataset, tmp_path):
     return make
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """Tiny tensors gain nothing from threads, and lose much where tests run side by side."""
     before = torch.get_num_threads()
