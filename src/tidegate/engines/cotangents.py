@@ -12,7 +12,7 @@ from tidegate.calculus.expression import Expression
 from tidegate.engines.call import Call, Result
 from tidegate.engines.eager import OPERATIONS
 
-BACKWARD = OPERATIONS | {"step": lambda x: (x > 0).to(x.dtype), "sign": torch.sign}
+BACKWARD = OPERATIONS | {"step": lambda x: (~(x <= 0)).to(x.dtype), "sign": torch.sign}  # NaN lets NaN pass
 
 
 @dataclass(frozen=True)
