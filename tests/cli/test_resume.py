@@ -144,3 +144,27 @@ def test_a_second_ctrl_c_stops_at_once_and_damages_nothing(text, small, tmp_path
         from tidegate.train import checkpoint
 
         checkpoint.load(folder / f"{which}.safetensors")
+
+
+def test_a_lost_best_checkpoint_is_made_anew(tidegate, run):
+    (run / "best.safetensors").unlink()
+    assert tidegate("train", "--resume", run, "--epochs", 3, "--lr", "1e-12").code == 0
+    assert tidegate("eval", run).code == 0
+
+
+@pytest.mark.parametrize("line", ["5", "[]", '{"kind": "train", "step": 3}', "{}", "no json"])
+def test_a_damaged_line_of_the_log_costs_that_line_alone(tidegate, run, line):
+    log = run / "log.jsonl"
+    before = log.read_text().splitlines()
+    log.write_text("\n".join([before[0], line, *before[1:]]) + "\n")
+    outcome = tidegate("train", "--resume", run, "--epochs", 3)
+    assert outcome.code == 0, outcome.err
+    assert [kept for kept in log.read_text().splitlines() if kept != line][: len(before)] == before
+
+
+def test_a_text_that_has_moved_is_asked_for_by_its_new_place(tidegate, run, text):
+    text.rename(text.with_name("moved.txt"))
+    outcome = tidegate("train", "--resume", run, "--epochs", 3)
+    assert outcome.code == 2
+    assert f"the text of the run is no longer at {text}. Put it back, or name its new place" in outcome.err
+    assert tidegate("train", "--resume", run, text.with_name("moved.txt"), "--epochs", 3).code == 0

@@ -48,3 +48,8 @@ def test_the_next_free_folder_is_named_by_text_cell_and_number(tmp_path, monkeyp
     (tmp_path / "runs" / "my-novel-gru-1").mkdir(parents=True)
     assert str(folder.next_free("texts/My Novel.txt", "gru")) == os.path.join("runs", "my-novel-gru-2")
     assert str(folder.next_free("-", "cells/mine.py:MyCell")) == os.path.join("runs", "stdin-mycell-1")
+
+
+def test_what_a_run_killed_before_its_first_checkpoint_left_is_taken_over(tmp_path):
+    (tmp_path / "run.json").touch()
+    assert folder.create(tmp_path).path == tmp_path

@@ -14,15 +14,17 @@ def draw(path: Path, records: Sequence[dict[str, Any]], *, title: str, ngram_bpc
 
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
+    heights: dict[str, list[float]] = {}
     for kind, key, label, style in (
         ("train", "train_bpc", "train", {"color": "#0072b2", "linewidth": 1.2}),
         ("evaluation", "heldout_bpc", "held-out", {"color": "#d55e00", "marker": "o", "markersize": 3.5}),
     ):
-        points = [(r["epochs"], r[key]) for r in records if r["kind"] == kind]
+        points = [(r["epochs"], r[key]) for r in records if r.get("kind") == kind and r.keys() >= {"epochs", key}]
         axes.plot([x for x, _ in points], [y for _, y in points], label=label, **style)
+        heights[kind] = [y for _, y in points]
     axes.axhline(ngram_bpc, color="0.4", linestyle="--", linewidth=1, label=f"n-gram bar (order {ngram_order})")
-    low = min([ngram_bpc] + [r["train_bpc"] for r in records if r["kind"] == "train"])
-    high = max([ngram_bpc] + [r["heldout_bpc"] for r in records if r["kind"] == "evaluation"])
+    low = min([ngram_bpc, *heights["train"]])
+    high = max([ngram_bpc, *heights["evaluation"]])
     axes.set(xlabel="epochs", ylabel="bits per character", title=title)
     axes.set_ylim(max(0.0, 0.9 * low), 1.1 * max(high, ngram_bpc))
     axes.spines[["top", "right"]].set_visible(False)

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from tidegate.errors import ArgumentError, CheckpointError
 from tidegate.train.checkpoint import write_atomically
 
-OURS = ("last.safetensors", "best.safetensors", "log.jsonl", "summary.json", "run.json")
+OURS = ("last.safetensors", "best.safetensors", "log.jsonl", "summary.json")  # run.json alone holds nothing to lose
 
 
 class RunFolder:

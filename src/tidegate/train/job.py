@@ -138,14 +138,21 @@ def go_on(run: RunFolder, changes: Mapping[str, Any], *, source: str | None, whi
         raise ArgumentError(
             f"the run in {out} is finished ({summary.length(recipe)}). Give a greater --epochs or --minutes to go on."
         )
+    if not run.checkpoint("best").is_file():
+        trainer.position.best = None  # the next evaluation makes it anew
     trainer.log.truncate(trainer.position.step)
     job.status.begin(f"Going on at step {trainer.position.step:,}, epoch {trainer.epochs:.2f}.", out)
     return job.run(trainer)
 
 
 def own_source(facts: Mapping[str, Any]) -> str:
-    """The text of a checkpoint as `load_text` takes it. Raises DataError where nobody would send it again."""
+    """The text of a checkpoint as `load_text` takes it. Raises DataError where it is gone or nobody would send it."""
     source = str(facts["text"]["source"])
+    if os.path.isabs(source) and not os.path.exists(source):
+        raise DataError(
+            f"the text of the run is no longer at {source}. Put it back, or name its new place: "
+            "tidegate train --resume RUN FILE."
+        )
     if source == "-" and sys.stdin.isatty():
         raise DataError(
             f"the text of the run came through standard input and was not kept. Send it again: tidegate ... < FILE, or "

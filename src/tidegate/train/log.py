@@ -1,5 +1,6 @@
 """log.jsonl: one JSON object per line, in the order of the run's steps."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,13 +32,13 @@ class Log:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The records of the file, without a last line that was cut by a kill."""
+    """The records of the file, without lines that are none: a last one that was cut by a kill, or damage."""
     if not path.is_file():
         return []
     records = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+        with contextlib.suppress(json.JSONDecodeError):
+            record = json.loads(line)
+            if isinstance(record, dict) and "step" in record:
+                records.append(record)
     return records
