@@ -11,7 +11,7 @@ simplified as it is written; nothing else is rearranged, so a factor stays a fac
     mul div   x, y        x * y, x / y               sigmoid   x           1 / (1 + exp(-x))
     maximum   x, y        the larger one             tanh      x           hyperbolic tangent
     neg       x           -x                         relu      x           max(x, 0)
-    exp log   x           e^x, ln x                  step sign x           1 if x > 0 else 0; -1, 0 or 1
+    exp log   x           e^x, ln x                  step sign x           0 if x <= 0 else 1; -1, 0 or 1
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ AT_NUMBERS: Mapping[str, Callable[[float], float]] = {
     "abs": abs,
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "relu": lambda x: max(x, 0.0),
-    "step": lambda x: float(x > 0),
+    "step": lambda x: float(not x <= 0),
     "sign": lambda x: float((x > 0) - (x < 0)),
 }
 

@@ -91,6 +91,7 @@ def test_limits_and_nan(where, real):
         "log": [np.inf, np.nan, np.nan, -np.inf, -np.inf, np.log(1e30)],
         "log1p": [np.inf, np.nan, np.nan, 0, 0, np.log1p(1e30)],
         "relu": [np.inf, 0, np.nan, 0, 0, 1e30],
+        "step": [1, 0, 1, 0, 0, 1],
         "sign": [1, -1, np.nan, 0, 0, 1],
         "abs": [np.inf, np.inf, np.nan, 0, 0, 1e30],
     }

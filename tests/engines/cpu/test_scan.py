@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import tidegate
 from tidegate import cells
 from tidegate.calculus import trace
 from tidegate.engines import choose, cpu, eager, reference
@@ -266,6 +267,18 @@ def test_nan_in_one_sequence_stays_there(name):
     (d_x,) = torch.autograd.grad(dirty.outputs[:, others].sum(), x)
     (expected,) = torch.autograd.grad(clean.outputs[:, others].sum(), call.x)
     assert same_bits(d_x[:, others], expected[:, others])
+
+
+def test_gradients_pass_a_relu_of_nan_as_in_torch():
+    x = torch.tensor([[[torch.nan, 1.0]]], requires_grad=True)
+    found = []
+    for kind in (tidegate.RNN, torch.nn.RNN):
+        torch.manual_seed(0)
+        layer = kind(2, 3, nonlinearity="relu")
+        found.append(torch.autograd.grad(layer(x)[0].sum(), (x, layer.bias_hh_l0)))
+    assert found[1][1].all()
+    for ours, torchs in zip(*found):
+        assert torch.allclose(ours, torchs)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

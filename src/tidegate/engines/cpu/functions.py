@@ -200,7 +200,8 @@ def relu(x: Vec) -> Vec:
 
 
 def step(x: Vec) -> Vec:
-    return x.code.select(x.is_(">", 0.0), x.code.vec(1.0), x.code.vec(0.0))
+    """1 where x > 0, else 0; 1 of NaN, so that a gradient passes a relu that gave NaN, as in torch."""
+    return x.code.select(x.is_("<=", 0.0), x.code.vec(0.0), x.code.vec(1.0))
 
 
 def sign(x: Vec) -> Vec:
