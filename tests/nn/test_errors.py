@@ -52,7 +52,37 @@ TABLE = [
         "`cell` must be one of rnn, rnn-relu, residual, residual-sigmoid, gru, reset-before-gru, lstm, peephole-lstm, "
         "or FILE.py:CLASS, got 'mgu'.",
     ),
+    (
+        lambda: tidegate.Recurrent("gru", 3, 4),
+        ArgumentError,
+        "`cell` must be a class that derives from tidegate.Cell, got 'gru'. "
+        'A layer by name is tidegate.nn.build_layer("gru", ...).',
+    ),
+    (
+        lambda: tidegate.nn.RecurrentCell(int, 3, 4),
+        ArgumentError,
+        "`cell` must be a class that derives from tidegate.Cell, got <class 'int'>. "
+        'A layer by name is tidegate.nn.build_layer("gru", ...).',
+    ),
+    (
+        lambda: tidegate.why(torch.nn.GRU(3, 4), x),
+        ArgumentError,
+        "`layer` must be a layer of tidegate, such as tidegate.GRU, got GRU. "
+        "tidegate.convert.replace_layers(model) puts them in the place of torch.nn's.",
+    ),
     # input
+    (
+        lambda: GRU(x.to_sparse()),
+        ArgumentError,
+        "GRU: `input` must be a dense tensor of real numbers, got torch.float32 in the layout torch.sparse_coo. "
+        "Use input.to_dense(), or input.real and input.imag as features.",
+    ),
+    (
+        lambda: GRU(x.to(torch.complex64)),
+        ArgumentError,
+        "GRU: `input` must be a dense tensor of real numbers, got torch.complex64 in the layout torch.strided. "
+        "Use input.to_dense(), or input.real and input.imag as features.",
+    ),
     (
         lambda: GRU(torch.zeros(5, 2, 7)),
         ShapeError,
@@ -104,12 +134,6 @@ TABLE = [
         lambda: GRU(ids - 1),
         ArgumentError,
         "GRU: class numbers in `input` must be in 0..2 (input_size D = 3), got -1..-1.",
-    ),
-    (
-        lambda: GRU(x.cfloat()),
-        ShapeError,
-        "GRU: an integer `input` holds class numbers, int64 or int32 of shape (T, B) or (T,), got torch.complex64 of "
-        "shape (5, 2, 3). For features use input.float().",
     ),
     # packed sequences
     (

@@ -13,7 +13,7 @@ from tidegate.cells import Cell
 from tidegate.engines import Call, Result, Weights, choose, operator
 from tidegate.errors import ArgumentError, ShapeError
 from tidegate.nn.gates import gate_slices
-from tidegate.nn.recurrent import Device, check_engine, check_sizes, parameter_shapes
+from tidegate.nn.recurrent import Device, check_cell_class, check_engine, check_sizes, parameter_shapes
 from tidegate.nn.sequence import autocasts, check_features
 from tidegate.nn.state import State, check_kind, check_like
 
@@ -178,6 +178,7 @@ class RecurrentCell(CellModule):
         engine: str = "auto",
     ) -> None:
         super().__init__()
+        check_cell_class(cell)
         check_cell(input_size, hidden_size, bias, engine)
         self._cell, self.engine = cell, engine
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 from tidegate.calculus import Step, trace
 from tidegate.cells import Cell
 from tidegate.engines import Call, Result, Verdicts, Weights, choose, operator
+from tidegate.errors import ArgumentError
 from tidegate.nn.gates import gate_slices
 from tidegate.nn.sequence import Lengths, Sequence, as_sequence, autocasts
 from tidegate.nn.state import State, final_state, initial_states
@@ -182,5 +183,10 @@ def why(
     resets: Tensor | None = None,
 ) -> Verdicts:
     """Which engine would run `layer(input, hx, ...)` in its first layer, and why the others would not."""
+    if not isinstance(layer, CellLayer):
+        raise ArgumentError(
+            f"`layer` must be a layer of tidegate, such as tidegate.GRU, got {type(layer).__name__}. "
+            "tidegate.convert.replace_layers(model) puts them in the place of torch.nn's."
+        )
     sequence = as_sequence(layer, input, lengths, resets)
     return choose.why(layer.call(sequence, sequence.x, initial_states(layer, sequence, hx)[0], 0))

@@ -138,6 +138,7 @@ class Recurrent(OwnLayer):
         *,
         engine: str = "auto",
     ) -> None:
+        check_cell_class(cell)
         self._cell = cell
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, engine=engine
@@ -178,6 +179,14 @@ def check_arguments(
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
         raise ArgumentError(f"`dropout` must be a number in 0..1, got {dropout!r}.")
     check_engine(engine)
+
+
+def check_cell_class(cell: object) -> None:
+    if not (isinstance(cell, type) and issubclass(cell, Cell)):
+        raise ArgumentError(
+            f"`cell` must be a class that derives from tidegate.Cell, got {cell!r:.60}. "
+            'A layer by name is tidegate.nn.build_layer("gru", ...).'
+        )
 
 
 def check_sizes(**sizes: int) -> None:

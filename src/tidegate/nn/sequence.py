@@ -122,6 +122,11 @@ def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) 
         raise ArgumentError(
             f"{name}: `input` must be a tensor or a PackedSequence, got {type(x).__name__}. Use torch.as_tensor(input)."
         )
+    if x.layout != torch.strided or x.is_complex():
+        raise ArgumentError(
+            f"{name}: `input` must be a dense tensor of real numbers, got {x.dtype} in the layout {x.layout}. "
+            "Use input.to_dense(), or input.real and input.imag as features."
+        )
     if not x.is_floating_point():
         if x.dtype not in (torch.int64, torch.int32) or x.dim() + 1 not in forms:
             whole = " or ".join(

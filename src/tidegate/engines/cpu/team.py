@@ -8,15 +8,14 @@ from pathlib import Path
 
 import torch
 
-_forked = False
+
+def _alone_after_fork() -> None:
+    """A forked child has none of its parent's threads, and GNU's OpenMP would wait for them for ever: torch must not
+    ask for a team there, as in the workers of a DataLoader."""
+    torch.set_num_threads(1)
 
 
-def _note_fork() -> None:
-    global _forked
-    _forked = True
-
-
-os.register_at_fork(after_in_child=_note_fork)
+os.register_at_fork(after_in_child=_alone_after_fork)
 
 
 @once
@@ -53,5 +52,5 @@ def symbols() -> dict[str, int]:
 
 
 def threads() -> int:
-    """Threads a kernel may use: torch.get_num_threads(), or one in a forked child, where the team no longer exists."""
-    return 1 if _forked else torch.get_num_threads()
+    """Threads a kernel may use: as many as torch does."""
+    return torch.get_num_threads()
