@@ -24,6 +24,7 @@ TABLE = [
     (lambda: tidegate.RNN(3, 4, True), ArgumentError, "`num_layers` must be a whole number >= 1, got True."),
     (lambda: tidegate.ResetBeforeGRU(3, 4, bias=1), ArgumentError, "`bias` must be True or False, got 1."),
     (lambda: tidegate.GRU(3, 4, batch_first=None), ArgumentError, "`batch_first` must be True or False, got None."),
+    (lambda: tidegate.GRU(3, 4, recompute=2), ArgumentError, "`recompute` must be True or False, got 2."),
     (lambda: tidegate.GRU(3, 4, 2, dropout=1.5), ArgumentError, "`dropout` must be a number in 0..1, got 1.5."),
     (lambda: tidegate.GRU(3, 4, 2, dropout="a"), ArgumentError, "`dropout` must be a number in 0..1, got 'a'."),
     (

@@ -268,7 +268,18 @@ def test_the_operator_keeps_the_rules_of_torch_library():
         weights = [torch.randn(s).double().requires_grad_() for s in shapes]
         given = [True] * 4 + [False] * 2
         lengths, resets = torch.tensor([4, 2]), torch.zeros(T, B, dtype=torch.bool)
-        arguments = ("tidegate.cells.lstm:LSTM", "auto", True, x, states, weights, given, lengths, resets)
+        arguments = (
+            "tidegate.cells.lstm:LSTM",
+            "auto",
+            True,
+            dtype == torch.float64,
+            x,
+            states,
+            weights,
+            given,
+            lengths,
+            resets,
+        )
         torch.library.opcheck(torch.ops.tidegate.scan, arguments)
 
 

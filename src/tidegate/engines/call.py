@@ -41,8 +41,8 @@ class Call:
     lengths: (B,) whole numbers in 0..T. From a sequence's length on its states are frozen and its outputs are zero.
     resets: (T, B), true where the states become zero before step t.
     keep_gates: the result holds every gate and every state at every step.
-    recompute: an engine that can should save states at about sqrt(T) steps only, and run the stretches between them
-    again on the way back: much less memory for long sequences, the same gradients. Not together with keep_gates.
+    recompute: save states at about sqrt(T) steps only, and run the stretches between them again on the way back: much
+    less memory for long sequences, the same gradients. An engine that cannot refuses. Not together with keep_gates.
     """
 
     step: Step

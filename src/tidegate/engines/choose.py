@@ -54,7 +54,7 @@ class Verdicts(tuple[Verdict, ...]):
 def why(call: Call) -> Verdicts:
     """Every engine, with its reason if it refuses the call."""
     refusals = {name: engine.refuse(call) for name, engine in ENGINES.items()}
-    chosen = next(engine.NAME for engine in AUTOMATIC if refusals[engine.NAME] is None)
+    chosen = next((engine.NAME for engine in AUTOMATIC if refusals[engine.NAME] is None), None)
     return Verdicts(Verdict(name, refusal, name == chosen) for name, refusal in refusals.items())
 
 
@@ -64,10 +64,14 @@ def run(call: Call, engine: str = "auto") -> Result:
     An engine named explicitly never gives way to another: EngineError says why it cannot run and which ones can.
     """
     if engine == "auto":
-        return next(e for e in AUTOMATIC if e.refuse(call) is None).run(call)
+        for able in AUTOMATIC:
+            if able.refuse(call) is None:
+                return able.run(call)
+        reasons = "; ".join(f"{e.NAME}: {e.refuse(call)}" for e in AUTOMATIC)
+        raise EngineError(f"no engine can run this {call.step.name}: {reasons}.")
     refusal = find(engine).refuse(call)
     if refusal is not None:
-        able = ", ".join(v.engine for v in why(call) if v.refusal is None)
+        able = ", ".join(v.engine for v in why(call) if v.refusal is None) or "none"
         raise EngineError(f'engine "{engine}" cannot run this {call.step.name}: {refusal}. Engines that can: {able}.')
     return find(engine).run(call)
 

@@ -1,10 +1,13 @@
 """The eager engine: the traced step as torch operations, for any device and dtype, with autograd of any order."""
 
 import operator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch._C._functorch import maybe_current_level
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from tidegate.calculus import evaluate
 from tidegate.calculus.expression import Expression
@@ -32,11 +35,19 @@ OPERATIONS = {
 
 
 def refuse(call: Call) -> str | None:
+    if recomputes(call) and maybe_current_level() is not None:
+        return "it cannot recompute inside a torch.func transform (grad, jvp, vmap); use recompute=False"
     return None
+
+
+def recomputes(call: Call) -> bool:
+    return call.recompute and torch.is_grad_enabled()
 
 
 def run(call: Call) -> Result:
     """The sequence, one step after the other; differentiable by torch to any order."""
+    if recomputes(call):
+        return run_in_stretches(call)
     step, w, H = call.step, call.weights, call.H
     inputs = F.embedding(call.x, w.w_ih.T) if call.indexed else F.linear(call.x, w.w_ih)
     a = (inputs if w.b_ih is None else inputs + w.b_ih).unbind(0)
@@ -68,6 +79,27 @@ def run(call: Call) -> Result:
         {s: in_order(kept, call) for s, kept in sequences.items()} if call.keep_gates else {},
         {g: in_order(kept, call) for g, kept in gates.items()} if call.keep_gates else {},
     )
+
+
+def run_in_stretches(call: Call) -> Result:
+    """The sequence in about sqrt(T) stretches; torch keeps the states between them, and runs each again going back."""
+    size = max(1, round(call.T**0.5))
+    outputs, states = [], call.states
+    starts = range(0, call.T, size)
+    for t in reversed(starts) if call.reverse else starts:
+        stretch = replace(
+            call,
+            x=call.x[t : t + size],
+            states=states,
+            lengths=None if call.lengths is None else call.lengths - t,
+            resets=None if call.resets is None else call.resets[t : t + size],
+            recompute=False,
+        )
+        result = checkpoint(run, stretch, use_reentrant=False, preserve_rng_state=False)
+        outputs.append(result.outputs)
+        states = result.states
+    whole = torch.cat(outputs[::-1] if call.reverse else outputs) if outputs else in_order([], call)
+    return Result(whole, states)
 
 
 def one_step(

@@ -25,6 +25,7 @@ def run(
     cell: type[Cell],
     engine: str,
     reverse: bool,
+    recompute: bool,
     x: Tensor,
     states: Sequence[Tensor],
     weights: Weights,
@@ -34,7 +35,9 @@ def run(
     """A Call in the parts that an operator takes: the cell by its class, the rest as in Call."""
     there = [w for w in weights.tensors() if w is not None]
     given = [w is not None for w in weights.tensors()]
-    flat = torch.ops.tidegate.scan(name_of(cell), engine, reverse, x, list(states), there, given, lengths, resets)
+    flat = torch.ops.tidegate.scan(
+        name_of(cell), engine, reverse, recompute, x, list(states), there, given, lengths, resets
+    )
     return Result(flat[0], tuple(flat[1:]))
 
 
@@ -73,6 +76,7 @@ def lookup(name: str) -> type[Cell] | None:
 def as_call(
     cell: str,
     reverse: bool,
+    recompute: bool,
     x: Tensor,
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -83,7 +87,7 @@ def as_call(
     """`weights` are those of Weights that are there, as `given` says of each."""
     there = iter(weights)
     whole = Weights(*(next(there) if is_there else None for is_there in given))  # type: ignore[arg-type]
-    return Call(trace(find(cell)), x, tuple(states), whole, reverse, lengths, resets)
+    return Call(trace(find(cell)), x, tuple(states), whole, reverse, lengths, resets, recompute=recompute)
 
 
 @torch.library.custom_op("tidegate::scan", mutates_args=())
@@ -91,6 +95,7 @@ def scan(
     cell: str,
     engine: str,
     reverse: bool,
+    recompute: bool,
     x: Tensor,
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -98,12 +103,12 @@ def scan(
     lengths: Tensor | None,
     resets: Tensor | None,
 ) -> list[Tensor]:
-    result = choose.run(as_call(cell, reverse, x, states, weights, given, lengths, resets), engine)
+    result = choose.run(as_call(cell, reverse, recompute, x, states, weights, given, lengths, resets), engine)
     return [result.outputs, *(s.clone() for s in result.states)]
 
 
 @scan.register_fake
-def _(cell, engine, reverse, x, states, weights, given, lengths, resets):
+def _(cell, engine, reverse, recompute, x, states, weights, given, lengths, resets):
     h = states[0]
     return [h.new_empty((x.shape[0], *h.shape)), *(s.new_empty(s.shape) for s in states)]
 
@@ -113,6 +118,7 @@ def scan_backward(
     cell: str,
     engine: str,
     reverse: bool,
+    recompute: bool,
     x: Tensor,
     states: Sequence[Tensor],
     weights: Sequence[Tensor],
@@ -126,7 +132,7 @@ def scan_backward(
     with recording, torch.enable_grad():
         x, *states = (t.detach().requires_grad_(t.is_floating_point()) for t in (x, *states))
         weights = [w.detach().requires_grad_() for w in weights]
-        result = choose.run(as_call(cell, reverse, x, states, weights, given, lengths, resets), engine)
+        result = choose.run(as_call(cell, reverse, recompute, x, states, weights, given, lengths, resets), engine)
         leaves = [t for t in (x, *states, *weights) if t.requires_grad]
         d = torch.autograd.grad((result.outputs, *result.states), leaves, d_results, allow_unused=True)
     found = [torch.zeros_like(leaf) if g is None else g.clone() for g, leaf in zip(d, leaves)]
@@ -134,13 +140,13 @@ def scan_backward(
 
 
 @scan_backward.register_fake
-def _(cell, engine, reverse, x, states, weights, given, lengths, resets, d_results):
+def _(cell, engine, reverse, recompute, x, states, weights, given, lengths, resets, d_results):
     first = torch.empty_like(x) if x.is_floating_point() else d_results[0].new_empty(0)
     return [first, *(torch.empty_like(t) for t in (*states, *weights))]
 
 
 def remember(ctx, inputs, output) -> None:
-    ctx.cell, ctx.engine, ctx.reverse, x, states, weights, ctx.given, lengths, resets = inputs
+    ctx.cell, ctx.engine, ctx.reverse, ctx.recompute, x, states, weights, ctx.given, lengths, resets = inputs
     ctx.states = len(states)
     ctx.save_for_backward(x, lengths, resets, *states, *weights)
 
@@ -149,10 +155,10 @@ def differentiate(ctx, d_results: list[Tensor]):
     x, lengths, resets, *rest = ctx.saved_tensors
     states, weights = rest[: ctx.states], rest[ctx.states :]
     d_x, *d = torch.ops.tidegate.scan_backward(
-        ctx.cell, ctx.engine, ctx.reverse, x, states, weights, ctx.given, lengths, resets, d_results
+        ctx.cell, ctx.engine, ctx.reverse, ctx.recompute, x, states, weights, ctx.given, lengths, resets, d_results
     )
     d_states, d_weights = d[: ctx.states], d[ctx.states :]
-    return None, None, None, d_x if x.is_floating_point() else None, d_states, d_weights, None, None, None
+    return None, None, None, None, d_x if x.is_floating_point() else None, d_states, d_weights, None, None, None
 
 
 scan.register_autograd(differentiate, setup_context=remember)

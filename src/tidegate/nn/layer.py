@@ -30,6 +30,10 @@ class CellLayer(nn.Module):
     * resets: (B, T) of torch.bool, also without batch_first. True at t: a new sequence begins there, from the state
       zero. In the other direction it ends there, so both directions see the same sequences.
     * outputs: as the input, with H * directions features; state: as hx, after the last step.
+
+    With `recompute` training keeps the states at about sqrt(T) steps instead of every step's gates, and runs the
+    stretches between them again on the way back: memory near sqrt(T) beside inputs and outputs, a second forward pass,
+    the same gradients. It may be set at any time. A `tidegate.trace` keeps every step all the same.
     """
 
     input_size: int
@@ -41,6 +45,7 @@ class CellLayer(nn.Module):
     bidirectional: bool
     proj_size: int
     engine: str
+    recompute: bool
     weight_ih_l0: Tensor
     weight_hh_l0: Tensor
 
@@ -127,7 +132,9 @@ class CellLayer(nn.Module):
             reverse = self.reversed(i)
             resets = sequence.resets_for(reverse)
             weights = self.weights(self.suffix(i))
-            return operator.run(self.cell, self.engine, reverse, x, states, weights, sequence.lengths, resets)
+            return operator.run(
+                self.cell, self.engine, reverse, self.recompute, x, states, weights, sequence.lengths, resets
+            )
         call = self.call(sequence, x, states, i, keep_gates=record is not None)
         result = choose.run(call, self.engine)
         if record is not None:
@@ -148,6 +155,7 @@ class CellLayer(nn.Module):
             lengths=sequence.lengths,
             resets=sequence.resets_for(reverse),
             keep_gates=keep_gates,
+            recompute=self.recompute and not keep_gates,
         )
 
     def reversed(self, i: int) -> bool:
@@ -171,7 +179,11 @@ class CellLayer(nn.Module):
         """Nothing: engines read the parameters where they are. Here so that code written for torch.nn runs."""
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, engine={self.engine!r}"
+        return f"{super().extra_repr()}, {self.running()}"
+
+    def running(self) -> str:
+        """How the layer is to be run, for its repr."""
+        return f"engine={self.engine!r}" + ", recompute=True" * self.recompute
 
 
 def why(

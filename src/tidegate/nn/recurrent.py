@@ -40,14 +40,17 @@ class OwnLayer(CellLayer):
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
+        recompute: bool = False,
     ) -> None:
         super().__init__()
-        check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
+        check_arguments(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine, recompute
+        )
         if dropout and num_layers == 1:
             warnings.warn("`dropout` acts between layers, and there is one layer: use num_layers >= 2.", stacklevel=2)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        self.engine = engine
+        self.engine, self.recompute = engine, recompute
         for i, suffix in enumerate(self.suffixes):
             D = input_size if i < self.directions else hidden_size * self.directions
             for name, shape in parameter_shapes(self.cell, D, hidden_size, bias=bias).items():
@@ -65,7 +68,7 @@ class OwnLayer(CellLayer):
         parts = [str(self.input_size), str(self.hidden_size)]
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
         parts += [f"{name}={getattr(self, name)}" for name, usual in defaults.items() if getattr(self, name) != usual]
-        return ", ".join([*parts, f"engine={self.engine!r}"])
+        return ", ".join([*parts, self.running()])
 
 
 class ResetBeforeGRU(OwnLayer):
@@ -104,13 +107,15 @@ class ResidualRNN(OwnLayer):
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
+        recompute: bool = False,
     ) -> None:
         if nonlinearity not in ("tanh", "sigmoid"):
             raise ArgumentError(f'`nonlinearity` of ResidualRNN must be "tanh" or "sigmoid", got {nonlinearity!r}.')
         self.nonlinearity = nonlinearity
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, engine=engine
-        )
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype,
+            engine=engine, recompute=recompute,
+        )  # fmt: skip
 
     @property
     def cell(self) -> type[Cell]:
@@ -137,12 +142,14 @@ class Recurrent(OwnLayer):
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
+        recompute: bool = False,
     ) -> None:
         check_cell_class(cell)
         self._cell = cell
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype, engine=engine
-        )
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype,
+            engine=engine, recompute=recompute,
+        )  # fmt: skip
 
     @property
     def cell(self) -> type[Cell]:
@@ -170,10 +177,12 @@ def check_arguments(
     dropout: float,
     bidirectional: bool,
     engine: str,
+    recompute: bool,
 ) -> None:
     """ArgumentError for the first constructor argument that no layer accepts."""
     check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-    for name, flag in {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}.items():
+    flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional, "recompute": recompute}
+    for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise ArgumentError(f"`{name}` must be True or False, got {flag!r}.")
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:

@@ -12,7 +12,7 @@ from tidegate.nn.recurrent import Device, check_arguments
 class RNN(CellLayer, torch.nn.RNN):
     """torch.nn.RNN on Tidegate's engines; see tidegate.cells.RNN and ReluRNN for the equations.
 
-    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them.
+    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them. `recompute`: see CellLayer.
     """
 
     def __init__(
@@ -29,15 +29,18 @@ class RNN(CellLayer, torch.nn.RNN):
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
+        recompute: bool = False,
     ) -> None:
-        check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
+        check_arguments(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine, recompute
+        )
         if nonlinearity not in ("tanh", "relu"):
             raise ArgumentError(f'`nonlinearity` of RNN must be "tanh" or "relu", got {nonlinearity!r}.')
         super().__init__(
             input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional,
             device=device, dtype=dtype,
         )  # fmt: skip
-        self.engine = engine
+        self.engine, self.recompute = engine, recompute
 
     @property
     def cell(self) -> type[Cell]:
@@ -47,7 +50,7 @@ class RNN(CellLayer, torch.nn.RNN):
 class GRU(CellLayer, torch.nn.GRU):
     """torch.nn.GRU on Tidegate's engines; see tidegate.cells.GRU for the equations.
 
-    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them.
+    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them. `recompute`: see CellLayer.
     """
 
     def __init__(
@@ -63,13 +66,16 @@ class GRU(CellLayer, torch.nn.GRU):
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
+        recompute: bool = False,
     ) -> None:
-        check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
+        check_arguments(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine, recompute
+        )
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             device=device, dtype=dtype,
         )  # fmt: skip
-        self.engine = engine
+        self.engine, self.recompute = engine, recompute
 
     @property
     def cell(self) -> type[Cell]:
@@ -81,7 +87,7 @@ class LSTM(CellLayer, torch.nn.LSTM):
 
     With proj_size P > 0 the output is projected, h = h' W_hr^T (Sak, Senior and Beaufays, 2014), and has P features.
 
-    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them.
+    `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them. `recompute`: see CellLayer.
     """
 
     def __init__(
@@ -98,8 +104,11 @@ class LSTM(CellLayer, torch.nn.LSTM):
         dtype: torch.dtype | None = None,
         *,
         engine: str = "auto",
+        recompute: bool = False,
     ) -> None:
-        check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine)
+        check_arguments(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, engine, recompute
+        )
         if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
             raise ArgumentError(
                 f"`proj_size` of LSTM must be in 0..H-1 = 0..{hidden_size - 1}, 0 for no projection, got {proj_size!r}."
@@ -108,7 +117,7 @@ class LSTM(CellLayer, torch.nn.LSTM):
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
             device=device, dtype=dtype,
         )  # fmt: skip
-        self.engine = engine
+        self.engine, self.recompute = engine, recompute
 
     @property
     def cell(self) -> type[Cell]:

@@ -12,7 +12,7 @@ NAME = "reference"
 
 
 def refuse(call: Call) -> str | None:
-    return None
+    return "it keeps every step and does not recompute" if call.recompute else None
 
 
 def run(call: Call) -> Result:
