@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 RUN    ?= runs/demo
+GRID   ?= short
 
 .PHONY: help install demo test check bench docs clean
 
@@ -36,8 +37,8 @@ check: $(READY)  ## ruff, pyright, and the test that imports only go down
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest tests/test_layers.py
 
-bench: $(READY)  ## speed against torch.nn, side by side (a few minutes; keep the machine quiet)
-	$(BIN)/python -m benchmarks
+bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minutes; keep the machine quiet; GRID=medium or full)
+	$(BIN)/python -m benchmarks --grid $(GRID)
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -1,7 +1,11 @@
-"""`python -m benchmarks [--full] [--only NAME ...] [--out FILE]`: tables to the terminal, the same numbers as JSON."""
+"""Speed and memory beside torch.nn: tables to the terminal, the same numbers as JSON, one picture.
+
+`python -m benchmarks [--grid short|medium|full] [--only NAME ...] [--out FILE]`; `--full` is `--grid full`.
+"""
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 from benchmarks import growth, layers, neighbour, own_cell, ragged, rates, textbook
@@ -17,23 +21,25 @@ PARTS = {
     "growth": growth.run,
 }
 
+GRID_HELP = "how many layers, and how long each is timed (short by default)"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed beside torch.nn.")
-    parser.add_argument(
-        "--full", action="store_true", help="the whole grid of layers and longer runs (about 20 minutes)"
-    )
+    parser.add_argument("--grid", choices=layers.GRIDS, default="short", help=GRID_HELP)
+    parser.add_argument("--full", dest="grid", action="store_const", const="full", help="the same as --grid full")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="some parts only")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks.json"), help="where the numbers go")
     chosen = parser.parse_args()
-    found: dict = {"machine": machine()}
+    started = time.perf_counter()
+    found: dict = {"machine": machine(), "grid": chosen.grid}
     print(", ".join(f"{k} {v}" for k, v in found["machine"].items()) + "\n", flush=True)
     for name in chosen.only:
-        result = PARTS[name](full=chosen.full)
+        result = PARTS[name](grid=chosen.grid)
         found[name] = [r.record() if isinstance(r, Pair) else r for r in result] if isinstance(result, list) else result
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(found, indent=1))
-    print(f"numbers: {chosen.out}")
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.out.write_text(json.dumps(found, indent=1))
+    print(f"numbers: {chosen.out}, after {(time.perf_counter() - started) / 60:.1f} minutes")
 
 
 if __name__ == "__main__":

@@ -1,55 +1,83 @@
 """Time of a token, forward and backward, as T, B and H grow: one picture on log axes, build/growth.png."""
 
+from math import log
 from pathlib import Path
 from statistics import median
 
-import matplotlib as mpl
 import torch
 from torch import nn
 
 import tidegate
+from benchmarks.layers import step
 from benchmarks.pairs import clock
 
 BASE = {"T": 64, "B": 16, "H": 128}
 SIZES = {"T": (16, 64, 256, 1024, 4096), "B": (1, 4, 16, 64, 256), "H": (32, 64, 128, 256, 512)}
 
 
-def per_token(layer: nn.Module, T: int, B: int, H: int, count: int) -> float:
-    """Microseconds a token."""
+def per_token(T: int, B: int, H: int, count: int) -> tuple[float, float]:
+    """Microseconds a token, ours and torch.nn's, measured in turn after their outputs were found to be the same."""
+    theirs = nn.GRU(H, H)
+    ours = tidegate.GRU(H, H, engine="cpu")
+    ours.load_state_dict(theirs.state_dict())
     x, dy = torch.randn(T, B, H), torch.randn(T, B, H)
+    steps = [step(layer, x, dy, backward=True) for layer in (ours, theirs)]
+    a, b = (run() for run in steps)
+    assert (a - b).norm() <= 1e-4 * b.norm(), f"GRU {B, H, T} differs from torch.nn"
+    times = [tuple(map(clock, steps)) for _ in range(count)]
+    mine, other = (median(column) / (T * B) * 1e6 for column in zip(*times))
+    return mine, other
 
-    def step() -> None:
-        layer.zero_grad(set_to_none=True)
-        layer(x)[0].backward(dy)
 
-    step()
-    return median(clock(step) for _ in range(count)) / (T * B) * 1e6
+def measure(count: int) -> dict[str, dict[str, dict[int, float]]]:
+    """By the size that grows, by layer, by its value."""
+    found = {}
+    for name, sizes in SIZES.items():
+        points = {size: per_token(**{**BASE, name: size}, count=count) for size in sizes}
+        found[name] = {
+            label: {size: times[i] for size, times in points.items()}
+            for i, label in enumerate(("tidegate", "torch.nn"))
+        }
+        for label, times in found[name].items():
+            cells = "  ".join(f"{name} {size}: {time:.2f}" for size, time in times.items())
+            print(
+                f"{label + '.GRU':<13} us a token   {cells}   whole time as {name}^{exponent(times, name):.2f}",
+                flush=True,
+            )
+    return found
 
 
-def run(*, full: bool) -> dict:
+def exponent(times: dict[int, float], name: str) -> float:
+    """p of whole time = size^p over the upper half of the sizes. A token's time is the whole time over T B."""
+    (low, a), _, (high, b) = list(times.items())[-3:]
+    return log(b / a) / log(high / low) + (name in "TB")
+
+
+def draw(found: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
+    import matplotlib as mpl
+
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True, layout="constrained")
-    found: dict = {}
-    for name, axis in zip(SIZES, axes):
-        for label, kind in (("tidegate.GRU", tidegate.GRU), ("nn.GRU", nn.GRU)):
-            times = []
-            for size in SIZES[name]:
-                sizes = {**BASE, name: size}
-                times.append(per_token(kind(sizes["H"], sizes["H"]), **sizes, count=15 if full else 5))
-            found.setdefault(name, {})[label] = dict(zip(SIZES[name], times))
-            axis.loglog(SIZES[name], times, "o-", label=label)
-            print(
-                f"{label:<13} us a token by {name}: " + "  ".join(f"{s}: {t:.2f}" for s, t in zip(SIZES[name], times))
-            )
+    for (name, curves), axis in zip(found.items(), axes):
+        for label, times in curves.items():
+            axis.loglog(times.keys(), times.values(), "o-", label=f"{label}.GRU")
         rest = ", ".join(f"{k} = {v}" for k, v in BASE.items() if k != name)
+        axis.set_xticks(list(SIZES[name]), list(map(str, SIZES[name])))
+        axis.minorticks_off()
         axis.set(xlabel=f"{name}  ({rest})")
-        axis.grid(alpha=0.3, which="both")
+        axis.grid(alpha=0.3)
     axes[0].set(ylabel="µs a token, forward + backward")
     axes[0].legend()
-    Path("build").mkdir(exist_ok=True)
-    figure.savefig("build/growth.png", dpi=130)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
     plt.close(figure)
-    print("picture: build/growth.png\n")
+
+
+def run(*, grid: str) -> dict:
+    found = measure(count=15 if grid == "full" else 5)
+    path = Path("build/growth.png")
+    draw(found, path)
+    print(f"picture: {path}\n")
     return found

@@ -12,12 +12,12 @@ from benchmarks.pairs import clock
 from benchmarks.textbook import H, V, training_step
 
 
-def run(*, full: bool) -> dict:
+def run(*, grid: str) -> dict:
     steps = {
         "ours": training_step(tidegate.GRU(V, H), one_hot=False),
         "nn.GRU": training_step(nn.GRU(V, H), one_hot=True),
     }
-    count = 200 if full else 60
+    count = 200 if grid == "full" else 60
 
     def times() -> dict[str, float]:
         return {name: median(clock(step) for _ in range(count)) for name, step in steps.items()}

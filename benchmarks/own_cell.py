@@ -25,24 +25,34 @@ class ThreeGates(tidegate.Cell):
 
 MEMORY = """
 import sys, torch, tidegate
-from dataclasses import replace
-from tidegate.engines import cpu
-T, B, H = 4096, 8, 256
-layer = torch.nn.GRU(H, H) if sys.argv[1] == "nn.GRU" else tidegate.GRU(H, H, engine="cpu")
+T, B, H = map(int, sys.argv[2:])
+kind = {
+    "nn.GRU": torch.nn.GRU,
+    "ours": lambda *sizes: tidegate.GRU(*sizes, engine="cpu"),
+    "recomputed": lambda *sizes: tidegate.GRU(*sizes, engine="cpu", recompute=True),
+}
+layer = kind[sys.argv[1]](H, H)
 x = torch.randn(T, B, H)
-if sys.argv[1] == "recomputed":
-    run = cpu.run
-    cpu.run = lambda call: run(replace(call, recompute=True))
-layer(x[:64])[0].sum().backward()
-def peak():
-    return next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM')) * 1024
-before = peak()
+layer(x[:2])[0].sum().backward()
+def status(name):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) * 1024
+before, peak = status("VmRSS"), status("VmHWM")
 layer(x)[0].sum().backward()
-print((peak() - before) / (T * B))
+assert status("VmHWM") > peak, "the pass needs less than what came before it"
+print((status("VmHWM") - before) / (T * B))
 """
 
 
-def run(*, full: bool) -> list:
+def peak_memory(T: int, B: int, H: int) -> dict[str, float]:
+    """Bytes a token at the highest point of a training pass, above what a process with the input holds; by layer."""
+    peaks = {}
+    for name in ("nn.GRU", "ours", "recomputed"):
+        command = [sys.executable, "-c", MEMORY, name, str(T), str(B), str(H)]
+        peaks[name] = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return peaks
+
+
+def run(*, grid: str) -> list:
     T, B, H = 35, 32, 256
     x, dy = torch.randn(T, B, H), torch.randn(T, B, H)
 
@@ -54,14 +64,25 @@ def run(*, full: bool) -> list:
         return once
 
     own = tidegate.Recurrent(ThreeGates, H, H, engine="cpu")
+    eager = tidegate.Recurrent(ThreeGates, H, H, engine="eager")
+    eager.load_state_dict(own.state_dict())
+    for layer in (own, eager):
+        step(layer)()
+    for a, b in zip(own.parameters(), eager.parameters(), strict=True):
+        assert (a.grad - b.grad).norm() <= 1e-4 * b.grad.norm(), (
+            "the own cell's gradients differ from the eager engine's"
+        )
     pair: Pair = alternate(
-        "own three-gate cell against our GRU", step(own), step(tidegate.GRU(H, H)), 4.0 if full else 1.5
+        "own three-gate cell against our GRU", step(own), step(tidegate.GRU(H, H)), 4.0 if grid == "full" else 1.5
     )
     print(pair)
     peaks = {}
-    for name in ("nn.GRU", "ours", "recomputed"):
-        output = subprocess.run([sys.executable, "-c", MEMORY, name], capture_output=True, text=True, check=True).stdout
-        peaks[name] = float(output)
-        print(f"peak memory of T 4096, B 8, H 256, forward and backward: {name:<10} {peaks[name]:8,.0f} bytes a token")
+    for T, B, H in [(512, 64, 256), (4096, 8, 256)]:
+        peaks[f"T {T} B {B} H {H}"] = here = peak_memory(T, B, H)
+        for name, size in here.items():
+            print(
+                f"peak memory, forward + backward, T {T} B {B} H {H}: {name:<10} {size:7,.0f} bytes a token, "
+                f"{size / here['nn.GRU']:.2f} of nn.GRU's"
+            )
     print()
     return [pair, {"bytes a token": peaks}]

@@ -38,13 +38,17 @@ def clock(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def alternate(name: str, ours: Callable[[], object], theirs: Callable[[], object], seconds: float = 1.0) -> Pair:
-    """Pairs for about so many seconds, five at least, after two unmeasured ones."""
+def alternate(
+    name: str, ours: Callable[[], object], theirs: Callable[[], object], seconds: float = 1.0, least: int = 5
+) -> Pair:
+    """Pairs for about so many seconds, `least` at least, after two unmeasured ones; after none if one takes longer
+    than those seconds, for then what the first call sets up is a small part of it."""
     for _ in range(2):
-        ours(), theirs()
+        if clock(ours) + clock(theirs) > seconds:
+            break
     times: list[tuple[float, float]] = []
     until = time.perf_counter() + seconds
-    while len(times) < 5 or time.perf_counter() < until:
+    while len(times) < least or time.perf_counter() < until:
         times.append((clock(ours), clock(theirs)) if len(times) % 2 else (clock(theirs), clock(ours))[::-1])
     low, ratio, high = statistics.quantiles([b / a for a, b in times], n=4)
     a, b = (statistics.median(column) * 1e3 for column in zip(*times))

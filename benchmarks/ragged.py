@@ -39,11 +39,11 @@ def ragged(kind: str, B: int, H: int, T: int, seconds: float) -> Pair:
     return alternate(name, lambda: train(ours, with_lengths), lambda: train(theirs, packed), seconds)
 
 
-def run(*, full: bool) -> list[Pair]:
+def run(*, grid: str) -> list[Pair]:
     found = []
     for kind in ("GRU", "LSTM"):
-        for B, H, T in FULL if full else SHORT:
-            found.append(ragged(kind, B, H, T, seconds=3.0 if full else 1.0))
+        for B, H, T in FULL if grid == "full" else SHORT:
+            found.append(ragged(kind, B, H, T, seconds=3.0 if grid == "full" else 1.0))
             print(found[-1], flush=True)
     print()
     return found

@@ -49,12 +49,12 @@ def kernel_rates(B: int, H: int, T: int = 35, seconds: float = 1.0) -> dict[str,
     return {"forward": 2 * product / spent["forward"], "backward": 4 * product / spent["backward"]}
 
 
-def run(*, full: bool) -> list[dict]:
+def run(*, grid: str) -> list[dict]:
     found = []
     for B in (32, 128):
         for H in (256, 512):
             before = best_product()
-            rates = kernel_rates(B, H, seconds=2.0 if full else 0.7)
+            rates = kernel_rates(B, H, seconds=2.0 if grid == "full" else 0.7)
             best = max(before, best_product())
             found.append({"B": B, "H": H, "best product": best, **rates})
             shares = ", ".join(f"{k} {v:.0f} GFLOP/s = {v / best:.0%}" for k, v in rates.items())

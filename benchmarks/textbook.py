@@ -5,6 +5,7 @@ Source of the workload: Zhang et al., Dive into Deep Learning (2023), chapters 9
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ import tidegate
 from benchmarks.pairs import Pair, alternate
 
 B, T, H, V = 32, 35, 256, 28
+# The textbook's letter of each gate.
+TEXTBOOK = {"r": "r", "z": "z", "n": "h"}
 
 
 class FromScratch(nn.Module):
@@ -35,6 +38,17 @@ class FromScratch(nn.Module):
             outputs.append(h)
         return torch.stack(outputs), h
 
+    def ours(self) -> nn.Module:
+        """Our layer of the same numbers."""
+        letters = {"x": "W_x", "h": "W_h", "b": "b_"}
+        named = {f"{letters[name[0]]}{TEXTBOOK[name[2]]}": p.detach() for name, p in self.named_parameters()}
+        return tidegate.convert.from_textbook(named)
+
+
+def copy_of(theirs: nn.Module) -> nn.Module:
+    """Our twin of a layer of torch.nn, with parameters of its own."""
+    return tidegate.convert.from_torch(deepcopy(theirs))
+
 
 def training_step(layer: nn.Module, *, one_hot: bool) -> Callable[[], Tensor]:
     """One step of the loop, with torch's fused optimiser and clipping."""
@@ -45,6 +59,7 @@ def training_step(layer: nn.Module, *, one_hot: bool) -> Callable[[], Tensor]:
     target = torch.randint(V, (T * B,))
 
     def step() -> Tensor:
+        """The loss before the step."""
         optimiser.zero_grad(set_to_none=True)
         y, _ = layer(F.one_hot(tokens, V).float() if one_hot else tokens)
         loss = F.cross_entropy(head(y.view(T * B, H)), target)
@@ -82,19 +97,28 @@ def share_outside(layer: nn.Module) -> float:
         Kernel.__call__ = call
 
 
-def run(*, full: bool) -> list[Pair]:
-    seconds = 6.0 if full else 2.0
-    cases = [
-        ("GRU against nn.GRU", tidegate.GRU(V, H), nn.GRU(V, H)),
-        ("LSTM against nn.LSTM", tidegate.LSTM(V, H), nn.LSTM(V, H)),
-        ("RNN against nn.RNN", tidegate.RNN(V, H), nn.RNN(V, H)),
-        ("ResetBeforeGRU against the textbook's loop", tidegate.ResetBeforeGRU(V, H), FromScratch()),
-    ]
+def check(name: str, *steps: Callable[[], Tensor]) -> None:
+    """The losses of the first steps must be those of the peer; both have the same parameters, tokens and head."""
+    ours, theirs = (torch.stack([step() for _ in range(5)]) for step in steps)
+    assert torch.allclose(ours, theirs, rtol=1e-4), f"{name}: losses {ours.tolist()} differ from {theirs.tolist()}"
+
+
+def run(*, grid: str) -> list[Pair]:
+    seconds = 6.0 if grid == "full" else 2.0
+    cases = [(f"{kind.__name__} against nn.{kind.__name__}", kind(V, H)) for kind in (nn.GRU, nn.LSTM, nn.RNN)]
+    cases.append(("ResetBeforeGRU against the textbook's loop", FromScratch()))
     found = []
-    for name, ours, theirs in cases:
-        pair = alternate(
-            f"step: {name}", training_step(ours, one_hot=False), training_step(theirs, one_hot=True), seconds
-        )
+    for name, theirs in cases:
+        ours = theirs.ours() if isinstance(theirs, FromScratch) else copy_of(theirs)
+        steps = []
+        for layer in (ours, theirs):
+            torch.manual_seed(1)
+            steps.append(training_step(layer, one_hot=layer is theirs))
+        # The textbook has one bias a gate, so the second one stands still while the two are compared.
+        ours.bias_hh_l0.requires_grad_(not isinstance(theirs, FromScratch))
+        check(name, *steps)
+        ours.bias_hh_l0.requires_grad_(True)
+        pair = alternate(f"step: {name}", *steps, seconds)
         rate = T * B / pair.ours * 1e3
         print(f"{pair}  {rate:,.0f} tokens/s, {share_outside(ours):.0%} outside the kernels", flush=True)
         found.append(pair)
