@@ -1,14 +1,21 @@
 """Compiled kernels on disk: found again, rebuilt when damaged, and not needed."""
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
 
-from tidegate.engines.cpu import cache, runtime, target
+from tidegate.calculus import trace
+from tidegate.cells import GRU
+from tidegate.engines.cpu import cache, kernels, runtime, target, tile
 
 PROGRAM = "define i64 @answer() {\n  ret i64 42\n}\n"
+
+
+def answer() -> bytes:
+    return runtime.object_code("answer", lambda: PROGRAM, target.host())
 
 
 @pytest.fixture
@@ -26,8 +33,8 @@ def compiled(monkeypatch) -> list[str]:
 
 def test_the_second_time_nothing_is_compiled(folder, monkeypatch):
     seen = compiled(monkeypatch)
-    first = runtime.object_code(PROGRAM, target.host())
-    assert runtime.object_code(PROGRAM, target.host()) == first
+    first = answer()
+    assert answer() == first
     assert len(seen) == 1
     assert [path.suffix for path in folder.iterdir()] == [".o"]
 
@@ -35,10 +42,10 @@ def test_the_second_time_nothing_is_compiled(folder, monkeypatch):
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:40] + b"?" + b[41:], lambda b: b""])
 def test_damaged_files_are_rebuilt(folder, monkeypatch, damage):
     seen = compiled(monkeypatch)
-    first = runtime.object_code(PROGRAM, target.host())
+    first = answer()
     (file,) = folder.iterdir()
     file.write_bytes(damage(file.read_bytes()))
-    assert runtime.object_code(PROGRAM, target.host()) == first
+    assert answer() == first
     assert len(seen) == 2
     assert cache.read(file.stem) == first
 
@@ -47,10 +54,40 @@ def test_a_folder_that_cannot_be_written_changes_nothing_else(tmp_path, monkeypa
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     monkeypatch.setenv("TIDEGATE_CACHE", str(blocked / "kernels"))
-    assert runtime.object_code(PROGRAM, target.host())
+    assert answer()
 
 
-def test_other_targets_and_texts_have_other_keys():
+def test_kernels_on_disk_are_found_without_writing_their_programs(folder, monkeypatch):
+    def link() -> list:
+        made = (kernels.shared, kernels.forward_kernel, kernels.backward_kernel)
+        for function in made:
+            function.cache_clear()
+        flags = {"ragged": False, "traced": False}
+        kernels.forward_kernel(trace(GRU), kernels.here(), "float", save=True, **flags)
+        kernels.backward_kernel(trace(GRU), kernels.here(), "float", **flags)
+        return sorted(path.name for path in folder.iterdir())
+
+    first = link()
+    assert len(first) == 3
+    for module, name in ((tile, "emit"), (kernels.forward, "emit"), (kernels.backward, "emit"), (runtime, "optimize")):
+        monkeypatch.setattr(module, name, None)
+    assert link() == first
+
+
+def test_the_garbage_collector_is_left_as_it_was(folder):
+    def program() -> str:
+        assert not gc.isenabled()
+        return PROGRAM
+
+    before = gc.isenabled()
+    runtime.object_code("answer", program, target.host())
+    assert gc.isenabled() == before
+    with pytest.raises(ZeroDivisionError):
+        runtime.object_code("other", lambda: str(1 // 0), target.host())
+    assert gc.isenabled() == before
+
+
+def test_parts_of_a_key_do_not_run_together():
     assert cache.key("a", "b") != cache.key("a", "c") != cache.key("ab", "")
 
 

@@ -34,7 +34,8 @@ def apply(name: str, x: np.ndarray, where: target.Target) -> np.ndarray:
     code = Code(where, real)
     with code.function("apply", "ppi", public=True) as (source, to, n), code.loop(0, n, code.lanes) as i:
         to.store(functions.table(code)[name](source.load(i)), i)
-    library = runtime.Library(str(code.module), where, {})
+    module, made = runtime.optimize(str(code.module), where)
+    library = runtime.Library(made.emit_object(module), where, {})
     y = np.full_like(x, np.nan)
     function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(library["apply"])
     function(x.ctypes.data, y.ctypes.data, len(x))

@@ -190,9 +190,10 @@ def test_kernels_for_avx2_are_exact(name, monkeypatch):
             assert error <= (1e-5 if what.startswith("d ") else 1e-6), what
 
 
-def test_a_wrong_gradient_would_be_found(monkeypatch):
+def test_a_wrong_gradient_would_be_found(monkeypatch, tmp_path):
     from tidegate.engines.cpu import functions
 
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))  # where no right kernel is, and the wrong one stays
     right = functions.table
     monkeypatch.setattr(functions, "table", lambda code: {**right(code), "tanh": functions.sigmoid})
     kernels.forward_kernel.cache_clear()

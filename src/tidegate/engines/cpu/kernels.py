@@ -8,6 +8,7 @@ from threading import RLock
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import backward, forward, runtime, team, tile
+from tidegate.engines.cpu.key import key, written
 from tidegate.engines.cpu.plan import backward_plan, forward_plan
 from tidegate.engines.cpu.target import Target, host
 from tidegate.engines.cpu.vector import Code
@@ -59,8 +60,13 @@ def here() -> Target:
 def shared(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
     """The matrix product and the packing functions, with their addresses by symbol."""
     code = Code(target, real)
-    tile.emit(code)
-    library = runtime.Library(str(code.module), target, {})
+
+    def program() -> str:
+        tile.emit(code)
+        return str(code.module)
+
+    made = runtime.object_code(key(target, real, "product"), program, target)
+    library = runtime.Library(made, target, {})
     return library, {tile.symbol(code, name): library[tile.symbol(code, name)] for name in SHARED}
 
 
@@ -80,21 +86,27 @@ def backward_program(step: Step, target: Target, real: str, *, ragged: bool, tra
 
 @once
 def forward_kernel(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool) -> Kernel:
+    def program() -> str:
+        return str(forward_program(step, target, real, save=save, ragged=ragged, traced=traced).module)
+
     with _compiling:
-        code = forward_program(step, target, real, save=save, ragged=ragged, traced=traced)
         plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
-        return _link(code, forward.NAME, forward.words(plan))
+        name = key(target, real, f"ragged={ragged}", written(plan))
+        return _link(runtime.object_code(name, program, target), target, real, forward.NAME, forward.words(plan))
 
 
 @once
 def backward_kernel(step: Step, target: Target, real: str, *, ragged: bool, traced: bool) -> Kernel:
+    def program() -> str:
+        return str(backward_program(step, target, real, ragged=ragged, traced=traced).module)
+
     with _compiling:
-        code = backward_program(step, target, real, ragged=ragged, traced=traced)
-        return _link(code, backward.NAME, backward.words(backward_plan(step, ragged=ragged, traced=traced)))
+        plan = backward_plan(step, ragged=ragged, traced=traced)
+        name = key(target, real, f"ragged={ragged}", written(plan))
+        return _link(runtime.object_code(name, program, target), target, real, backward.NAME, backward.words(plan))
 
 
-def _link(code: Code, name: str, words: Sequence[str]) -> Kernel:
-    symbols = {**shared(code.target, code.real_name)[1], **team.symbols()}
-    library = runtime.Library(str(code.module), code.target, symbols)
+def _link(made: bytes, target: Target, real: str, name: str, words: Sequence[str]) -> Kernel:
+    library = runtime.Library(made, target, {**shared(target, real)[1], **team.symbols()})
     address = library[name]
-    return Kernel(library, address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), words, code.lanes)
+    return Kernel(library, address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), words, target.lanes(real))

@@ -1,13 +1,13 @@
 """From the text of an LLVM module to functions that can be called: compile or fetch from the cache, then link."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache as once
 from threading import Lock
 
-import llvmlite
 import llvmlite.binding as llvm
 
-import tidegate
 from tidegate.engines.cpu import cache
 from tidegate.engines.cpu.target import Target
 
@@ -28,13 +28,19 @@ def machine(target: Target) -> llvm.TargetMachine:
 
 
 def optimize(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
-    """The module after LLVM's passes. Loops keep the shape they were written in: the tiles are unrolled by hand."""
+    """The module after the few of LLVM's passes that its code generator does not repeat.
+
+    Variables move into registers and loops test at their end. Programs are written with their loops unrolled, their
+    functions where they belong and nothing computed twice, so the standard pipeline makes them no faster; it takes as
+    long as the code generator, and some of its rewritings cost registers in the tiles.
+    """
     made = machine(target)
     module = llvm.parse_assembly(text)
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
-    passes = llvm.create_pass_builder(made, options)
-    passes.getModulePassManager().run(module, passes)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_loop_rotate_pass()
+    passes.run(module, llvm.create_pass_builder(made, llvm.create_pipeline_tuning_options()))
     return module, made
 
 
@@ -44,26 +50,41 @@ def assembly(text: str, target: Target) -> str:
     return made.emit_assembly(module)
 
 
-def object_code(text: str, target: Target) -> bytes:
-    """The compiled module, from the cache when it holds it."""
-    versions = f"{tidegate.__version__} {llvmlite.__version__} {llvm.llvm_version_info}"
-    name = cache.key(text, repr(target), versions)
+def object_code(name: str, program: Callable[[], str], target: Target) -> bytes:
+    """The object code that the cache holds under `name`; if it holds none, that of the module that `program` writes."""
     code = cache.read(name)
     if code is None:
+        with uncollected():
+            text = program()
         module, made = optimize(text, target)
         code = made.emit_object(module)
         cache.write(name, code)
     return code
 
 
-class Library:
-    """A linked module: `library["name"]` is the address of its function `name`.
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep Python's collector of cyclic garbage from running.
 
-    `symbols` are the addresses of the functions that the module calls and does not contain.
+    A program that is being written is a hundred thousand objects, all in use: the collector would look for garbage
+    among them, and among all of PyTorch's, again and again, for longer than the writing takes.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+class Library:
+    """Linked object code: `library["name"]` is the address of its function `name`.
+
+    `symbols` are the addresses of the functions that the code calls and does not contain.
     """
 
-    def __init__(self, text: str, target: Target, symbols: Mapping[str, int]):
-        code = object_code(text, target)
+    def __init__(self, code: bytes, target: Target, symbols: Mapping[str, int]):
         with _linking:
             for name, address in symbols.items():
                 llvm.add_symbol(name, address)

@@ -1,0 +1,83 @@
+"""What a compiled kernel depends on, as text: so that one on disk is found again without writing its program first.
+
+A kernel follows from the plan of its work (what each phase loads, computes and stores, and where), from the number type
+and the processor, from the source files that turn a plan into a program, and from the versions of this package,
+llvmlite and LLVM. The plan stands here rather than the cell's equations, because the forward and the backward kernel
+must agree on where values live, and each says so in its own key.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache as once
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding as llvm
+
+import tidegate
+from tidegate import calculus
+from tidegate.calculus import Step
+from tidegate.calculus.expression import Expression, subgraph
+from tidegate.engines.cpu import cache
+from tidegate.engines.cpu.plan import Backward, Forward, Phase
+from tidegate.engines.cpu.target import Target
+
+
+def key(target: Target, real: str, *program: str) -> str:
+    """The name under which the cache knows the kernel that `program` describes."""
+    return cache.key(sources(), versions(), repr(target), real, *program)
+
+
+@once
+def sources() -> str:
+    """A digest of the engine's own files and those of the calculus it builds on; of nothing, where only bytecode is
+    installed (the package's version must do there)."""
+    files = [file for package in (__file__, calculus.__file__) for file in sorted(Path(package).parent.glob("*.py"))]
+    digest = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def versions() -> str:
+    return f"{tidegate.__version__} {llvmlite.__version__} {llvm.llvm_version_info}"
+
+
+def written(plan: Forward | Backward) -> str:
+    """All of a plan, exactly: plans of the same text have the same kernel."""
+    parts = {field.name: getattr(plan, field.name) for field in fields(plan)}
+    step, phases = parts.pop("step"), [*parts.pop("phases")]
+    lead = parts.pop("lead", None)
+    phases += [lead] if lead else []
+    number = numbers(step, phases)
+    lines = [f"{type(plan).__name__} {parts} {lead is not None}", *layout(step, number)]
+    for phase in phases:
+        loads = [f"{number[e]}:{place.buffer}{place.block}" for e, place in phase.load.items()]
+        stores = [f"{place.buffer}{place.block}:{number[e]}" for place, e in phase.store]
+        lines.append(f"load {loads} store {stores}")
+    return "\n".join([*lines, *operations(number)])
+
+
+def numbers(step: Step, phases: Sequence[Phase]) -> Mapping[Expression, int]:
+    """Every expression that the step and the phases mention, arguments before their users."""
+    named = [stage.operand for stage in step.stages]
+    named += [e for table in (step.a, step.q, step.old, step.v, step.gate, step.new) for e in table.values()]
+    mentioned = [e for phase in phases for e in (*phase.load, *(e for _, e in phase.store))]
+    return {e: i for i, e in enumerate(subgraph([*named, *mentioned]))}
+
+
+def layout(step: Step, number: Mapping[Expression, int]) -> Iterator[str]:
+    """The stages of a step, and its leaves and values by name."""
+    yield f"inputs {step.inputs} products {step.products}"
+    yield from (f"stage {number[stage.operand]} {stage.gates}" for stage in step.stages)
+    for kind in ("a", "q", "old", "v", "gate", "new"):
+        yield f"{kind} { {name: number[e] for name, e in getattr(step, kind).items()} }"
+
+
+def operations(number: Mapping[Expression, int]) -> Iterator[str]:
+    """One line for every expression; constants with all their digits."""
+    for e, i in number.items():
+        value = "" if e.value is None else e.value.hex()
+        yield f"{i} {e.op} {[number[arg] for arg in e.args]} {e.name or ''}{value}"
