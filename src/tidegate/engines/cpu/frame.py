@@ -7,12 +7,14 @@ import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from time import perf_counter
 
 import torch
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
 from tidegate.engines.cpu.kernel import APART
+from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.plan import backward_plan, forward_plan, operand_state
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.cpu.workspace import Layout
@@ -52,7 +54,7 @@ class Frame:
     """`room` and `kept` are the layouts of scratch memory and of what the forward pass leaves for the backward pass."""
 
     kernel: kernels.Kernel
-    threads: int
+    pace: Pace
     room: Layout
     kept: Layout
     at: Mapping[str, int]
@@ -68,7 +70,9 @@ class Frame:
         for name, value in words.items():
             array[at[name]] = value
         array[at["barriers"]] += ctypes.addressof(array)
-        self.kernel(array, self.threads)
+        threads, started = self.pace.threads(), perf_counter()
+        self.kernel(array, threads)
+        self.pace.took(threads, perf_counter() - started)
 
 
 def make_frame(kernel: kernels.Kernel, shape: Shape, room: Layout, kept: Layout, fixed: Mapping[str, int]) -> Frame:
@@ -79,7 +83,7 @@ def make_frame(kernel: kernels.Kernel, shape: Shape, room: Layout, kept: Layout,
     sizes = {"T": shape.T, "B": shape.B, "D": shape.D, "H": shape.H, "reverse": shape.reverse}
     for name, value in {**sizes, "row_parts": row_parts, "barriers": barriers * 8, **fixed}.items():
         template[at[name]] = value
-    return Frame(kernel, threads, room, kept, at, template)
+    return Frame(kernel, Pace(threads), room, kept, at, template)
 
 
 def division(shape: Shape) -> tuple[int, int]:
