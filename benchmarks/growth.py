@@ -2,20 +2,19 @@
 
 from math import log
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import nn
 
 import tidegate
 from benchmarks.layers import step
-from benchmarks.pairs import clock
+from benchmarks.pairs import alternate
 
 BASE = {"T": 64, "B": 16, "H": 128}
 SIZES = {"T": (16, 64, 256, 1024, 4096), "B": (1, 4, 16, 64, 256), "H": (32, 64, 128, 256, 512)}
 
 
-def per_token(T: int, B: int, H: int, count: int) -> tuple[float, float]:
+def per_token(T: int, B: int, H: int, seconds: float) -> tuple[float, float]:
     """Microseconds a token, ours and torch.nn's, measured in turn after their outputs were found to be the same."""
     theirs = nn.GRU(H, H)
     ours = tidegate.GRU(H, H, engine="cpu")
@@ -24,16 +23,15 @@ def per_token(T: int, B: int, H: int, count: int) -> tuple[float, float]:
     steps = [step(layer, x, dy, backward=True) for layer in (ours, theirs)]
     a, b = (run() for run in steps)
     assert (a - b).norm() <= 1e-4 * b.norm(), f"GRU {B, H, T} differs from torch.nn"
-    times = [tuple(map(clock, steps)) for _ in range(count)]
-    mine, other = (median(column) / (T * B) * 1e6 for column in zip(*times))
-    return mine, other
+    pair = alternate("growth", *steps, seconds, least=3)
+    return pair.ours / (T * B) * 1e3, pair.theirs / (T * B) * 1e3
 
 
-def measure(count: int) -> dict[str, dict[str, dict[int, float]]]:
+def measure(seconds: float) -> dict[str, dict[str, dict[int, float]]]:
     """By the size that grows, by layer, by its value."""
     found = {}
     for name, sizes in SIZES.items():
-        points = {size: per_token(**{**BASE, name: size}, count=count) for size in sizes}
+        points = {size: per_token(**{**BASE, name: size}, seconds=seconds) for size in sizes}
         found[name] = {
             label: {size: times[i] for size, times in points.items()}
             for i, label in enumerate(("tidegate", "torch.nn"))
@@ -76,7 +74,7 @@ def draw(found: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
 
 
 def run(*, grid: str) -> dict:
-    found = measure(count=15 if grid == "full" else 5)
+    found = measure(seconds=3.0 if grid == "full" else 0.7)
     path = Path("build/growth.png")
     draw(found, path)
     print(f"picture: {path}\n")
