@@ -8,7 +8,7 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks import growth, layers, neighbour, own_cell, ragged, rates, textbook
+from benchmarks import growth, layers, neighbour, own_cell, ragged, rates, start, textbook
 from benchmarks.pairs import Pair, machine
 
 PARTS = {
@@ -17,11 +17,12 @@ PARTS = {
     "ragged": ragged.run,
     "rates": rates.run,
     "own-cell": own_cell.run,
+    "start": start.run,
     "neighbour": neighbour.run,
     "growth": growth.run,
 }
 
-GRID_HELP = "how many layers, and how long each is timed: about 3, 6 or 12 minutes on two cores (short by default)"
+GRID_HELP = "how many layers, and how long each is timed: about 4, 8 or 15 minutes on two cores (short by default)"
 
 
 def main() -> None:

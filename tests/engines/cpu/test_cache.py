@@ -1,6 +1,5 @@
 """Compiled kernels on disk: found again, rebuilt when damaged, and not needed."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -72,19 +71,6 @@ def test_kernels_on_disk_are_found_without_writing_their_programs(folder, monkey
     for module, name in ((tile, "emit"), (kernels.forward, "emit"), (kernels.backward, "emit"), (runtime, "optimize")):
         monkeypatch.setattr(module, name, None)
     assert link() == first
-
-
-def test_the_garbage_collector_is_left_as_it_was(folder):
-    def program() -> str:
-        assert not gc.isenabled()
-        return PROGRAM
-
-    before = gc.isenabled()
-    runtime.object_code("answer", program, target.host())
-    assert gc.isenabled() == before
-    with pytest.raises(ZeroDivisionError):
-        runtime.object_code("other", lambda: str(1 // 0), target.host())
-    assert gc.isenabled() == before
 
 
 def test_parts_of_a_key_do_not_run_together():

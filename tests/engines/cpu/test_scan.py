@@ -391,6 +391,15 @@ def test_random_calls_of_all_kinds_survive_a_short_stress():
 # Refusals.
 
 
+@pytest.fixture
+def asked_anew():
+    """What this machine can run is asked once in a process; here before and after the test."""
+    cpu.host_refuses.cache_clear()
+    yield
+    cpu.host_refuses.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_anew")
 def test_what_it_cannot_run_is_refused_with_a_reason():
     call = make_call(EVERY["gru"], 3, 2, 2, 4)
     assert "bfloat16" in cpu.refuse(replace(call, weights=replace(call.weights, w_hh=call.weights.w_hh.bfloat16())))

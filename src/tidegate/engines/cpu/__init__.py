@@ -1,8 +1,11 @@
 """The CPU engine: whole sequences in one fused kernel, compiled by LLVM from the cell's equations."""
 
+from functools import cache as once
+
 import torch
 
 from tidegate.engines.call import Call, Result
+from tidegate.engines.cpu.garbage import uncollected
 from tidegate.engines.transforms import transform
 
 NAME = "cpu"
@@ -30,19 +33,23 @@ def refuse(call: Call) -> str | None:
     return host_refuses()
 
 
+@once
 def host_refuses() -> str | None:
-    """Why this machine cannot run the engine at all, or None."""
-    from tidegate.engines.cpu.target import host
-    from tidegate.engines.cpu.team import openmp
+    """Why this machine cannot run the engine at all, or None; to know, it imports llvmlite, and then all of the
+    engine."""
+    with uncollected():
+        from tidegate.engines.cpu.target import host
+        from tidegate.engines.cpu.team import openmp
 
-    try:
-        target = host()
-    except (ImportError, OSError, RuntimeError) as error:
-        return f"llvmlite does not work here ({error})"
-    if target is None:
-        return "it needs a processor with AVX2 and FMA, AVX-512, or NEON"
-    if openmp() is None:
-        return "it runs in PyTorch's OpenMP threads, and no OpenMP library with GOMP_parallel is loaded"
+        try:
+            target = host()
+        except (ImportError, OSError, RuntimeError) as error:
+            return f"llvmlite does not work here ({error})"
+        if target is None:
+            return "it needs a processor with AVX2 and FMA, AVX-512, or NEON"
+        if openmp() is None:
+            return "it runs in PyTorch's OpenMP threads, and no OpenMP library with GOMP_parallel is loaded"
+        import tidegate.engines.cpu.autograd  # noqa: F401
     return None
 
 

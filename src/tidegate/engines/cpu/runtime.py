@@ -1,27 +1,30 @@
 """From the text of an LLVM module to functions that can be called: compile or fetch from the cache, then link."""
 
-import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cache as once
 from threading import Lock
 
 import llvmlite.binding as llvm
 
 from tidegate.engines.cpu import cache
-from tidegate.engines.cpu.target import Target
+from tidegate.engines.cpu.garbage import uncollected
+from tidegate.engines.cpu.target import Target, host
 
 _linking = Lock()
 
 
 @once
-def _initialize() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+def _initialize(target: Target) -> None:
+    if target == host():
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    else:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
 
 
 def machine(target: Target) -> llvm.TargetMachine:
-    _initialize()
+    _initialize(target)
     return llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small"
     )
@@ -60,22 +63,6 @@ def object_code(name: str, program: Callable[[], str], target: Target) -> bytes:
         code = made.emit_object(module)
         cache.write(name, code)
     return code
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Keep Python's collector of cyclic garbage from running.
-
-    A program that is being written is a hundred thousand objects, all in use: the collector would look for garbage
-    among them, and among all of PyTorch's, again and again, for longer than the writing takes.
-    """
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 class Library:

@@ -165,7 +165,7 @@ class Code:
     def _spread(self, scalar: Value, kind: ir.Type) -> Value:
         wide = ir.VectorType(kind, self.lanes)
         one = self.b.insert_element(ir.Constant(wide, ir.Undefined), scalar, ir.Constant(I32, 0))
-        zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        zeros = ir.Constant(ir.VectorType(I32, self.lanes), None)
         return self.b.shuffle_vector(one, ir.Constant(wide, ir.Undefined), zeros)
 
     def zeros(self) -> Ptr:
@@ -192,7 +192,8 @@ class Code:
 
 
 class Int:
-    """A 64-bit integer."""
+    """A 64-bit integer. Sums with 0 and products with 0 and 1 are no instructions: LLVM would spend longer on them than
+    Python."""
 
     def __init__(self, code: Code, v: Value):
         self.code, self.v = code, v
@@ -203,8 +204,16 @@ class Int:
     def _compare(self, sign: str, other: Int | int) -> Value:
         return self.code.b.icmp_signed(sign, self.v, self.code.int(other).v)
 
+    @property
+    def known(self) -> int | None:
+        """The number that this is, where it is one already while the program is written."""
+        return self.v.constant if isinstance(self.v, ir.Constant) else None
+
     def __add__(self, o: Int | int) -> Int:
-        return self._with(self.code.b.add, o)
+        o = self.code.int(o)
+        if o.known == 0:
+            return self
+        return o if self.known == 0 else self._with(self.code.b.add, o)
 
     def __sub__(self, o: Int | int) -> Int:
         return self._with(self.code.b.sub, o)
@@ -213,7 +222,10 @@ class Int:
         return self.code.int(o) - self
 
     def __mul__(self, o: Int | int) -> Int:
-        return self._with(self.code.b.mul, o)
+        o = self.code.int(o)
+        if o.known == 0 or self.known == 1:
+            return o
+        return self if o.known == 1 or self.known == 0 else self._with(self.code.b.mul, o)
 
     def __floordiv__(self, o: Int | int) -> Int:
         return self._with(self.code.b.sdiv, o)

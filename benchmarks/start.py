@@ -1,0 +1,49 @@
+"""What a process waits for at its first training step: imports, compiling or fetching kernels, linking.
+
+Each figure is the first step of a fresh process less its fastest later one, once with an empty folder of kernels and
+once with a filled one.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+CELLS = ("RNN", "GRU", "ResetBeforeGRU", "LSTM", "PeepholeLSTM")
+
+FIRST_STEP = """
+import sys, time
+import torch, tidegate
+layer, x = getattr(tidegate, sys.argv[1])(256, 256, engine="cpu"), torch.randn(35, 32, 256)
+def step():
+    started = time.perf_counter()
+    layer(x)[0].sum().backward()
+    return time.perf_counter() - started
+first = step()
+print(1e3 * (first - min(step() for _ in range(5))))
+"""
+
+
+def first_step(cell: str, kernels: Path) -> float:
+    """Milliseconds. Python's bytecode is kept, as where a package is installed."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["TIDEGATE_CACHE"] = str(kernels)
+    command = [sys.executable, "-c", FIRST_STEP, cell]
+    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+
+def run(*, grid: str) -> dict:
+    count = {"short": 3, "medium": 5, "full": 9}[grid]
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        first_step("GRU", Path(folder))
+        for cell in CELLS:
+            new = [Path(folder) / f"{cell} {i}" for i in range(count)]
+            cold = median(first_step(cell, kernels) for kernels in new)
+            warm = median(first_step(cell, kernels) for kernels in new)
+            found[cell] = {"cold": cold, "warm": warm}
+            print(f"first step of {cell}: {cold:.0f} ms, with its kernels on disk {warm:.0f} ms", flush=True)
+    print()
+    return found

@@ -1,0 +1,53 @@
+"""The collector of garbage: at rest while the engine is imported or writes a program, and afterwards as it was."""
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from tidegate.engines.cpu import runtime, target
+from tidegate.engines.cpu.garbage import uncollected
+
+PROGRAM = "define i64 @answer() {\n  ret i64 42\n}\n"
+
+FIRST_USE = """
+import gc, sys
+import torch, tidegate
+from tidegate.engines import cpu
+collections = []
+gc.callbacks.append(lambda phase, info: collections.append(phase) if phase == "start" else None)
+assert cpu.host_refuses() is None
+assert "tidegate.engines.cpu.kernels" in sys.modules
+print(len(collections))
+"""
+
+
+def test_importing_the_engine_collects_once_when_it_is_done():
+    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout) <= 1
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_collector_is_left_as_it_was(running):
+    before = gc.isenabled()
+    try:
+        (gc.enable if running else gc.disable)()
+        with uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled() == running
+        with pytest.raises(ZeroDivisionError), uncollected():
+            raise ZeroDivisionError
+        assert gc.isenabled() == running
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_it_rests_while_a_program_is_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
+
+    def program() -> str:
+        assert not gc.isenabled()
+        return PROGRAM
+
+    assert runtime.object_code("answer", program, target.host())
