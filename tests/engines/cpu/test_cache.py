@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import platformdirs
 import pytest
 
 from tidegate.calculus import trace
@@ -54,6 +56,26 @@ def test_a_folder_that_cannot_be_written_changes_nothing_else(tmp_path, monkeypa
     blocked.write_text("not a folder")
     monkeypatch.setenv("TIDEGATE_CACHE", str(blocked / "kernels"))
     assert answer()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the cache folder is another on this system")
+def test_the_folder_is_in_the_user_s_cache_folder_unless_it_is_chosen(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIDEGATE_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert cache.folder() == tmp_path / "caches" / "tidegate"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / ".cache" / "tidegate"
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "mine"))
+    assert cache.folder() == tmp_path / "mine"
+
+
+def test_a_user_without_a_home_keeps_no_kernels(tmp_path, monkeypatch):
+    monkeypatch.delenv("TIDEGATE_CACHE", raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: Path("~/.cache/tidegate"))
+    monkeypatch.chdir(tmp_path)
+    assert answer()
+    assert not any(tmp_path.iterdir())
 
 
 def test_kernels_on_disk_are_found_without_writing_their_programs(folder, monkeypatch):

@@ -12,15 +12,20 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import platformdirs
+
 DIGEST = hashlib.sha256().digest_size
 
 
 def folder() -> Path:
-    """$TIDEGATE_CACHE, or `tidegate` in the user's cache folder."""
+    """$TIDEGATE_CACHE, or `tidegate` in the user's cache folder; FileNotFoundError for a user without a home."""
     chosen = os.environ.get("TIDEGATE_CACHE")
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "tidegate"
+    found = platformdirs.user_cache_path("tidegate", appauthor=False)
+    if not found.is_absolute():
+        raise FileNotFoundError(f"no home folder is known, so {found} would be anywhere")
+    return found
 
 
 def key(*parts: str) -> str:
