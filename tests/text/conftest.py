@@ -1,14 +1,16 @@
-"""Reference texts where they lie beside the repository, and a file server that can misbehave."""
+"""A cache of the test's own, and a file server that can misbehave."""
 
 import contextlib
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+# A slow machine is no reason to fail.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
@@ -18,13 +20,6 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("TIDEGATE_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def shared():
-    if not SHARED.is_dir():
-        pytest.skip(f"no reference texts in {SHARED}")
-    return SHARED
 
 
 class FileServer(ThreadingHTTPServer):

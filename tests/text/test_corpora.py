@@ -148,13 +148,14 @@ def test_a_named_corpus_is_fetched_from_its_place(serve, monkeypatch):
     assert [corpus.where is None for corpus in list_corpora()] == [False, False, True]
 
 
-def test_the_pinned_hashes_are_those_of_the_published_files(shared, monkeypatch):
-    monkeypatch.setenv("TIDEGATE_DATA", str(shared))
+def test_the_pinned_hashes_are_those_of_the_published_files(reference, monkeypatch):
+    folder = reference("SHA1SUMS").parent
+    monkeypatch.setenv("TIDEGATE_DATA", str(folder))
     for name, pinned in CORPORA.items():
         text = load_text(name)
-        assert text.origin == str(shared / pinned.file)
-        assert hashlib.sha1((shared / pinned.file).read_bytes()).hexdigest() == pinned.sha1
-        assert f"{pinned.sha1}  {pinned.file}" in (shared / "SHA1SUMS").read_text()
+        assert text.origin == str(reference(pinned.file))
+        assert hashlib.sha1((folder / pinned.file).read_bytes()).hexdigest() == pinned.sha1
+        assert f"{pinned.sha1}  {pinned.file}" in (folder / "SHA1SUMS").read_text()
         assert text.size == pinned.size
 
 

@@ -75,9 +75,9 @@ def test_a_text_of_one_token_cannot_be_evaluated():
         make_part(text("a"), Vocabulary.build("a"))
 
 
-def test_the_textbook_s_setting(shared):
+def test_the_textbook_s_setting(reference):
     dataset = make_dataset(
-        load_text(str(shared / "timemachine.txt")), preprocessing="letters", first=10_000, heldout=10_000
+        load_text(str(reference("timemachine.txt"))), preprocessing="letters", first=10_000, heldout=10_000
     )
     assert (len(dataset.train), len(dataset.heldout), len(dataset.vocabulary)) == (10_000, 10_000, 28)
     assert dataset.heldout.unknown == 0

@@ -97,16 +97,16 @@ def test_the_best_order_is_reported_with_its_bits_per_character():
         ),
     ],
 )
-def test_known_texts_land_on_known_values(shared, file, settings, order, bpc):
-    dataset = make_dataset(load_text(str(shared / file)), **settings)
+def test_known_texts_land_on_known_values(reference, file, settings, order, bpc):
+    dataset = make_dataset(load_text(str(reference(file))), **settings)
     bar = ngram_bar(dataset.train, dataset.heldout, len(dataset.vocabulary))
     assert bar.order == order
     assert bar.bpc == pytest.approx(bpc, abs=0.006)
 
 
 @pytest.fixture
-def treebank(shared):
-    return [load_text(str(shared / "ptb" / f"ptb.{part}.txt")) for part in ("train", "test")]
+def treebank(reference):
+    return [load_text(str(reference(f"ptb/ptb.{part}.txt"))) for part in ("train", "test")]
 
 
 def test_penn_treebank_words_land_on_known_perplexities(treebank):

@@ -30,8 +30,8 @@ def test_letters_has_nothing_but_letters_and_single_inner_spaces(text):
         assert line == line.strip()
 
 
-def test_the_time_machine_has_the_textbook_s_170580_letters(shared):
-    lines = letters(load_text(str(shared / "timemachine.txt")).text)
+def test_the_time_machine_has_the_textbook_s_170580_letters(reference):
+    lines = letters(load_text(str(reference("timemachine.txt"))).text)
     assert lines[0] == "the time machine by h g wells"
     assert len("".join(lines)) == 170_580
 

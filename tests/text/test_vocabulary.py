@@ -109,8 +109,8 @@ def test_the_nearest_words_are_spelt_alike():
         vocabulary.encode_known(["time", "travelled"])
 
 
-def test_the_letters_of_the_time_machine_make_28(shared):
-    text = load_text(str(shared / "timemachine.txt")).text
+def test_the_letters_of_the_time_machine_make_28(reference):
+    text = load_text(str(reference("timemachine.txt"))).text
     assert len(Vocabulary.build(tokenize(letters(text), "char"))) == 28
 
 

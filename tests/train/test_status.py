@@ -1,4 +1,6 @@
 import io
+import itertools
+from types import SimpleNamespace
 
 from rich.console import Console
 
@@ -29,11 +31,12 @@ def test_without_a_terminal_figures_are_plain_lines(monkeypatch):
 
 
 def test_plain_lines_come_at_most_every_few_seconds(monkeypatch):
-    out = io.StringIO()
-    with Status(Console(file=out), "char") as status:
-        for _ in range(100):
-            status.figures(FIGURES)
-    assert out.getvalue() == ""
+    out, seconds = io.StringIO(), itertools.count()
+    monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    with Status(Console(file=out, width=200), "char") as shown:
+        for _ in range(35):
+            shown.figures(FIGURES)
+    assert out.getvalue() == (LINE + "\n") * 3
 
 
 def test_in_a_terminal_the_figures_are_a_live_bar(monkeypatch):

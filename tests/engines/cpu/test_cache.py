@@ -99,15 +99,22 @@ def test_parts_of_a_key_do_not_run_together():
     assert cache.key("a", "b") != cache.key("a", "c") != cache.key("ab", "")
 
 
-def test_writers_in_several_processes_leave_a_whole_file(folder):
-    program = "from tidegate.engines.cpu import cache\nfor _ in range(40): cache.write('k', b'x' * 5000)"
+def test_writers_in_several_processes_leave_a_whole_file(folder, tmp_path):
+    stop = tmp_path / "stop"
+    program = (
+        "import os, sys\n"
+        "from tidegate.engines.cpu import cache\n"
+        "while not os.path.exists(sys.argv[1]): cache.write('k', b'x' * 5000)"
+    )
     environment = {**os.environ, "TIDEGATE_CACHE": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
-    writers = [subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(2)]
-    reads = 0
-    while any(writer.poll() is None for writer in writers):
-        if (folder / "k.o").exists():
+    writers = [subprocess.Popen([sys.executable, "-c", program, stop], env=environment) for _ in range(2)]
+    try:
+        while not (folder / "k.o").exists():
+            assert all(writer.poll() is None for writer in writers)
+        for _ in range(500):
             assert cache.read("k") == b"x" * 5000
-            reads += 1
-    assert reads
-    assert all(writer.returncode == 0 for writer in writers)
+    finally:
+        stop.touch()
+        codes = [writer.wait() for writer in writers]
+    assert codes == [0, 0]
     assert [path.name for path in folder.iterdir()] == ["k.o"]

@@ -1,0 +1,24 @@
+"""Public texts on which figures are known, for the tests that need them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BESIDE = Path(__file__).parents[2] / "shared" / "data"
+FOLDERS = [Path(folder) for folder in (os.environ.get("TIDEGATE_DATA"), BESIDE) if folder]
+
+
+@pytest.fixture
+def reference() -> Callable[[str], Path]:
+    """`reference("timemachine.txt")` is where that file lies: in the folder that TIDEGATE_DATA names, or beside the
+    repository. A test whose file is not there is skipped."""
+
+    def find(name: str) -> Path:
+        for folder in FOLDERS:
+            if (folder / name).is_file():
+                return folder / name
+        pytest.skip(f"no {name}; TIDEGATE_DATA can name a folder that has it")
+
+    return find
