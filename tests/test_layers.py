@@ -22,7 +22,7 @@ LAYERS = [
     "cli",
 ]
 SOURCE = Path(__file__).parent.parent / "src" / "tidegate"
-ABOVE = ("__init__", "__main__")  # the public names of all layers
+ABOVE = ("__init__", "__main__", "public")  # the public names of all layers
 BELOW = ("__version__",)  # what any layer may ask of the package itself
 
 

@@ -30,7 +30,7 @@ def test_threads_spin_shortly_unless_the_user_or_torch_came_first(given, stateme
 def test_torch_is_not_loaded_before_it_is_told():
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "try: import tidegate\n"
+        "try: from tidegate import GRU\n"
         "except ImportError: print('tidegate.waiting' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -9,90 +9,29 @@
 `tidegate.cells` holds the equations; see `tidegate.Cell` for how to write your own.
 """
 
-import tidegate.waiting  # noqa: F401  first: before anything below loads torch
-from tidegate.calculus.derivation import derive
-from tidegate.cells.cell import Cell
-from tidegate.cells.functions import (
-    absolute,
-    exp,
-    log,
-    log1p,
-    maximum,
-    minimum,
-    relu,
-    sigmoid,
-    softplus,
-    sqrt,
-    tanh,
-)
-from tidegate.errors import (
-    ArgumentError,
-    CheckpointError,
-    DataError,
-    DivergenceError,
-    EngineError,
-    EquationError,
-    ShapeError,
-    TidegateError,
-)
-from tidegate.nn import (
-    GRU,
-    LSTM,
-    RNN,
-    GRUCell,
-    LSTMCell,
-    PeepholeLSTM,
-    Recurrent,
-    RecurrentCell,
-    ResetBeforeGRU,
-    ResidualRNN,
-    RNNCell,
-    convert,
-    init,
-    trace,
-    why,
-)
-from tidegate.verification import verify, verify_all
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import tidegate.waiting  # noqa: F401  before anything loads torch
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
-    "ArgumentError",
-    "Cell",
-    "CheckpointError",
-    "DataError",
-    "DivergenceError",
-    "EngineError",
-    "EquationError",
-    "GRUCell",
-    "LSTMCell",
-    "PeepholeLSTM",
-    "RNNCell",
-    "Recurrent",
-    "RecurrentCell",
-    "ResetBeforeGRU",
-    "ResidualRNN",
-    "ShapeError",
-    "TidegateError",
-    "absolute",
-    "convert",
-    "derive",
-    "exp",
-    "init",
-    "log",
-    "log1p",
-    "maximum",
-    "minimum",
-    "relu",
-    "sigmoid",
-    "softplus",
-    "sqrt",
-    "tanh",
-    "trace",
-    "verify",
-    "verify_all",
-    "why",
-]
+if TYPE_CHECKING:
+    from tidegate.public import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> object:
+        """A public name or a folder of the package, imported when it is first asked for: with most of them comes torch,
+        and `tidegate --help` should not wait for it."""
+        if name == "__all__" or not name.startswith("_"):
+            if find_spec(f"tidegate.{name}"):
+                return import_module(f"tidegate.{name}")
+            public = import_module("tidegate.public")
+            globals().update({known: getattr(public, known) for known in public.__all__}, __all__=public.__all__)
+            if name in globals():
+                return globals()[name]
+        raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *import_module("tidegate.public").__all__})

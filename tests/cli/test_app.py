@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -6,6 +7,8 @@ import typer
 
 import tidegate as library
 from tidegate.cli.app import app
+
+HEAVY = ("torch", "numpy", "matplotlib", "llvmlite", "sympy", "rich")
 
 
 def test_the_version_is_the_librarys(tidegate):
@@ -26,7 +29,42 @@ def test_every_option_of_every_verb_has_a_word_of_help():
     assert bare == []
 
 
-def test_the_command_line_starts_without_the_heavy_libraries():
-    """matplotlib, llvmlite and sympy cost seconds; --help must not wait for them."""
-    code = "import sys, tidegate.cli; print([m for m in ('matplotlib', 'llvmlite', 'sympy') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout == "[]\n"
+def started(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, which prints the heavy packages that it loaded at its end."""
+    code = (
+        "import atexit, sys\n"
+        f"heavy = {HEAVY}\n"
+        "atexit.register(lambda: print([name for name in heavy if name in sys.modules]))\n"
+        "from tidegate.cli import main\n"
+        "sys.argv[0] = 'tidegate'\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("train", "--help"), ("verify", "--help"), ()])
+def test_help_and_version_wait_for_no_heavy_package(arguments):
+    done = started(*arguments)
+    assert "tidegate" in done.stdout.lower() + done.stderr.lower()
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_completion_waits_for_none_either():
+    words = {"COMP_WORDS": "tidegate tr", "COMP_CWORD": "1"}
+    done = started(**words, _TIDEGATE_COMPLETE="complete_bash")
+    assert done.stdout.splitlines() == ["train", "[]"]
+
+
+def test_a_verb_at_work_does_load_one():
+    assert "torch" in started("data").stdout.splitlines()[-1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to oneself")
+@pytest.mark.parametrize("package", ["torch", "typer"])
+def test_ctrl_c_during_an_import_is_no_traceback(package, tmp_path):
+    (tmp_path / f"{package}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = started("data", PYTHONPATH=path)
+    assert done.returncode == 130
+    assert done.stderr == ""

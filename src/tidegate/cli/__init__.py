@@ -1,5 +1,14 @@
 """The command line: `tidegate VERB`. One file per verb."""
 
-from tidegate.cli.app import main
+import sys
+from collections.abc import Sequence
 
-__all__ = ["main"]
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; with 130 where Ctrl-C came before there was a verb to stop."""
+    try:
+        from tidegate.cli import app
+
+        app.main(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,40 @@
+"""The names of the package: all there, and none of them before it is asked for."""
+
+import subprocess
+import sys
+
+import pytest
+
+import tidegate
+from tidegate import public
+
+
+def run(statements: str) -> str:
+    command = [sys.executable, "-c", statements]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
+
+
+def test_every_public_name_is_found_listed_and_imported_by_a_star():
+    given: dict = {}
+    exec("from tidegate import *", given)
+    for name in public.__all__:
+        assert getattr(tidegate, name) is getattr(public, name) is given[name]
+    assert set(public.__all__) <= set(dir(tidegate))
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'tidegate' has no attribute 'GRV'"):
+        tidegate.GRV  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'GRV'"):
+        from tidegate import GRV  # noqa: F401
+    assert not hasattr(tidegate, "__wrapped__")
+
+
+def test_torch_comes_with_the_first_name_and_not_before():
+    shown = run("import sys, tidegate; print('torch' in sys.modules); tidegate.GRU; print('torch' in sys.modules)")
+    assert shown.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("folder", ["calculus", "cells", "engines", "errors", "nn", "verification", "text", "train"])
+def test_a_folder_is_found_without_an_import_of_its_own(folder):
+    assert run(f"import tidegate; print(tidegate.{folder}.__name__)") == f"tidegate.{folder}"
