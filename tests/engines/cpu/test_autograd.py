@@ -1,0 +1,103 @@
+"""A call's life: differentiated once and twice, in blocks, kept, repeated, from several threads, in a forked child."""
+
+import os
+import signal
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.engines.cpu.calls import EVERY, in_double, leaves, make_call, run, same_bits
+
+import tidegate
+from tidegate.engines import cpu, eager
+from tidegate.errors import ShapeError
+
+pytestmark = pytest.mark.usefixtures("poisoned")
+
+
+def test_recomputed_gradients_are_the_same():
+    for options in ({}, {"reverse": True}, {"lengths": True, "resets": True}):
+        call = make_call(EVERY["lstm"], 30, 4, 5, 33, **options)
+        whole, blocks = run(call), run(replace(call, recompute=True))
+        assert same_bits(whole["outputs"], blocks["outputs"])
+        for what in whole:
+            assert float((whole[what] - blocks[what]).norm()) <= 1e-6 * float(whole[what].norm()), what
+
+
+def test_second_derivatives_are_those_of_the_eager_engine():
+    call = in_double(make_call(EVERY["gru"], 4, 3, 2, 5))
+    found = []
+    for engine in (cpu, eager):
+        inputs = list(leaves(call).values())
+        first = torch.autograd.grad(engine.run(call).outputs.square().sum(), inputs, create_graph=True)
+        found.append(torch.autograd.grad(sum(g.square().sum() for g in first), inputs))
+    for got, expected in zip(*found):
+        assert torch.allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_inputs_need_not_lie_evenly_in_memory():
+    call = make_call(EVERY["gru"], 6, 5, 4, 20)
+    odd = replace(
+        call,
+        x=call.x.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_(),
+        weights=replace(call.weights, w_hh=call.weights.w_hh.detach().t().contiguous().t().requires_grad_()),
+    )
+    d = torch.ones(()).expand(6, 5, 20)
+    for a, b in zip(*(torch.autograd.grad(cpu.run(c).outputs, list(leaves(c).values()), d) for c in (call, odd))):
+        assert same_bits(a.contiguous(), b.contiguous())
+
+
+def test_outputs_changed_in_place_before_backward_are_noticed():
+    call = make_call(EVERY["gru"], 3, 2, 2, 4)
+    y = cpu.run(call).outputs
+    total = y.sum()
+    y.detach().add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
+
+
+def test_a_graph_can_be_kept_and_used_twice():
+    call = make_call(EVERY["lstm"], 5, 3, 4, 16)
+    inputs, y = list(leaves(call).values()), cpu.run(call).outputs.sum()
+    first = torch.autograd.grad(y, inputs, retain_graph=True)
+    cpu.run(call)
+    second = torch.autograd.grad(y, inputs)
+    assert all(same_bits(a, b) for a, b in zip(first, second))
+
+
+def test_callers_in_several_threads_at_once_get_their_own_numbers():
+    calls = [make_call(EVERY[name], 20, 17, 8, 64, seed=i) for i, name in enumerate(("gru", "lstm", "rnn", "gru"))]
+    expected = [run(call) for call in calls]
+    wrong: list[str] = []
+
+    def work(i: int) -> None:
+        for _ in range(10):
+            got = run(calls[i])
+            wrong.extend(what for what in got if not same_bits(got[what], expected[i][what]))
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(len(calls))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_of_a_threaded_parent_runs_and_gives_the_same_bits(threads):
+    threads(2)
+    layer, x = tidegate.GRU(64, 128), torch.randn(35, 64, 64)
+    expected = layer(x)[0].detach().numpy().tobytes()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # ends a child that waits for threads which it does not have
+        os._exit(0 if layer(x)[0].detach().numpy().tobytes() == expected else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_sizes_that_do_not_fit_each_other_are_named():
+    call = make_call(EVERY["gru"], 3, 2, 2, 4)
+    with pytest.raises(ShapeError, match=r"`w_hh` of GRU must have shape \(12, 4\), got \(8, 4\)"):
+        cpu.run(replace(call, weights=replace(call.weights, w_hh=call.weights.w_hh[:8])))
