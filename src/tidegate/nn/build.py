@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 from tidegate.cells import CELLS, Cell
 from tidegate.errors import ArgumentError, EquationError
@@ -12,26 +13,34 @@ from tidegate.nn.twins import GRU, LSTM, RNN
 
 
 def build_layer(
-    cell: str, input_size: int, hidden_size: int, *, num_layers: int = 1, engine: str = "auto", dropout: float = 0.0
+    cell: str,
+    input_size: int,
+    hidden_size: int,
+    *,
+    num_layers: int = 1,
+    engine: str = "auto",
+    dropout: float = 0.0,
+    recompute: bool = False,
 ) -> CellLayer:
     """The layer of a cell named as on the command line: a name of `tidegate.cells.CELLS`, or FILE.py:CLASS."""
     check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+    options: dict[str, Any] = {"dropout": dropout, "engine": engine, "recompute": recompute}
     match cell:
         case "rnn" | "rnn-relu":
             kind = "relu" if cell == "rnn-relu" else "tanh"
-            return RNN(input_size, hidden_size, num_layers, kind, dropout=dropout, engine=engine)
+            return RNN(input_size, hidden_size, num_layers, kind, **options)
         case "residual" | "residual-sigmoid":
             kind = "sigmoid" if cell == "residual-sigmoid" else "tanh"
-            return ResidualRNN(input_size, hidden_size, num_layers, kind, dropout=dropout, engine=engine)
+            return ResidualRNN(input_size, hidden_size, num_layers, kind, **options)
         case "gru":
-            return GRU(input_size, hidden_size, num_layers, dropout=dropout, engine=engine)
+            return GRU(input_size, hidden_size, num_layers, **options)
         case "reset-before-gru":
-            return ResetBeforeGRU(input_size, hidden_size, num_layers, dropout=dropout, engine=engine)
+            return ResetBeforeGRU(input_size, hidden_size, num_layers, **options)
         case "lstm":
-            return LSTM(input_size, hidden_size, num_layers, dropout=dropout, engine=engine)
+            return LSTM(input_size, hidden_size, num_layers, **options)
         case "peephole-lstm":
-            return PeepholeLSTM(input_size, hidden_size, num_layers, dropout=dropout, engine=engine)
-    return Recurrent(find_cell(cell), input_size, hidden_size, num_layers, dropout=dropout, engine=engine)
+            return PeepholeLSTM(input_size, hidden_size, num_layers, **options)
+    return Recurrent(find_cell(cell), input_size, hidden_size, num_layers, **options)
 
 
 def find_cell(name: str) -> type[Cell]:

@@ -57,6 +57,12 @@ def test_a_diagonal_candidate_matrix_converts(kind):
 
 
 @pytest.mark.parametrize("kind", [tidegate.GRU, tidegate.ResetBeforeGRU])
+def test_the_other_gru_runs_as_the_first_one_did(kind):
+    other = both_ways(gru(kind, H=1, engine="eager", recompute=True, bias=False))
+    assert (other.engine, other.recompute) == ("eager", True)
+
+
+@pytest.mark.parametrize("kind", [tidegate.GRU, tidegate.ResetBeforeGRU])
 def test_one_unit_converts(kind):
     layer = gru(kind, H=1, num_layers=2, bidirectional=True, bias=kind is tidegate.ResetBeforeGRU)
     both_ways(layer)

@@ -55,6 +55,18 @@ def test_all_layers_of_a_model_are_replaced():
     assert not torch.allclose(model(x), before, atol=1e-3)
 
 
+def test_layers_are_told_how_to_run():
+    layer = convert.from_torch(nn.GRU(3, 4), engine="eager", recompute=True)
+    assert (layer.engine, layer.recompute) == ("eager", True)
+    model = nn.ModuleList([nn.LSTM(3, 4), nn.LSTMCell(3, 4)])
+    convert.replace_layers(model, recompute=True)
+    assert [type(part) for part in model] == [tidegate.LSTM, tidegate.LSTMCell]
+    assert model[0].recompute
+    assert not convert.replace_layers(nn.ModuleList([nn.RNN(3, 4)]))[0].recompute
+    with pytest.raises(tidegate.ArgumentError, match="`recompute` is for layers, got a GRUCell"):
+        convert.from_torch(nn.GRUCell(3, 4), recompute=True)
+
+
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"])
 def test_a_program_may_put_the_twins_in_torchs_place(monkeypatch, name):
     plain, twin = getattr(nn, name), getattr(tidegate, name)

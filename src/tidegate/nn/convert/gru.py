@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tidegate import cells
+from tidegate.cells import Cell
 from tidegate.errors import ArgumentError
 from tidegate.nn.convert.parts import Parts, check_layer, put_together, take_apart
 from tidegate.nn.layer import CellLayer
@@ -36,7 +37,7 @@ def to_reset_before(layer: CellLayer) -> CellLayer:
                     f"in {suffix} is not zero, and their reset gates, which multiply it, are not constant."
                 )
             parts[-1].c["n"] = torch.where(constant, c * r, c)
-    return put_together(cells.ResetBeforeGRU, parts, bidirectional=layer.bidirectional, batch_first=layer.batch_first)
+    return made(cells.ResetBeforeGRU, parts, layer)
 
 
 def to_reset_after(layer: CellLayer) -> CellLayer:
@@ -48,7 +49,14 @@ def to_reset_after(layer: CellLayer) -> CellLayer:
         parts.append(with_candidate(part, part.U["n"] / ratio(part, constant, r, suffix)))
         if layer.bias:
             parts[-1].b["n"], parts[-1].c["n"] = part.bias("n"), torch.zeros_like(part.c["n"])
-    return put_together(cells.GRU, parts, bidirectional=layer.bidirectional, batch_first=layer.batch_first)
+    return made(cells.GRU, parts, layer)
+
+
+def made(cell: type[Cell], parts: list[Parts], layer: CellLayer) -> CellLayer:
+    """A layer of the cell with these parameters that runs as `layer` does."""
+    found = put_together(cell, parts, bidirectional=layer.bidirectional, batch_first=layer.batch_first)
+    found.engine, found.recompute = layer.engine, layer.recompute
+    return found
 
 
 def with_candidate(part: Parts, U: Tensor) -> Parts:

@@ -23,8 +23,11 @@ PLAIN: dict[type[Cell], tuple[type[nn.Module], type[nn.Module]]] = {
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def from_torch(module: nn.Module, *, engine: str = "auto") -> CellLayer | CellModule:
-    """The twin of a torch.nn layer or cell, with the same parameters, not copies: an optimiser goes on with them."""
+def from_torch(module: nn.Module, *, engine: str = "auto", recompute: bool = False) -> CellLayer | CellModule:
+    """The twin of a torch.nn layer or cell, with the same parameters, not copies: an optimiser goes on with them.
+
+    `recompute`: see CellLayer; a cell is one step and has nothing to recompute, so ArgumentError.
+    """
     if type(module) not in LAYERS | CELLS:
         raise ArgumentError(
             f"`module` must be one of {', '.join(f'torch.nn.{kind.__name__}' for kind in LAYERS | CELLS)}, "
@@ -32,6 +35,12 @@ def from_torch(module: nn.Module, *, engine: str = "auto") -> CellLayer | CellMo
             "parametrizations first."
         )
     options = {name: getattr(module, name) for name in arguments(module)}
+    if type(module) in LAYERS:
+        options["recompute"] = recompute
+    elif recompute:
+        raise ArgumentError(
+            f"`recompute` is for layers, got a {type(module).__name__}, which is one step and keeps no others."
+        )
     twin = (LAYERS | CELLS)[type(module)](**options, device="meta", engine=engine)
     return share(module, twin)  # type: ignore[return-value]
 
@@ -57,12 +66,13 @@ def to_torch(layer: CellLayer | CellModule) -> nn.Module:
     return share(layer, kind(**options, device="meta"))
 
 
-def replace_layers(model: Model, *, engine: str = "auto") -> Model:
-    """`model`, with every torch.nn.RNN, GRU, LSTM and cell inside it replaced by its twin of the same parameters."""
+def replace_layers(model: Model, *, engine: str = "auto", recompute: bool = False) -> Model:
+    """`model`, with every torch.nn.RNN, GRU, LSTM and cell inside it replaced by its twin of the same parameters; its
+    layers, not its cells, with `recompute` (see CellLayer)."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) in LAYERS | CELLS:
-                setattr(parent, name, from_torch(child, engine=engine))
+                setattr(parent, name, from_torch(child, engine=engine, recompute=recompute and type(child) in LAYERS))
     return model
 
 
