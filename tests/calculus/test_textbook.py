@@ -91,7 +91,8 @@ def gru(x, h0, W, U, b, c, d_h):
 
 
 def reset_before_gru(x, h0, W, U, b, c, d_h):
-    """The reset before the product: Minchen Li, "A tutorial on BPTT in the GRU RNN" (2016), with z for its 1 - z."""
+    """The reset before the product: Minchen Li, "A tutorial on backward propagation through time (BPTT) in the gated
+    recurrent unit (GRU) RNN" (2016), whose U and W are our W and U."""
     h, saved = [h0], []
     for x_t in x:
         r = sigmoid(x_t @ W["r"] + b["r"] + h[-1] @ U["r"] + c["r"])

@@ -70,7 +70,7 @@ def chrono_(layer: Layer, longest: float, shortest: float = 2.0) -> Layer:
     the bias of the gate that keeps (f of an LSTM, z of a GRU), so that it loses 1/T of the state a step. An LSTM's
     input gate gets the opposite.
 
-    Source: Tallec and Ollivier, arXiv:1804.11188 (2018), equation 16.
+    Source: Tallec and Ollivier, arXiv:1804.11188 (2018).
     """
     if not 1 < shortest <= longest:
         raise ArgumentError(

@@ -84,7 +84,7 @@ def require(field: str, value: object, holds: bool, expected: str) -> None:
 
 RECIPES = {
     "default": Recipe(epochs=12, minutes=2.0),
-    # Zhang, Lipton, Li, Smola, "Dive into Deep Learning", chapters on RNNs: train_ch8 on the Time Machine.
+    # Zhang, Lipton, Li, Smola, "Dive into Deep Learning" (2021), chapters 8 and 9: train_ch8 on the Time Machine.
     "d2l": Recipe(
         preprocess="letters",
         first=10_000,

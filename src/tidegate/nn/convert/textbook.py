@@ -2,7 +2,8 @@
 
 RNN: W_xh, W_hh, b_h. GRU: gates r and z and the candidate h, whose reset comes before the product. LSTM: gates i, f
 and o and the candidate c. Peepholes, where there are any: w_ci, w_cf, w_co. Source: Zhang, Lipton, Li and Smola, Dive
-into Deep Learning, chapters 9 and 10; Goodfellow, Bengio and Courville, Deep Learning, chapter 10, transposes them.
+into Deep Learning (2023), chapters 9 and 10. Goodfellow, Bengio and Courville, Deep Learning (2016), chapter 10, write
+the transposed matrices, U for the input and W for the state.
 """
 
 from collections.abc import Mapping
