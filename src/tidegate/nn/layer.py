@@ -1,6 +1,5 @@
 """What every layer does with its cell: layers, directions and layouts around the engines' whole-sequence calls."""
 
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -78,14 +77,20 @@ class CellLayer(nn.Module):
 
     def weights(self, suffix: str) -> Weights:
         """The parameters of one layer and direction, as an engine takes them; read now, so parametrizations hold."""
+        weight = self.weight
         return Weights(
-            getattr(self, f"weight_ih_{suffix}"),
-            getattr(self, f"weight_hh_{suffix}"),
-            getattr(self, f"bias_ih_{suffix}") if self.bias else None,
-            getattr(self, f"bias_hh_{suffix}") if self.bias else None,
-            getattr(self, f"vector_{suffix}") if self.cell.vectors else None,
-            getattr(self, f"weight_hr_{suffix}") if self.proj_size else None,
+            weight(f"weight_ih_{suffix}"),
+            weight(f"weight_hh_{suffix}"),
+            weight(f"bias_ih_{suffix}") if self.bias else None,
+            weight(f"bias_hh_{suffix}") if self.bias else None,
+            weight(f"vector_{suffix}") if self.cell.vectors else None,
+            weight(f"weight_hr_{suffix}") if self.proj_size else None,
         )
+
+    def weight(self, name: str) -> Tensor:
+        """The attribute `name`; a parameter is found at once, without the search of torch.nn.Module."""
+        parameter = self._parameters.get(name)
+        return getattr(self, name) if parameter is None else parameter
 
     def forward(
         self,
@@ -107,16 +112,26 @@ class CellLayer(nn.Module):
         Into `record` goes what the engine was asked and answered, gates and all, for every layer and direction.
         """
         states = initial_states(self, sequence, hx)
+        weight = self.weight("weight_ih_l0")
+        if autocasts(weight):
+            # A recurrence keeps the dtype of its weights: rounding errors would add up over the steps.
+            with torch.autocast(weight.device.type, enabled=False):
+                return self.run_layers(sequence, states, record)
+        return self.run_layers(sequence, states, record)
+
+    def run_layers(
+        self, sequence: Sequence, states: list[tuple[Tensor, ...]], record: list[tuple[Call, Result]] | None
+    ) -> tuple[Tensor, State]:
+        """As `run`, from the states of every layer and direction."""
         x, n = sequence.x, self.directions
+        x = x if x.dim() == 2 else x.to(states[0][0].dtype)
         final: list[tuple[Tensor, ...]] = []
-        with self.full_precision():
-            x = x if x.dim() == 2 else x.to(states[0][0].dtype)
-            for k in range(self.num_layers):
-                here = [self.scan(sequence, x, states[i], i, record) for i in range(k * n, (k + 1) * n)]
-                x = torch.cat([result.outputs for result in here], -1) if n > 1 else here[0].outputs
-                if self.dropout and self.training and k + 1 < self.num_layers:
-                    x = sequence.drop(x, self.dropout)
-                final += [result.states for result in here]
+        for k in range(self.num_layers):
+            here = [self.scan(sequence, x, states[i], i, record) for i in range(k * n, (k + 1) * n)]
+            x = here[0].outputs if n == 1 else torch.cat([result.outputs for result in here], -1)
+            if self.dropout and self.training and k + 1 < self.num_layers:
+                x = sequence.drop(x, self.dropout)
+            final += [result.states for result in here]
         return x, final_state(sequence, final)
 
     def scan(
@@ -161,11 +176,6 @@ class CellLayer(nn.Module):
     def reversed(self, i: int) -> bool:
         """Whether number `i` runs from the last step to the first."""
         return self.bidirectional and i % 2 == 1
-
-    def full_precision(self) -> Any:
-        """Inside autocast a recurrence keeps the dtype of its weights: rounding errors would add up over the steps."""
-        weight = self.weight_ih_l0
-        return torch.autocast(weight.device.type, enabled=False) if autocasts(weight) else nullcontext()
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices that belong to one gate, by parameter name, as views: to read, to penalise, and, under

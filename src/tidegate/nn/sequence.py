@@ -82,7 +82,8 @@ def as_sequence(
     """The input, checked: ShapeError or ArgumentError name what is wrong with it and what to write."""
     if isinstance(x, PackedSequence):
         return unpack(layer, x, lengths, resets)
-    check_input(layer, x)
+    forms = BATCH_FIRST if layer.batch_first else TIME_FIRST
+    check_features(type(layer).__name__, x, forms, layer.weight("weight_ih_l0"))
     batched = x.dim() == (3 if x.is_floating_point() else 2)
     batch_first = layer.batch_first and batched
     x = x.transpose(0, 1) if batch_first else (x if batched else x.unsqueeze(1))
@@ -103,16 +104,16 @@ def unpack(layer: CellLayer, packed: PackedSequence, lengths: object, resets: ob
                 f"`{name}` cannot go with a PackedSequence, which holds its own lengths, got both. "
                 f"Leave `{name}` out, or pass the padded tensor with `lengths`."
             )
-    check_input(layer, packed.data, packed=True)
+    check_features(type(layer).__name__, packed.data, PACKED, layer.weight("weight_ih_l0"))
     x, own = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
     even = bool(packed.batch_sizes[0] == packed.batch_sizes[-1])
     return Sequence(x, None if even else own, None, packed=packed)
 
 
-def check_input(layer: CellLayer, x: Tensor, *, packed: bool = False) -> None:
-    order = "(B, T" if layer.batch_first else "(T, B"
-    forms = {2: "(sum of lengths, D)"} if packed else {3: f"{order}, D)", 2: "(T, D)"}
-    check_features(type(layer).__name__, x, forms, layer.weight_ih_l0)
+#: Inputs by their number of dimensions: with batch_first, without it, and the data of a PackedSequence.
+BATCH_FIRST = {3: "(B, T, D)", 2: "(T, D)"}
+TIME_FIRST = {3: "(T, B, D)", 2: "(T, D)"}
+PACKED = {2: "(sum of lengths, D)"}
 
 
 def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) -> None:

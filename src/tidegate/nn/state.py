@@ -24,11 +24,12 @@ def initial_states(layer: CellLayer, sequence: Sequence, given: State | None) ->
     """
     state = layer.cell.state
     count, B = layer.num_layers * layer.directions, sequence.x.shape[1]
-    widths = [layer.output_size, *[layer.hidden_size] * (len(state) - 1)]
-    weight = layer.weight_hh_l0
+    weight = layer.weight("weight_hh_l0")
     if given is None:
-        zeros = {w: torch.zeros(B, w, dtype=weight.dtype, device=weight.device) for w in set(widths)}
-        return [tuple(zeros[w] for w in widths)] * count
+        zeros = weight.new_zeros(B, layer.hidden_size)
+        first = weight.new_zeros(B, layer.proj_size) if layer.proj_size else zeros
+        return [(first, *[zeros] * (len(state) - 1))] * count
+    widths = [layer.output_size, *[layer.hidden_size] * (len(state) - 1)]
     names = [f"{s}_0" for s in state]
     whole = check_kind(type(layer).__name__, given, names)
     for name, tensor, width in zip(names, whole, widths):
@@ -42,10 +43,13 @@ def initial_states(layer: CellLayer, sequence: Sequence, given: State | None) ->
 def final_state(sequence: Sequence, states: list[tuple[Tensor, ...]]) -> State:
     """The engines' final states as torch.nn returns them: (layers * directions, B, H), a tuple of several states."""
     if len(states) == 1:
-        whole = tuple(tensor.unsqueeze(0) for tensor in states[0])
+        whole = tuple([tensor.unsqueeze(0) for tensor in states[0]])
     else:
-        whole = tuple(torch.stack(tensors) for tensors in zip(*states))
-    whole = tuple(sequence.unsort(tensor) if sequence.batched else tensor.squeeze(1) for tensor in whole)
+        whole = tuple([torch.stack(tensors) for tensors in zip(*states)])
+    if not sequence.batched:
+        whole = tuple([tensor.squeeze(1) for tensor in whole])
+    elif sequence.packed is not None:
+        whole = tuple([sequence.unsort(tensor) for tensor in whole])
     return whole[0] if len(whole) == 1 else whole
 
 

@@ -24,8 +24,8 @@ def test_memory_comes_back_when_its_last_tensor_is_gone():
 
 def test_two_tensors_never_share_memory():
     tensors = [workspace.empty(SHAPE, torch.float32).fill_(i) for i in range(4)]
-    with workspace.borrow(1 << 20) as a, workspace.borrow(1 << 20) as b:
-        assert len({a, b, *(t.data_ptr() for t in tensors)}) == 6
+    taken = [workspace.take(1 << 20) for _ in range(2)]
+    assert len({*(m.address for m in taken), *(t.data_ptr() for t in tensors)}) == 6
     assert all(bool((t == i).all()) for i, t in enumerate(tensors))
 
 
@@ -35,7 +35,7 @@ def test_the_pool_is_bounded_and_can_be_emptied(monkeypatch):
     tensors = [workspace.empty(SHAPE, torch.float32) for _ in range(6)]
     tensors.clear()
     gc.collect()
-    assert sum(m.nbytes for m in workspace._free) <= 3 << 20
+    assert sum(m.size for m in workspace._free) <= 3 << 20
     workspace.release()
     assert not workspace._free
 
@@ -45,5 +45,13 @@ def test_rooms_start_on_cache_lines():
     for name, numbers in (("a", 1), ("b", 100), ("c", 0)):
         layout.add(name, numbers)
     assert all(offset % 64 == 0 for offset in layout.offset.values())
-    with workspace.borrow(layout.size) as at:
-        assert at % 64 == 0
+    assert workspace.take(layout.size).address % 64 == 0
+
+
+def test_memory_is_neither_too_small_nor_much_too_large():
+    workspace.release()
+    for size in (workspace.HUGE_PAGE, 20 * workspace.HUGE_PAGE, 2 * workspace.HUGE_PAGE):
+        workspace.give_back(workspace.Memory(size))
+    taken = [workspace.take(workspace.HUGE_PAGE + 1).size for _ in range(2)]
+    assert taken == [2 * workspace.HUGE_PAGE] * 2
+    assert sorted(m.size for m in workspace._free) == [workspace.HUGE_PAGE, 20 * workspace.HUGE_PAGE]

@@ -15,20 +15,19 @@ def refuse(call: Call) -> str | None:
     tensors = [t for t in (call.x, *call.states, *call.weights.tensors()) if t is not None]
     if (at_work := transform(tensors)) is not None:
         return at_work
+    dtype = call.weights.w_hh.dtype
+    if dtype not in (torch.float32, torch.float64):
+        return f"it computes in float32 and float64, and the weights are {dtype}"
     for t in tensors:
-        if t.device.type != "cpu":
+        if not t.is_cpu:
             return f"it runs on the CPU, and a tensor of the call is on {t.device}"
         if t.layout is not torch.strided:
             return f"it takes dense tensors, and one of the call is {t.layout}"
-    like = call.weights.w_hh
-    if like.dtype not in (torch.float32, torch.float64):
-        return f"it computes in float32 and float64, and the weights are {like.dtype}"
-    for t in tensors[call.indexed :]:
-        if t.dtype != like.dtype:
-            return f"the weights are {like.dtype} and another tensor of the call is {t.dtype}"
+        if t.dtype is not dtype and not (t is call.x and call.indexed):
+            return f"the weights are {dtype} and another tensor of the call is {t.dtype}"
     if call.weights.w_hr is not None:
         return "it has no projection of the output state"
-    if not (call.T and call.B and call.H and call.D):
+    if 0 in call.x.shape or 0 in call.weights.w_ih.shape:
         return "the call is empty"
     return host_refuses()
 

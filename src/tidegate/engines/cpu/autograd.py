@@ -1,5 +1,6 @@
 """The kernels as one node of torch's graph."""
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -7,60 +8,71 @@ from torch import Tensor
 
 from tidegate.engines import eager
 from tidegate.engines.call import Call, Result, Weights
-from tidegate.engines.cpu import scan
+from tidegate.engines.cpu import scan, team
+from tidegate.engines.cpu.frame import Shape
+from tidegate.engines.cpu.scan import shape_of
 from tidegate.errors import ShapeError
 
 
 def run(call: Call) -> Result:
-    check_shapes(call)
+    shape = shape_of(call)
+    check_shapes(call, shape)
     tensors = (call.x, *call.states, *call.weights.tensors())
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         node = _ScanInBlocks if call.recompute and not call.keep_gates else _Scan
-        flat: Any = node.apply(call, *tensors)
+        flat: Any = node.apply(call, shape, *tensors)
     else:
-        found = scan.forward(call, save=False)
+        found = scan.forward(call, shape, save=False)
         flat = (found.outputs, *found.finals, found.states, found.gates)
     n = 1 + len(call.states)
     if not call.keep_gates:
-        return Result(flat[0], tuple(flat[1:n]))
+        return Result(flat[0], flat[1:n])
     sequences, gates = (dict(zip(names, t.unbind(2))) for names, t in zip((call.step.state, call.step.gates), flat[n:]))
-    return Result(flat[0], tuple(flat[1:n]), sequences, gates)
+    return Result(flat[0], flat[1:n], sequences, gates)
 
 
-def check_shapes(call: Call) -> None:
+def check_shapes(call: Call, shape: Shape) -> None:
     """The kernels trust sizes, so they are checked here; ShapeError names the tensor that does not fit the others."""
-    step, w, T, B, D, H = call.step, call.weights, call.T, call.B, call.D, call.H
+    step, w = call.step, call.weights
+    tensors = (call.x, *call.states, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.vectors, call.lengths, call.resets)
+    for tensor, (name, expected) in zip(tensors, sizes(shape), strict=True):
+        if tensor is not None and tensor.shape != expected:
+            raise ShapeError(f"`{name}` of {step.name} must have shape {expected}, got {tuple(tensor.shape)}.")
+    if step.vectors and w.vectors is None:
+        expected = (len(step.vectors) * shape.H,)
+        raise ShapeError(f"`vectors` of {step.name} must have shape {expected}, got None.")
+
+
+@lru_cache(maxsize=512)
+def sizes(shape: Shape) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Every tensor of a call by name, with the sizes that it must have."""
+    step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     a, q, v = len(step.inputs) * H, len(step.products) * H, len(step.vectors) * H
-    expected = [
-        ("x", call.x, (T, B) if call.indexed else (T, B, D)),
-        *((f"state {s}", t, (B, H)) for s, t in zip(step.state, call.states, strict=True)),
-        ("w_ih", w.w_ih, (a, D)),
-        ("w_hh", w.w_hh, (q, H)),
-        ("b_ih", w.b_ih, (a,)),
-        ("b_hh", w.b_hh, (q,)),
-        ("vectors", w.vectors, (v,)),
-        ("lengths", call.lengths, (B,)),
-        ("resets", call.resets, (T, B)),
-    ]
-    for name, tensor, shape in expected:
-        if tensor is not None and tensor.shape != shape:
-            raise ShapeError(f"`{name}` of {step.name} must have shape {shape}, got {tuple(tensor.shape)}.")
-    if v and w.vectors is None:
-        raise ShapeError(f"`vectors` of {step.name} must have shape ({v},), got None.")
+    return (
+        ("x", (T, B) if shape.indexed else (T, B, D)),
+        *((f"state {s}", (B, H)) for s in step.state),
+        ("w_ih", (a, D)),
+        ("w_hh", (q, H)),
+        ("b_ih", (a,)),
+        ("b_hh", (q,)),
+        ("vectors", (v,)),
+        ("lengths", (B,)),
+        ("resets", (T, B)),
+    )
 
 
 class _Scan(torch.autograd.Function):
     """Forward and backward kernel. A backward pass that is itself to be differentiated is run by the eager engine."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-        found = scan.forward(call, save=True)
-        kept = found.kept
+    def forward(ctx: Any, call: Call, shape: Shape, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        outputs, finals, states, gates, kept = scan.forward(call, shape, save=True)
         assert kept is not None
         ctx.form = (call.step, call.reverse, call.lengths, call.resets, call.keep_gates)
-        ctx.save_for_backward(*tensors, kept.first, kept.memory, kept.mask)
+        ctx.shape = shape
+        ctx.save_for_backward(*tensors, *kept)
         ctx.set_materialize_grads(False)
-        return found.outputs, *found.finals, found.states, found.gates
+        return outputs, *finals, states, gates
 
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -69,18 +81,19 @@ class _Scan(torch.autograd.Function):
         n = 1 + len(step.state)
         call = Call(step, tensors[0], tuple(tensors[1:n]), Weights(*tensors[n:]), *form)
         if torch.is_grad_enabled():
-            return None, *differentiable_gradients(call, tuple(tensors), d)
-        needed = ctx.needs_input_grad[1:]
-        found = scan.backward(
+            return None, None, *differentiable_gradients(call, tuple(tensors), d)
+        needed = ctx.needs_input_grad[2:]
+        d_x, d_states, d_weights = scan.backward(
             call,
+            ctx.shape if ctx.shape.threads == team.threads() else shape_of(call),
             scan.Kept(first, memory, mask),
             scan.Cotangents(d[0], d[1:n], d[n], d[n + 1]),
             need_x=needed[0],
             need_w_ih=needed[n],
             need_w_hh=needed[n + 1],
         )
-        gradients = (found.x, *found.states, *found.weights)
-        return None, *(g if need else None for g, need in zip(gradients, needed))
+        gradients = (d_x, *d_states, *d_weights)
+        return None, None, *[g if need else None for g, need in zip(gradients, needed)]
 
 
 class _ScanInBlocks(torch.autograd.Function):
@@ -88,12 +101,13 @@ class _ScanInBlocks(torch.autograd.Function):
     backward pass runs each block again before it goes back through it."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Call, shape: Shape, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         outputs = call.states[0].new_empty(call.T, call.B, call.H)
         states, between = call.states, []
         for block in blocks(call):
             between.append(states)
-            found = scan.forward(part(call, block, states), save=False)
+            here = part(call, block, states)
+            found = scan.forward(here, shape_of(here), save=False)
             outputs[block] = found.outputs
             states = found.finals
         ctx.form = (call.step, call.reverse, call.lengths, call.resets)
@@ -105,22 +119,23 @@ class _ScanInBlocks(torch.autograd.Function):
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         step, *form = ctx.form
         S = len(step.state)
-        n = len(ctx.needs_input_grad) - 1
+        n = len(ctx.needs_input_grad) - 2
         tensors, kept = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
         call = Call(step, tensors[0], tuple(tensors[1 : 1 + S]), Weights(*tensors[1 + S :]), *form)
         if torch.is_grad_enabled():
-            return None, *differentiable_gradients(call, tensors, d)
+            return None, None, *differentiable_gradients(call, tensors, d)
         between = [call.states, *(kept[i : i + S] for i in range(0, len(kept), S))]
-        needed = ctx.needs_input_grad[1:]
+        needed = ctx.needs_input_grad[2:]
         d_x = torch.empty_like(call.x) if needed[0] else None
         d_states, total = d[1:], None
         for block, states in reversed(list(zip(blocks(call), between, strict=True))):
             again = part(call, block, states)
-            kept_here = scan.forward(again, save=True).kept
+            shape = shape_of(again)
+            kept_here = scan.forward(again, shape, save=True).kept
             assert kept_here is not None
             d_here = scan.Cotangents(None if d[0] is None else d[0][block], d_states, None, None)
             found = scan.backward(
-                again, kept_here, d_here, need_x=needed[0], need_w_ih=needed[1 + S], need_w_hh=needed[2 + S]
+                again, shape, kept_here, d_here, need_x=needed[0], need_w_ih=needed[1 + S], need_w_hh=needed[2 + S]
             )
             if d_x is not None and found.x is not None:
                 d_x[block] = found.x
@@ -128,7 +143,7 @@ class _ScanInBlocks(torch.autograd.Function):
             weights = found.weights
             total = weights if total is None else tuple(map(add, total, weights))
         gradients = (d_x, *d_states, *(total or ()))
-        return None, *(g if need else None for g, need in zip(gradients, needed))
+        return None, None, *(g if need else None for g, need in zip(gradients, needed))
 
 
 def add(total: Tensor | None, more: Tensor | None) -> Tensor | None:

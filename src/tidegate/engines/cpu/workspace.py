@@ -6,11 +6,8 @@ gives all of them back to the system.
 """
 
 import mmap
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import prod
-from threading import RLock
+from threading import Lock
 
 import numpy as np
 import torch
@@ -25,39 +22,68 @@ HUGE_PAGE = 1 << 21
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8}
 
-Memory = np.ndarray
 
-_lock = RLock()  # a garbage collection inside the lock may give memory back
-_free: list[Memory] = []
+class Memory:
+    """`size` bytes from `address` on, aligned to cache lines; in huge pages where the system grants them."""
 
+    __slots__ = ("address", "array", "size")
 
-def _take(size: int) -> Memory:
-    """At least `size` bytes: pooled ones if some are large enough and less than four times too large, else fresh
-    ones."""
-    with _lock:
-        fit = [i for i, m in enumerate(_free) if size <= m.nbytes <= 4 * size + SMALL]
-        if fit:
-            return _free.pop(min(fit, key=lambda i: _free[i].nbytes))
-    return _fresh(size)
+    def __init__(self, size: int):
+        self.array = _huge(size) if size >= HUGE_PAGE else _aligned(size)
+        self.address, self.size = self.array.ctypes.data, self.array.nbytes
 
 
-def _fresh(size: int) -> Memory:
-    """New memory, aligned to cache lines; in huge pages where the system grants them."""
-    if size < HUGE_PAGE:
-        whole = np.empty(size + ALIGNMENT, np.uint8)
-        skip = -whole.ctypes.data % ALIGNMENT
-        return whole[skip : skip + size]
+def _aligned(size: int) -> np.ndarray:
+    whole = np.empty(size + ALIGNMENT, np.uint8)
+    skip = -whole.ctypes.data % ALIGNMENT
+    return whole[skip : skip + size]
+
+
+def _huge(size: int) -> np.ndarray:
     pages = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, np.uint8)
 
 
-def _give_back(memory: Memory) -> None:
+# Memory is added without the lock, for a garbage collection may give back some inside it; with the lock it is removed.
+_lock = Lock()
+_free: list[Memory] = []
+
+
+def take(size: int) -> Memory:
+    """At least `size` bytes: pooled ones if some are large enough and less than four times too large, else fresh
+    ones."""
+    best, most = None, 4 * size + SMALL
     with _lock:
-        _free.append(memory)
-        while sum(m.nbytes for m in _free) > LIMIT:
-            _free.pop(0)
+        for memory in _free:
+            if size <= memory.size < most:
+                best, most = memory, memory.size
+        if best is not None:
+            _free.remove(best)
+            return best
+    return Memory(size)
+
+
+def give_back(memory: Memory) -> None:
+    """To the pool. Where that is being searched it may stay too large, until the next memory comes back."""
+    _free.append(memory)
+    if _lock.acquire(blocking=False):
+        try:
+            while sum([m.size for m in _free]) > LIMIT:
+                _free.pop(0)
+        finally:
+            _lock.release()
+
+
+class _Lent(np.ndarray):
+    """An array that gives its memory back when the last tensor on it is gone; weakref.finalize takes twice as long."""
+
+    memory: Memory | None = None  # none in views of it
+
+    def __del__(self) -> None:
+        if self.memory is not None:
+            give_back(self.memory)
 
 
 def release() -> None:
@@ -66,24 +92,14 @@ def release() -> None:
         _free.clear()
 
 
-@contextmanager
-def borrow(size: int) -> Iterator[int]:
-    """The address of at least `size` bytes, for as long as the block lasts."""
-    memory = _take(size)
-    try:
-        yield memory.ctypes.data
-    finally:
-        _give_back(memory)
-
-
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """torch.empty(shape), whose memory goes back to the pool when the last tensor on it is gone."""
     size = prod(shape) * dtype.itemsize
     if size < SMALL:
         return torch.empty(shape, dtype=dtype)
-    memory = _take(size)
-    array = memory[:size].view(NUMPY[dtype]).reshape(shape)
-    weakref.finalize(array, _give_back, memory).atexit = False
+    memory = take(size)
+    array = _Lent(shape, NUMPY[dtype], memory.array)
+    array.memory = memory
     return torch.from_numpy(array)
 
 
