@@ -11,9 +11,11 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import get_total_norm
 
 import tidegate
 from benchmarks.pairs import Pair, alternate
+from tidegate.train.loop import step_clipped
 
 B, T, H, V = 32, 35, 256, 28
 # The textbook's letter of each gate.
@@ -52,7 +54,7 @@ def copy_of(theirs: nn.Module) -> nn.Module:
 
 
 def training_step(layer: nn.Module, *, one_hot: bool) -> Callable[[], Tensor]:
-    """One step of the loop, with torch's fused optimiser and clipping."""
+    """One step of the loop, clipped and updated as `tidegate train` does it: by torch's fused optimiser."""
     head = nn.Linear(H, V)
     parameters = [*layer.parameters(), *head.parameters()]
     optimiser = torch.optim.SGD(parameters, lr=1.0, fused=True)
@@ -61,12 +63,13 @@ def training_step(layer: nn.Module, *, one_hot: bool) -> Callable[[], Tensor]:
 
     def step() -> Tensor:
         """The loss before the step."""
-        optimiser.zero_grad(set_to_none=True)
+        for parameter in parameters:
+            parameter.grad = None
         y, _ = layer(F.one_hot(tokens, V).float() if one_hot else tokens)
         loss = F.cross_entropy(head(y.view(T * B, H)), target)
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
-        optimiser.step()
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=False)
+        step_clipped(optimiser, float(norm), 1.0)
         return loss.detach()
 
     return step

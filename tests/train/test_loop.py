@@ -4,12 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from tidegate.train import loop
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.log import read
+from tidegate.train.loop import optimiser, step_clipped
 from tidegate.train.model import cross_entropy
+from tidegate.train.recipe import Recipe
 
 
 def evaluations(trainer):
@@ -44,6 +46,22 @@ def test_the_loop_makes_the_steps_that_a_plain_loop_makes(trainer_of):
             sgd.step()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(trainer.model.get_parameter(name), parameter, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("clip", [0.1, 100.0])
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_clipped_step_is_clipping_and_a_step(name, clip):
+    recipe = Recipe(optimizer=name, lr=0.1, clip=clip, epochs=1)
+    twins = [[torch.nn.Parameter(torch.linspace(-1, 1, n)) for n in (40, 3)] for _ in range(2)]
+    ours, torchs = (optimiser(recipe, parameters) for parameters in twins)
+    for step in (1, 2, 3):
+        for parameters in twins:
+            for p in parameters:
+                p.grad = torch.linspace(-2, 3, len(p)) * step
+        step_clipped(ours, float(get_total_norm([p.grad for p in twins[0]])), clip)
+        clip_grad_norm_(twins[1], clip)
+        torchs.step()
+    torch.testing.assert_close(*twins, rtol=1e-5, atol=1e-6)
 
 
 def test_it_learns_and_the_position_counts(trainer_of):

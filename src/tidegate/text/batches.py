@@ -88,14 +88,15 @@ class Sequential(Batches):
         return self._row(self._offset(epoch)) // self.steps
 
     def at(self, epoch: int, k: int) -> Batch:
-        _check_number(k, self.count(epoch))
         offset = self._offset(epoch)
-        row, window = self._row(offset), slice(k * self.steps, (k + 1) * self.steps)
-        x, y = (self.tokens[begin : begin + self.batch * row].view(self.batch, row) for begin in (offset, offset + 1))
-        return x[:, window].t().contiguous(), y[:, window].t().contiguous()
+        row = self._row(offset)
+        _check_number(k, row // self.steps)
+        begin, length = offset + k * self.steps, self.steps + 1
+        windows = self.tokens[begin : begin + (self.batch - 1) * row + length].unfold(0, length, row).t().contiguous()
+        return windows[:-1], windows[1:]
 
     def _offset(self, epoch: int) -> int:
-        return int(np.random.default_rng([self.seed, epoch]).integers(self.steps, endpoint=True))
+        return _offset(self.steps, self.seed, epoch)
 
     def _row(self, offset: int) -> int:
         return (len(self.tokens) - offset - 1) // self.batch
@@ -125,6 +126,12 @@ class RandomSampling(Batches):
 
     def _begins(self, epoch: int) -> np.ndarray:
         return _shuffled_windows(len(self.tokens), self.steps, self.seed, epoch)
+
+
+@lru_cache(maxsize=2)
+def _offset(steps: int, seed: int, epoch: int) -> int:
+    """The tokens that an epoch of long rows leaves out at the beginning."""
+    return int(np.random.default_rng([seed, epoch]).integers(steps, endpoint=True))
 
 
 @lru_cache(maxsize=2)

@@ -3,12 +3,14 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
+from torch import nn
+from torch.nn.utils import get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
 from tidegate.errors import DivergenceError
@@ -41,11 +43,21 @@ class Stopped(Exception):  # noqa: N818 (not an error)
         self.signal, self.folder, self.saved = signal, folder, saved
 
 
-def optimiser(recipe: Recipe, model: LanguageModel) -> Optimizer:
-    """The recipe's optimiser over all parameters, with torch's fused update."""
+def optimiser(recipe: Recipe, parameters: Sequence[nn.Parameter]) -> Optimizer:
+    """The recipe's optimiser, with torch's fused update."""
     if recipe.optimizer == "sgd":
-        return SGD(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    return AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True)
+        return SGD(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    return AdamW(parameters, lr=recipe.lr, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True)
+
+
+def step_clipped(optimizer: Optimizer, norm: float, clip: float) -> None:
+    """A step of a fused optimiser after torch.nn.utils.clip_grad_norm_, for gradients of this norm.
+
+    torch's fused updates divide gradients by `grad_scale` as they read them, so clipping passes over no memory.
+    """
+    scale = (norm + 1e-6) / clip  # the 1e-6 is torch's
+    optimizer.grad_scale = torch.tensor(scale, dtype=torch.float32) if scale > 1 else None  # type: ignore[attr-defined]
+    optimizer.step()
 
 
 class Trainer:
@@ -73,7 +85,8 @@ class Trainer:
             cell, len(dataset.vocabulary), recipe.hidden,
             layers=recipe.layers, engine=recipe.engine, dropout=recipe.dropout,
         )  # fmt: skip
-        self.optimizer = optimiser(recipe, self.model)
+        self.parameters = list(self.model.parameters())
+        self.optimizer = optimiser(recipe, self.parameters)
         kind = Sequential if recipe.sampling == "sequential" else RandomSampling
         self.batches = kind(dataset.train.ids, recipe.batch, recipe.steps, recipe.seed)
         self.count = lru_cache(self.batches.count)  # batches in an epoch
@@ -166,9 +179,10 @@ class Trainer:
             self.state = None
         scores, state = self.model(x, self.state)
         loss = cross_entropy(scores, y)
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip, foreach=True)
+        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=False)
         nats, gradient_norm = torch.stack((loss.detach(), norm)).tolist()  # one wait for the device a step
         lr = rate(recipe.schedule, recipe.lr, self.progress)
         if not sound(nats, gradient_norm):
@@ -176,7 +190,7 @@ class Trainer:
             raise self.divergence(diverged(self.model, x, y, self.state, step=step, loss=nats, norm=gradient_norm))
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.step()
+        step_clipped(self.optimizer, gradient_norm, recipe.clip)
         self.state = detach(state)
         self.advance(nats, gradient_norm, y.numel())
         position.stepping += time.perf_counter() - begin
