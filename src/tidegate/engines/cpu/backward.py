@@ -9,7 +9,7 @@ Layouts: dq (chunk, B, blocks, H); operand (K, chunk, B, H); carry (B, states, H
 `forward`.
 """
 
-from tidegate.engines.cpu import tile
+from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.gradients import Gradients
 from tidegate.engines.cpu.kernel import RESET, ROWS, Arguments, ElementWise, Share, null, product
 from tidegate.engines.cpu.plan import Backward, Phase, Place
@@ -28,21 +28,21 @@ def words(plan: Backward) -> list[str]:
         "d_outputs", "d_outputs_t", "d_outputs_b", "d_states", "gate", "mask", "saved",
         "carry", "cross", "dq", "operand", "packed_u", "packed_w", "left", "right", "no_x",
         "d_w_hh", "sum_w_hh", "sum_w_hh_b", "d_w_ih", "sum_w_ih", "sum_w_ih_b", "table", "d_x", "sums",
-        "d_b_ih", "d_b_hh", "d_v",
+        "d_b_ih", "d_b_hh", "d_v", "parts", "x_parts",
     ]  # fmt: skip
 
 
-def emit(code: Code, plan: Backward, *, ragged: bool) -> None:
+def emit(code: Code, plan: Backward, *, ragged: bool, on_matrix: bool) -> None:
     """Write the kernel and its phases into the module."""
-    writer = _Writer(code, plan, ragged)
+    writer = _Writer(code, plan, ragged, on_matrix)
     for i, phase in enumerate(plan.phases):
         writer.phase(f"back{i}", phase, begin=i == 0)
     writer.kernel()
 
 
 class _Writer:
-    def __init__(self, code: Code, plan: Backward, ragged: bool):
-        self.code, self.plan, self.ragged = code, plan, ragged
+    def __init__(self, code: Code, plan: Backward, ragged: bool, on_matrix: bool):
+        self.code, self.plan, self.ragged, self.on_matrix = code, plan, ragged, on_matrix
         self.step, self.element_wise = plan.step, ElementWise(code)
 
     # -- the element-wise part ------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ class _Writer:
             args = Arguments(code, words(self.plan), at)
             share = Share(code, args)
             sums = code.stack(ROWS * 6)
-            gradients = Gradients(code, self.plan, args, share, sums, ragged=self.ragged)
+            gradients = Gradients(code, self.plan, args, share, sums, ragged=self.ragged, on_matrix=self.on_matrix)
             self.pack(args, share)
             gradients.pack()
             self.begin(args, share)
@@ -141,7 +141,7 @@ class _Writer:
                 i0 = (i1 - chunk).most(0)
                 low = code.select(reverse.equals(0), i0, T - i1)
                 last = code.select(reverse.equals(0), i1 - 1, T - i1)
-                code.call("back0", at, sums, last, low, *share.rows, *share.units)
+                self.run(args, 0, sums, last, low, (*share.rows, *share.units))
                 share.meet_peers()
                 with code.loop(0, i1 - i0) as i:
                     t = last - i + reverse * i * 2
@@ -151,13 +151,35 @@ class _Writer:
                         share.meet_peers()
                     if not step.stages:
                         with code.when(more):
-                            code.call("back0", at, sums, t - 1 + reverse * 2, low, *share.rows, *share.units)
+                            self.run(args, 0, sums, t - 1 + reverse * 2, low, (*share.rows, *share.units))
                 share.meet_all()
                 add = code.select(c > 0, code.int(1), args["accumulate"])
                 gradients.chunk(low, i1 - i0, add)
                 share.meet_all()
             gradients.finish()
             self.finish(args, share)
+            if self.on_matrix:
+                code.call(tile.symbol(code, "matrix_done"))
+
+    def run(self, args: Arguments, i: int, sums: Ptr, t: Int, low: Int, block: tuple[Int, ...]) -> None:
+        """Phase i on a block; on the matrix unit, the dq that it wrote are then cut into parts."""
+        code, H, blocks = self.code, args["H"], self.plan.blocks
+        code.call(f"back{i}", args.at, sums, t, low, *block)
+        if not self.on_matrix:
+            return
+        r0, r1, g0, g1 = block
+        for place, _ in self.plan.phases[i].store:
+            if place.buffer == "dq" and place.block < len(self.step.products):
+                source = args.pointer("dq") + (((t - low) * args["B"] + r0) * blocks + place.block) * H
+                to = self.parts(args, t, place.block, r0)
+                matrix.split(code, source, H * blocks, r1 - r0, H, *to, (g0, g1))
+
+    def parts(self, args: Arguments, t: Int, first: int, r: Int) -> tuple[Ptr, Int]:
+        """The dq of a step in parts, from the gate `first` and row r on, and the row stride; even and odd steps have a
+        room each."""
+        gate = matrix.blocks(args["H"]) * matrix.ROW
+        row = gate * len(self.step.products)
+        return args.pointer("parts") + ((t % 2 * args["B"] + r) * row + gate * first), row
 
     def product(self, args: Arguments, share: Share, sums: Ptr, k: int, t: Int, low: Int, more: Value) -> None:
         """d_p of stage k and the phase that follows it; after the last, the beginning of the next step."""
@@ -167,17 +189,27 @@ class _Writer:
         first = self.plan.dq[gates[0]]
         length = H * len(gates)
         with share.blocks(1) as (r0, r1, g0, g1):
-            left = args.pointer("dq") + (((t - low) * B + r0) * self.plan.blocks + first) * H
-            panel = args.pointer("packed_u") + (share.groups * H * first + g0 * length) * L
             width = g1 - g0
-            product(
-                code, left, H * self.plan.blocks, 1, r1 - r0, panel, length * L, L, width, length,
-                null(code), 0, sums, width * L, 0,
-            )  # fmt: skip
-            code.call(f"back{K - k}", args.at, sums, t, low, r0, r1, g0, g1)
+            if self.on_matrix:
+                left, row = self.parts(args, t, first, r0)
+                count = matrix.blocks(H) * len(gates)
+                panel = args.pointer("packed_u") + self.panel(args, share, first, g0, len(gates))
+                matrix.of_rows(code, left, row, r1 - r0, panel, width, count, null(code), sums, width * L)
+            else:
+                left = args.pointer("dq") + (((t - low) * B + r0) * self.plan.blocks + first) * H
+                panel = args.pointer("packed_u") + (share.groups * H * first + g0 * length) * L
+                product(
+                    code, left, H * self.plan.blocks, 1, r1 - r0, panel, length * L, L, width, length,
+                    null(code), 0, sums, width * L, 0,
+                )  # fmt: skip
+            self.run(args, K - k, sums, t, low, (r0, r1, g0, g1))
             if k == 0:
                 with code.when(more):
-                    code.call("back0", args.at, sums, t - 1 + args["reverse"] * 2, low, r0, r1, g0, g1)
+                    self.run(args, 0, sums, t - 1 + args["reverse"] * 2, low, (r0, r1, g0, g1))
+
+    def panel(self, args: Arguments, share: Share, first: int, group: Int, gates: int) -> Int:
+        """Where the matrix unit's panel of a stage for a group of units begins."""
+        return (share.groups * first + group * gates) * matrix.blocks(args["H"]) * matrix.PANEL
 
     # -- before and after -----------------------------------------------------------------------------------------
 
@@ -190,8 +222,16 @@ class _Writer:
             first, length = self.plan.dq[stage.gates[0]], H * len(stage.gates)
             for i, gate in enumerate(stage.gates):
                 source = args.pointer("w_hh") + (H * H * step.products.index(gate) + g0 * L)
-                to = args.pointer("packed_u") + (share.groups * H * first + g0 * length + H * i) * L
-                code.call(tile.symbol(code, "pack_rows"), source, H, H, units, to, length * L)
+                if self.on_matrix:
+                    count = matrix.blocks(H) * matrix.PANEL
+                    to = args.pointer("packed_u") + (self.panel(args, share, first, g0, len(stage.gates)) + count * i)
+                    matrix.pack_rows(
+                        code, lambda u, source=source: source + H * u, H, units, to, count * len(stage.gates),
+                        args.pointer("no_x"),
+                    )  # fmt: skip
+                else:
+                    to = args.pointer("packed_u") + (share.groups * H * first + g0 * length + H * i) * L
+                    code.call(tile.symbol(code, "pack_rows"), source, H, H, units, to, length * L)
 
     def begin(self, args: Arguments, share: Share) -> None:
         """The cotangents of the final states, to be carried."""

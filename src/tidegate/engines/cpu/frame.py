@@ -13,11 +13,16 @@ import torch
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
+from tidegate.engines.cpu.forward import FEW_INPUTS
 from tidegate.engines.cpu.kernel import APART
+from tidegate.engines.cpu.matrix import GROUP, PANEL, ROW, ROWS, blocks
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.plan import backward_plan, forward_plan, operand_state
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.cpu.workspace import Layout
+
+#: Hidden units from which on the matrix unit pays, and for the backward pass sequences.
+MATRIX_UNITS, MATRIX_ROWS = 32, 1
 
 REAL = {torch.float32: "float", torch.float64: "double"}
 
@@ -101,6 +106,21 @@ def division(shape: Shape) -> tuple[int, int]:
     return threads, 1
 
 
+def matrix_forward(shape: Shape) -> bool:
+    """Whether the forward pass runs on the matrix unit. The batch has no say: a sequence's bits must not depend on what
+    travels with it."""
+    return shape.target.matrix and shape.dtype is torch.float32 and shape.H >= MATRIX_UNITS
+
+
+def matrix_backward(shape: Shape) -> bool:
+    return shape.target.matrix and shape.dtype is torch.float32 and shape.H >= MATRIX_UNITS and shape.B >= MATRIX_ROWS
+
+
+def panels(columns: int, k: int) -> int:
+    """Numbers in the matrix unit's panels of so many columns (a multiple of 16) and steps of k."""
+    return columns // GROUP * blocks(k) * PANEL
+
+
 def kept_layout(shape: Shape, saved: int) -> Layout:
     """What both passes know: `saved` numbers a row, and the sequences of all states but the first."""
     layout = Layout(shape.dtype.itemsize)
@@ -114,9 +134,11 @@ def kept_layout(shape: Shape, saved: int) -> Layout:
 def forward_frame(shape: Shape, *, save: bool) -> Frame:
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = forward_plan(step, save=save, ragged=shape.ragged, traced=shape.traced)
+    on_matrix = matrix_forward(shape)
     kernel = kernels.forward_kernel(
-        step, shape.target, REAL[shape.dtype], save=save, ragged=shape.ragged, traced=shape.traced
-    )
+        step, shape.target, REAL[shape.dtype],
+        save=save, ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix,
+    )  # fmt: skip
     L, item = kernel.lanes, shape.dtype.itemsize
     padded = (H + L - 1) // L * L
     Ga, Gq = len(step.inputs), len(step.products)
@@ -131,9 +153,13 @@ def forward_frame(shape: Shape, *, save: bool) -> Frame:
             room.add(f"seq_{s}", (T + 1) * B * H)
     room.add("cross", B * plan.cross * H)
     room.add("operand", (len(step.stages) + 1) * B * H)
-    room.add("packed_w", 0 if shape.indexed else Ga * padded * D)
+    deep = on_matrix and D >= FEW_INPUTS
+    room.add("packed_w", 0 if shape.indexed else Ga * (panels(padded, D) if deep else padded * D))
     room.add("packed_b", Ga * padded)
-    room.add("packed_u", Gq * padded * H)
+    room.add("packed_u", Gq * (panels(padded, H) if on_matrix else padded * H))
+    if on_matrix:
+        room.add("parts", 2 * len(step.stages) * B * blocks(H) * ROW)
+        room.add("x_parts", shape.threads * ROWS * blocks(D) * ROW)
     room.add("packed_c", Gq * padded)
     room.add("a", (D if shape.indexed else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
@@ -144,7 +170,10 @@ def forward_frame(shape: Shape, *, save: bool) -> Frame:
 def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = backward_plan(step, ragged=shape.ragged, traced=shape.traced)
-    kernel = kernels.backward_kernel(step, shape.target, REAL[shape.dtype], ragged=shape.ragged, traced=shape.traced)
+    on_matrix = matrix_backward(shape)
+    kernel = kernels.backward_kernel(
+        step, shape.target, REAL[shape.dtype], ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix
+    )
     L, item = kernel.lanes, shape.dtype.itemsize
     padded, padded_x = (H + L - 1) // L * L, (D + L - 1) // L * L
     Ga, Gq, K = len(step.inputs), len(step.products), len(step.stages)
@@ -156,10 +185,19 @@ def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
     room.add("cross", B * plan.cross * H)
     room.add("dq", rows * plan.blocks * H)
     room.add("operand", K * rows * H)
-    room.add("packed_u", Gq * padded * H)
-    room.add("packed_w", Ga * H * padded_x if need_x else 0)
-    room.add("left", plan.blocks * padded * rows)
-    room.add("right", max(padded, padded_x if dense else 0) * rows)
+    widest = max(padded, padded_x if dense else 0)
+    if on_matrix:
+        room.add("packed_u", Gq * panels(padded, H))
+        room.add("packed_w", Ga * panels(padded_x, H) if need_x else 0)
+        room.add("left", plan.blocks * panels(padded, rows))
+        room.add("right", panels(widest, rows))
+        room.add("parts", 2 * B * Gq * blocks(H) * ROW)
+        room.add("x_parts", shape.threads * ROWS * Ga * blocks(H) * ROW if need_x else 0)
+    else:
+        room.add("packed_u", Gq * padded * H)
+        room.add("packed_w", Ga * H * padded_x if need_x else 0)
+        room.add("left", plan.blocks * padded * rows)
+        room.add("right", widest * rows)
     room.add("sums", plan.blocks * H + L)
     fixed = {"chunk": chunk, "sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
     if padded != H:

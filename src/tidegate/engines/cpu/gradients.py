@@ -10,7 +10,7 @@ the team.
 
 from collections.abc import Mapping
 
-from tidegate.engines.cpu import tile
+from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.kernel import ACTIVE, ROWS, Arguments, ElementWise, Share, in_blocks, null, product
 from tidegate.engines.cpu.plan import Backward, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
@@ -19,8 +19,11 @@ from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
 class Gradients:
     """Writes the parts of the backward kernel that make gradients of what is shared by all steps."""
 
-    def __init__(self, code: Code, plan: Backward, args: Arguments, share: Share, sums: Ptr, *, ragged: bool):
-        self.code, self.plan, self.args, self.share, self.ragged = code, plan, args, share, ragged
+    def __init__(
+        self, code: Code, plan: Backward, args: Arguments, share: Share, sums: Ptr, *, ragged: bool, on_matrix: bool
+    ):
+        self.code, self.plan, self.args, self.share = code, plan, args, share
+        self.ragged, self.on_matrix = ragged, on_matrix
         self.step, self.scratch = plan.step, sums
         self.my_groups = share.part(share.groups)
         self.x_groups = (args["D"] + (code.lanes - 1)) // code.lanes
@@ -35,9 +38,17 @@ class Gradients:
         H, D = args["H"], args["D"]
         with code.when(code.b.not_(args.pointer("d_x").is_null)):
             g0, g1 = self.share.part(self.x_groups)
+            columns = (g1 * L).least(D) - g0 * L
+            if self.on_matrix:
+                count, G = matrix.blocks(H) * matrix.PANEL, len(self.step.inputs)
+                for i in range(G):
+                    source = args.pointer("w_ih") + (H * D * i + g0 * L)
+                    to = args.pointer("packed_w") + (g0 * G + i) * count
+                    row = lambda u, source=source: source + D * u  # noqa: E731
+                    matrix.pack_rows(code, row, H, columns, to, count * G, args.pointer("no_x"))
+                return
             length = H * len(self.step.inputs)
             to = args.pointer("packed_w") + g0 * length * L
-            columns = (g1 * L).least(D) - g0 * L
             code.call(tile.symbol(code, "pack_rows"), args.pointer("w_ih") + g0 * L, D, length, columns, to, length * L)
 
     def chunk(self, low: Int, steps: Int, add: Int) -> None:
@@ -83,16 +94,27 @@ class Gradients:
         units = (g1 * L).least(H) - g0 * L
         for block in sorted({*self.plan.dq.values(), *self.plan.da.values()}):
             source = args.pointer("dq") + (H * block + g0 * L)
-            to = args.pointer("left") + (self.share.groups * block + g0) * rows * L
-            code.call(tile.symbol(code, "pack_rows"), source, H * blocks, rows, units, to, rows * L)
+            if self.on_matrix:
+                panel = matrix.blocks(rows) * matrix.PANEL
+                to = args.pointer("left") + (self.share.groups * block + g0) * panel
+                code.call(tile.symbol(code, "pack_left"), source, H * blocks, rows, units, to, panel)
+            else:
+                to = args.pointer("left") + (self.share.groups * block + g0) * rows * L
+                code.call(tile.symbol(code, "pack_rows"), source, H * blocks, rows, units, to, rows * L)
 
     def _pack_right(self, source: Ptr, rows: Int) -> None:
         """The team's share of packing rows of an operand, by [group][row]."""
         code, H, L = self.code, self.args["H"], self.code.lanes
         g0, g1 = self.my_groups
         units = (g1 * L).least(H) - g0 * L
-        to = self.args.pointer("right") + g0 * rows * L
-        code.call(tile.symbol(code, "pack_rows"), source + g0 * L, H, rows, units, to, rows * L)
+        if self.on_matrix:
+            panel = matrix.blocks(rows) * matrix.PANEL
+            to = self.args.pointer("right") + g0 * panel
+            none = self.args.pointer("no_x")
+            matrix.pack_rows(code, lambda r: source + (H * r + g0 * L), rows, units, to, panel, none)
+        else:
+            to = self.args.pointer("right") + g0 * rows * L
+            code.call(tile.symbol(code, "pack_rows"), source + g0 * L, H, rows, units, to, rows * L)
 
     def _pack_x(self, low: Int, steps: Int) -> None:
         """The inputs' rows, packed as `_pack_right` does; zeros for steps beyond a sequence's end, whatever stands
@@ -102,6 +124,20 @@ class Gradients:
         rows = steps * B
         g0, g1 = self.share.part(self.x_groups)
         width = (g1 * L).least(D) - g0 * L
+        if self.on_matrix:
+            panel = matrix.blocks(rows) * matrix.PANEL
+
+            def row(n: Int) -> Ptr:
+                i, r = n // B, n % B
+                source = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r)
+                if self.ragged:
+                    alive = (args.pointer("mask").byte((low + i) * B + r) % 2).equals(ACTIVE)
+                    source = code.select(alive, source, args.pointer("no_x"))
+                return source + g0 * L
+
+            to = args.pointer("right") + g0 * panel
+            matrix.pack_rows(code, row, rows, width, to, panel, args.pointer("no_x"))
+            return
         count = code.int(1) if self.ragged else B
         with code.loop(0, steps) as i, code.loop(0, B, count) as r:
             source = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r)
@@ -115,6 +151,9 @@ class Gradients:
         """Blocks of a weight gradient, {row of blocks: block of dq}: the thread's units against all columns."""
         code, args, L = self.code, self.args, self.code.lanes
         H, stride = args["H"], args[f"sum_{name}_b"]
+        if self.on_matrix:
+            self._weights_on_matrix(name, gates, columns, rows, add)
+            return
         for at, block in gates.items():
             with code.loop(*self.my_groups) as g:
                 left = args.pointer("left") + (self.share.groups * block + g) * rows * L
@@ -122,6 +161,23 @@ class Gradients:
                 product(
                     code, left, 1, L, (H - g * L).least(L), args.pointer("right"), rows * L, L,
                     (columns + (L - 1)) // L, rows, null(code), 0, out, stride, add,
+                )  # fmt: skip
+
+    def _weights_on_matrix(self, name: str, gates: Mapping[int, int], columns: Int, rows: Int, add: Int) -> None:
+        code, args, L = self.code, self.args, self.code.lanes
+        H, stride, count = args["H"], args[f"sum_{name}_b"], matrix.blocks(rows)
+        panel = count * matrix.PANEL
+        g0, g1 = self.my_groups
+        for at, block in gates.items():
+            with code.loop(g0, g1, 2) as g:
+                units = ((g1 - g) * L).least(2 * L).least(H - g * L)
+                left = args.pointer("left") + (self.share.groups * block + g) * panel
+                out = args.pointer(f"sum_{name}") + (H * at + g * L) * stride
+                start = code.select(add.equals(0), null(code), out)
+                code.call(
+                    tile.symbol(code, "matrix_product"), left, code.int(matrix.GROUP), panel, code.int(matrix.PANEL),
+                    code.int(matrix.PANEL // matrix.PARTS), units, units.least(L), args.pointer("right"), panel,
+                    (columns + (L - 1)) // L, count, start, stride, out, stride,
                 )  # fmt: skip
 
     def _table(self, low: Int, rows: Int) -> None:
@@ -156,6 +212,9 @@ class Gradients:
         H, D, blocks = args["H"], args["D"], self.plan.blocks
         length = H * len(self.step.inputs)
         columns = code.int(0), self.x_groups
+        if self.on_matrix:
+            self._inputs_on_matrix(low, rows)
+            return
         with (
             in_blocks(code, columns, 6) as (g0, g1),
             in_blocks(code, self.share.part(rows), ROWS) as (r0, r1),
@@ -168,14 +227,37 @@ class Gradients:
                     code, left, H * blocks, 1, r1 - r0, panel, length * L, L, width, H * count,
                     null(code), 0, self.scratch, width * L, int(number > 0),
                 )  # fmt: skip
-            with code.loop(r0, r1) as r:
-                to = args.pointer("d_x") + (args["B"] * low + r) * D
-                line = self.scratch + (r - r0) * width * L
+            self._store_inputs(low, (r0, r1), (g0, g1))
 
-                def body(g: Int, mask: Value | None, to=to, line=line, g0=g0) -> None:
-                    to.store(line.load((g - g0) * L), g * L, mask)
+    def _inputs_on_matrix(self, low: Int, rows: Int) -> None:
+        code, args, L = self.code, self.args, self.code.lanes
+        H, blocks, G = args["H"], self.plan.blocks, len(self.step.inputs)
+        gate = matrix.blocks(H) * matrix.ROW
+        row, count = gate * G, matrix.blocks(H) * G
+        left = args.pointer("x_parts") + self.share.me * row * ROWS
+        with in_blocks(code, self.share.part(rows), ROWS) as (r0, r1):
+            for i, name in enumerate(self.step.inputs):
+                source = args.pointer("dq") + (r0 * blocks + self.plan.da[name]) * H
+                groups = code.int(0), self.share.groups
+                matrix.split(code, source, H * blocks, r1 - r0, H, left + gate * i, row, groups)
+            with in_blocks(code, (code.int(0), self.x_groups), 6) as (g0, g1):
+                panel = args.pointer("packed_w") + g0 * count * matrix.PANEL
+                width = g1 - g0
+                matrix.of_rows(code, left, row, r1 - r0, panel, width, count, null(code), self.scratch, width * L)
+                self._store_inputs(low, (r0, r1), (g0, g1))
 
-                ElementWise(code).units(D, (g0, g1), body)
+    def _store_inputs(self, low: Int, rows: tuple[Int, Int], groups: tuple[Int, Int]) -> None:
+        """A block of dx from the scratch room to its place."""
+        code, args, L = self.code, self.args, self.code.lanes
+        D, (g0, g1) = args["D"], groups
+        with code.loop(*rows) as r:
+            to = args.pointer("d_x") + (args["B"] * low + r) * D
+            line = self.scratch + (r - rows[0]) * (g1 - g0) * L
+
+            def body(g: Int, mask: Value | None) -> None:
+                to.store(line.load((g - g0) * L), g * L, mask)
+
+            ElementWise(code).units(D, groups, body)
 
     # -- sums over rows -------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from functools import cache as once
 from threading import RLock
 
 from tidegate.calculus import Step
-from tidegate.engines.cpu import backward, forward, runtime, team, tile
+from tidegate.engines.cpu import backward, forward, matrix, runtime, team, tile
 from tidegate.engines.cpu.key import key, written
 from tidegate.engines.cpu.plan import backward_plan, forward_plan
 from tidegate.engines.cpu.target import Target, host
@@ -63,46 +63,49 @@ def shared(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
 
     def program() -> str:
         tile.emit(code)
+        if matrix.usable(code):
+            matrix.emit(code)
         return str(code.module)
 
     made = runtime.object_code(key(target, real, "product"), program, target)
     library = runtime.Library(made, target, {})
-    return library, {tile.symbol(code, name): library[tile.symbol(code, name)] for name in SHARED}
+    names = [tile.symbol(code, name) for name in (*SHARED, *(matrix.SHARED if matrix.usable(code) else ()))]
+    return library, {name: library[name] for name in names}
 
 
-def forward_program(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool) -> Code:
+def forward_program(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False) -> Code:
     """The forward kernel's program for any target."""
     code = Code(target, real)
-    forward.emit(code, forward_plan(step, save=save, ragged=ragged, traced=traced), ragged=ragged)
+    forward.emit(code, forward_plan(step, save=save, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
     return code
 
 
-def backward_program(step: Step, target: Target, real: str, *, ragged: bool, traced: bool) -> Code:
+def backward_program(step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: bool = False) -> Code:
     """The backward kernel's program for any target."""
     code = Code(target, real)
-    backward.emit(code, backward_plan(step, ragged=ragged, traced=traced), ragged=ragged)
+    backward.emit(code, backward_plan(step, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
     return code
 
 
 @once
-def forward_kernel(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool) -> Kernel:
+def forward_kernel(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False) -> Kernel:
     def program() -> str:
-        return str(forward_program(step, target, real, save=save, ragged=ragged, traced=traced).module)
+        return str(forward_program(step, target, real, save=save, ragged=ragged, traced=traced, on_matrix=on_matrix).module)
 
     with _compiling:
         plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
-        name = key(target, real, f"ragged={ragged}", written(plan))
+        name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
         return _link(runtime.object_code(name, program, target), target, real, forward.NAME, forward.words(plan))
 
 
 @once
-def backward_kernel(step: Step, target: Target, real: str, *, ragged: bool, traced: bool) -> Kernel:
+def backward_kernel(step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: bool = False) -> Kernel:
     def program() -> str:
-        return str(backward_program(step, target, real, ragged=ragged, traced=traced).module)
+        return str(backward_program(step, target, real, ragged=ragged, traced=traced, on_matrix=on_matrix).module)
 
     with _compiling:
         plan = backward_plan(step, ragged=ragged, traced=traced)
-        name = key(target, real, f"ragged={ragged}", written(plan))
+        name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
         return _link(runtime.object_code(name, program, target), target, real, backward.NAME, backward.words(plan))
 
 

@@ -1,7 +1,9 @@
 """The processor that kernels are made for: its name and features, and how wide and how many its vector registers
 are."""
 
+import ctypes
 import platform
+import sys
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,7 +13,7 @@ class Target:
     """A processor as LLVM names it, and the shape of its vector unit.
 
     `vector_bytes` is the width of one register and `registers` their number; together they fix the register tile
-    of the matrix product (see `tile_rows`).
+    of the matrix product (see `tile_rows`). `matrix`: there is a matrix unit for bfloat16 numbers, and it may be used.
     """
 
     triple: str
@@ -19,6 +21,7 @@ class Target:
     features: str
     vector_bytes: int
     registers: int
+    matrix: bool = False
 
     def lanes(self, real: str) -> int:
         """Values of the type `real` ("float" or "double") in one register."""
@@ -45,6 +48,7 @@ WIDEST = {32: (12, 8, 6, 5, 4, 4, 3, 3), 16: (8, 4, 3, 3, 2, 2)}
 
 AVX2 = Target("x86_64-unknown-linux-gnu", "haswell", "+avx2,+fma", 32, 16)
 AVX512 = Target("x86_64-unknown-linux-gnu", "skylake-avx512", "+avx512f,+avx512dq,+avx512vl,+avx512bw,+fma", 64, 32)
+AMX = Target(AVX512.triple, "sapphirerapids", f"{AVX512.features},+amx-tile,+amx-bf16", 64, 32, matrix=True)
 NEON = Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32)
 
 
@@ -58,7 +62,16 @@ def host() -> Target | None:
     if platform.machine().lower() in ("aarch64", "arm64"):
         return Target(triple, cpu, flat, 16, 32)
     if all(features.get(name) for name in ("avx512f", "avx512dq", "avx512vl", "fma")):
-        return Target(triple, cpu, flat, 64, 32)
+        tiles = features.get("amx-tile") and features.get("amx-bf16")
+        return Target(triple, cpu, flat, 64, 32, matrix=bool(tiles) and _tiles_granted())
     if all(features.get(name) for name in ("avx2", "fma")):
         return Target(triple, cpu, flat, 32, 16)
     return None
+
+
+def _tiles_granted() -> bool:
+    """Ask the system for the state of the matrix unit, which a process must do once before its first use."""
+    if not sys.platform.startswith("linux"):
+        return False
+    request, permission, tile_data = 158, 0x1023, 18  # arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return ctypes.CDLL(None).syscall(request, permission, tile_data) == 0

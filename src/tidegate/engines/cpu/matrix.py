@@ -1,0 +1,316 @@
+"""Products of float32 numbers on the processor's matrix unit (AMX), which multiplies bfloat16 numbers.
+
+A float32 number has 24 significant bits and a bfloat16 number 8, so three of these make one of those, exactly:
+
+    x = x1 + x2 + x3        x1 = x cut to 8 bits, x2 = x - x1 cut to 8 bits, x3 = x - x1 - x2
+
+and a product needs six of the nine products of parts; what is left out is below 2^-21 |x y|, and 2^-24 |x y| on
+average:
+
+    x y = x1 y1 + (x1 y2 + x2 y1) + (x1 y3 + x2 y2 + x3 y1)
+
+The unit adds up 32 products in float32 before it adds them to the result, so sums come out nearer to float64 than one
+chain of multiply-adds does, at nearly twice its speed. Numbers below 2^-126 count as zero, and parts of numbers below
+2^-110 are lost to that; infinity times a number with few digits may give NaN.
+
+Layouts, in 16-bit parts; a *block* is 32 steps of k, and rows and columns come in groups of 16:
+
+    rows     [row][block][part][k]                      left sides that change from step to step
+    left     [group of rows][block][part][row][k]       left sides packed from their columns
+    right    [group of columns][block][part][pair of k][column][k of the pair]
+
+Each is zero beyond the edge of k. Sizes and strides count float32 numbers, as everywhere: two parts make one. Every
+element of a result is one chain over the blocks of k, whatever stands in the other rows and columns.
+"""
+
+from collections.abc import Callable, Sequence
+
+import llvmlite.ir as ir
+
+from tidegate.engines.cpu.tile import symbol, transpose
+from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec, from_bits
+
+#: Steps of k in a block, and rows or columns in a group.
+BLOCK, GROUP = 32, 16
+PARTS = 3
+#: Numbers that a block takes in a row, and in a group.
+ROW, PANEL = PARTS * BLOCK // 2, PARTS * BLOCK // 2 * GROUP
+#: Rows that one call of `product` may have.
+ROWS = 2 * GROUP
+#: (part of the left side, part of the right side), small products first, in an order that changes one at a time.
+TERMS = ((0, 2), (0, 1), (0, 0), (2, 0), (1, 0), (1, 1))
+#: Tile registers: results of two by two (or one by four) tiles, left sides, right sides.
+RESULT, LEFT, RIGHT = 0, 4, 6
+#: What a program that calls `product` calls besides.
+SHARED = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
+
+I8, I16 = ir.IntType(8), ir.IntType(16)
+
+
+def usable(code: Code) -> bool:
+    return code.target.matrix and code.real_name == "float"
+
+
+def blocks(k: Int | int) -> Int | int:
+    """Blocks that k steps need."""
+    return (k + (BLOCK - 1)) // BLOCK
+
+
+def emit(code: Code) -> None:
+    """Write the functions of this file into the module."""
+    for rows, columns in ((2, 2), (2, 1), (1, 4), (1, 3), (1, 2), (1, 1)):
+        tile(code, rows, columns)
+    product(code)
+    done(code)
+    split_rows(code)
+    pack_pair(code)
+    pack_right(code)
+    pack_left(code)
+
+
+# -- calls from kernels -------------------------------------------------------------------------------------------
+
+
+def of_rows(
+    code: Code, left: Ptr, row: Int, rows: Int, right: Ptr, groups: Int, count: Int, start: Ptr, out: Ptr, out_row: Int
+) -> None:
+    """out = start + left right for up to 32 rows in the layout `rows`, with one `start` for all of them."""
+    tall = code.select(rows > GROUP, (rows + 1) // 2, rows)
+    code.call(
+        symbol(code, "matrix_product"), left, row, row * tall, code.int(ROW), code.int(ROW // PARTS), rows, tall,
+        right, count * PANEL, groups, count, start, code.int(0), out, out_row,
+    )  # fmt: skip
+
+
+def split(
+    code: Code, source: Ptr, source_row: Int, rows: Int, columns: Int, target: Ptr, row: Int, groups: tuple[Int, Int]
+) -> None:
+    """Cut a stretch of groups of rows of numbers into parts."""
+    code.call(symbol(code, "split_rows"), source, source_row, rows, columns, target, row, *groups)
+
+
+def pack_rows(
+    code: Code, row: Callable[[Int], Ptr], count: Int, columns: Int, target: Ptr, group: Int, none: Ptr
+) -> None:
+    """Pack rows as the layout `right`: row(i) is the address of the i-th of `count`, `none` that of a row of zeros."""
+    with code.loop(0, blocks(count) * (BLOCK // 2)) as j:
+        pair = [code.select(count > i, row(i.least(count - 1)), none) for i in (j * 2, j * 2 + 1)]
+        at = j // (BLOCK // 2) * PANEL + j % (BLOCK // 2) * GROUP
+        code.call(symbol(code, "pack_pair"), *pair, columns, target + at, group)
+
+
+# -- the product --------------------------------------------------------------------------------------------------
+
+
+def tile(code: Code, rows: int, columns: int) -> None:
+    """matrix_RxC(left, row stride, to the second row of tiles, block stride, part stride; right, group stride; blocks;
+    start, its row stride, column stride, and second row; out, its row stride, and second row): R x C tiles of 16
+    columns."""
+    with code.function(f"matrix_{rows}x{columns}", "piiiipiipiiipii", inline=False) as arguments:
+        left, row, second, block, part, right, group, count, start, start_row, start_c, start_2, out, out_row, out_2 = (
+            arguments
+        )
+        tiles = [(r, c, RESULT + 2 * r + c) for r in range(rows) for c in range(columns)]
+        for r, c, register in tiles:
+            _load(code, register, start + (start_2 * r + start_c * c), start_row)
+        with code.accumulate([left, right], 0, count) as (_, (x, w), following):
+            held: dict[int, tuple[int, int]] = {}
+
+            def hold(register: int, what: tuple[int, int], at: Ptr, stride: Int) -> int:
+                if held.get(register) != what:
+                    _load(code, register, at, stride)
+                    held[register] = what
+                return register
+
+            for i, j in TERMS:
+                for r in range(rows):
+                    hold(LEFT + r, (r, i), x + (second * r + part * i), row)
+                for c in range(columns):
+                    at = w + (group * c + PANEL // PARTS * j)
+                    panel = hold(RIGHT + c % 2, (c, j), at, code.int(GROUP))
+                    for r in range(rows):
+                        _call(code, "tdpbf16ps", RESULT + 2 * r + c, LEFT + r, panel)
+            following[:] = [x + block, w + PANEL]
+        for r, c, register in tiles:
+            _call(code, "tilestored64", register, out + (out_2 * r + c * GROUP), out_row * 4)
+
+
+def product(code: Code) -> None:
+    """matrix_product(left, row stride, to the second row of tiles, block stride, part stride, rows, rows of the first
+    tile; right, group stride, groups of columns; blocks; start, its row stride; out, its row stride):
+
+        out[r, c] = start[r, c] + sum_k left[r, k] right[k, c]
+
+    for up to 32 rows; a null `start` means zeros. The second row of tiles begins so many numbers after the first."""
+    with code.function(symbol(code, "matrix_product"), "piiiiiipiiipipi", public=True) as arguments:
+        left, row, second, block, part, rows, tall, right, group, groups, count, start, start_row, out, out_row = (
+            arguments
+        )
+        _configure(code, tall, rows - tall)
+        none = start.is_null
+        start_c = code.select(none, code.int(0), code.int(GROUP))
+        start_row = code.select(none, code.int(0), start_row)
+        start = code.select(none, code.zeros(), start)
+
+        def call(shape: tuple[int, int], at: Int) -> None:
+            code.call(
+                f"matrix_{shape[0]}x{shape[1]}", left, row, second, block, part, right + group * at, group, count,
+                start + start_c * at, start_row, start_c, start_row * tall,
+                out + at * GROUP, out_row, out_row * tall,
+            )  # fmt: skip
+
+        def all_columns(rows: int, widest: int) -> None:
+            whole = groups // widest * widest
+            with code.loop(0, whole, widest) as at:
+                call((rows, widest), at)
+            with code.case(groups - whole, of=range(1, widest)) as rest:
+                for columns in rest:
+                    call((rows, columns), whole)
+
+        with code.either(rows > tall) as (two, one):
+            with two:
+                all_columns(2, 2)
+            with one:
+                all_columns(1, 4)
+
+
+def done(code: Code) -> None:
+    """matrix_done(): give the tile registers back; to be called by every thread that called `matrix_product`."""
+    with code.function(symbol(code, "matrix_done"), "", public=True):
+        _call(code, "tilerelease")
+
+
+def _configure(code: Code, first: Int, second: Int) -> None:
+    """Set the heights of the tiles: rows of the first and of the second tile of results and left sides."""
+    # Bytes: one palette, then from byte 16 the width of every register in two bytes, and from byte 48 its height in one.
+    # Registers hold two by two tiles of results, or one by four: then all belong to the first row of tiles.
+    room, width = code.stack(1), GROUP * 4 * 0x1_0001_0001_0001
+    lower = code.select(second > 0, second, first)
+    heights = first * 0x1_0000_0101 + lower * 0x100_0101_0000 + GROUP * 0x101_0000_0000_0000
+    words = ir.Constant(ir.VectorType(I64, 8), [1, 0, width, width, 0, 0, 0, 0])
+    room.store(from_bits(code, code.b.insert_element(words, heights.v, ir.Constant(I32, 6))))
+    _call(code, "ldtilecfg", room)
+
+
+def _load(code: Code, register: int, at: Ptr, stride: Int) -> None:
+    _call(code, "tileloadd64", register, at, stride * 4)
+
+
+def _call(code: Code, name: str, *arguments: int | Int | Ptr) -> None:
+    """An instruction of the unit; a Python integer names a tile register."""
+    values = [ir.Constant(I8, a) if isinstance(a, int) else a.v for a in arguments]
+    code.intrinsic(f"llvm.x86.{name}", VOID, *values)
+
+
+# -- the packing of its operands ----------------------------------------------------------------------------------
+
+
+def parts(code: Code, x: Vec) -> list[Vec]:
+    """x1, x2, x3 as float32 numbers whose lower 16 bits do not count."""
+    upper = code.bit_vector(0xFFFF0000)
+
+    def cut(v: Vec) -> Vec:
+        return from_bits(code, code.b.and_(v.as_bits(), upper))
+
+    # An infinite number has no rest; so a NaN comes from a NaN only.
+    rest = code.select(x.is_("==", cut(x)), code.vec(0.0), x - cut(x))
+    return [x, rest, rest - cut(rest)]
+
+
+def pairs_down(code: Code, even: Vec, odd: Vec) -> list[Vec]:
+    """For each part, lane by lane the pair (even, odd)."""
+    sixteen, upper = code.bit_vector(16), code.bit_vector(0xFFFF0000)
+    b = code.b
+    return [
+        from_bits(code, b.or_(b.lshr(x.as_bits(), sixteen), b.and_(y.as_bits(), upper)))
+        for x, y in zip(parts(code, even), parts(code, odd))
+    ]
+
+
+def pairs_along(code: Code, low: Vec, high: Vec) -> list[Vec]:
+    """For each part, the 32 numbers of two vectors in their order."""
+    halves = ir.VectorType(I16, 2 * code.lanes)
+    upper = ir.Constant(ir.VectorType(I32, 2 * code.lanes), list(range(1, 4 * code.lanes, 2)))
+    return [
+        Vec(code, code.b.bitcast(code.b.shuffle_vector(*(code.b.bitcast(v.v, halves) for v in pair), upper), code.vector))
+        for pair in zip(parts(code, low), parts(code, high))
+    ]
+
+
+def split_rows(code: Code) -> None:
+    """split_rows(source, row stride, rows, columns; target, row stride; first group, last group): the layout `rows` of
+    a stretch of groups of 16 columns."""
+    with code.function(symbol(code, "split_rows"), "piiipiii", public=True) as arguments:
+        source, source_row, rows, columns, target, target_row, g0, g1 = arguments
+        whole = columns // GROUP
+        with code.loop(0, rows) as r:
+            line, to = source + source_row * r, target + target_row * r
+
+            def write(g: Int, values: Sequence[Value]) -> None:
+                at = to + (g // 2 * ROW + g % 2 * (GROUP // 2))
+                for i, value in enumerate(values):
+                    code.b.store(value, (at + i * (BLOCK // 2)).v, align=4)
+
+            def split(g: Int, mask: Value | None) -> None:
+                sixteen, kind = code.bit_vector(16), ir.VectorType(I16, GROUP)
+                shifted = (code.b.lshr(x.as_bits(), sixteen) for x in parts(code, line.load(g * GROUP, mask)))
+                write(g, [code.b.trunc(x, kind) for x in shifted])
+
+            with code.loop(g0, g1.least(whole)) as g:
+                split(g, None)
+            with code.when(g1 > whole):
+                split(whole, code.first_lanes(columns % GROUP))
+            with code.when(code.b.and_((g1 * GROUP) >= columns, (g1 % 2).equals(1))):
+                write(g1, [ir.Constant(ir.VectorType(I16, GROUP), [0] * GROUP)] * PARTS)
+
+
+def pack_pair(code: Code) -> None:
+    """pack_pair(even row, odd row, columns; target, group stride): a pair of k of the layout `right`."""
+    with code.function(symbol(code, "pack_pair"), "ppipi", public=True) as (even, odd, columns, target, group):
+        whole = columns // GROUP
+
+        def pack(g: Int, mask: Value | None) -> None:
+            pair = pairs_down(code, even.load(g * GROUP, mask), odd.load(g * GROUP, mask))
+            for i, words in enumerate(pair):
+                (target + (group * g + i * (PANEL // PARTS))).store(words)
+
+        with code.loop(0, whole) as g:
+            pack(g, None)
+        with code.when((columns % GROUP) > 0):
+            pack(whole, code.first_lanes(columns % GROUP))
+
+
+def pack_right(code: Code) -> None:
+    """pack_right(source, row stride, units, K; target, group stride): the layout `right` of the transpose of source
+    (units, K); columns beyond `units` repeat the last."""
+    with code.function(symbol(code, "pack_right"), "piiipi", public=True) as arguments:
+        source, row, units, K, target, group = arguments
+        with code.loop(0, units, GROUP) as u, code.loop(0, K, BLOCK) as k:
+            masks = [code.first_lanes(K - k), code.first_lanes(K - k - GROUP)]
+            lines = [source + ((u + i).least(units - 1) * row + k) for i in range(GROUP)]
+            words = [pairs_along(code, *(line.load(GROUP * i, mask) for i, mask in enumerate(masks))) for line in lines]
+            _store_transposed(code, words, target + (u // GROUP * group + k // BLOCK * PANEL))
+
+
+def pack_left(code: Code) -> None:
+    """pack_left(source, row stride, K, units; target, group stride): the layout `left` of the transpose of source
+    (K, units)."""
+    with code.function(symbol(code, "pack_left"), "piiipi", public=True) as arguments:
+        source, row, K, units, target, group = arguments
+        none = code.zeros()
+        with code.loop(0, units, GROUP) as u, code.loop(0, K, BLOCK) as k:
+            mask = code.first_lanes(units - u)
+
+            def line(i: int) -> Vec:
+                at = source + ((k + i) * row + u)
+                return code.select((K - k) > i, at, none).load(0, mask)
+
+            words = [pairs_down(code, line(2 * i), line(2 * i + 1)) for i in range(GROUP)]
+            _store_transposed(code, words, target + (u // GROUP * group + k // BLOCK * PANEL))
+
+
+def _store_transposed(code: Code, words: list[list[Vec]], to: Ptr) -> None:
+    """Write the squares words[i][part], 16 by 16 words each, with rows and columns exchanged."""
+    for number, square in enumerate(zip(*words)):
+        for i, column in enumerate(transpose(code, list(square))):
+            to.store(column, (number * GROUP + i) * GROUP)
