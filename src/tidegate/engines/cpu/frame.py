@@ -34,6 +34,8 @@ CHUNK_ROWS = 384
 SMALL_CALL, SMALL_STEP = 1 << 20, 1 << 17
 #: Rows a thread should have when rows are shared out, and the bytes of U that it may then have to itself.
 FEW_ROWS, LARGE_U = 8, 3 << 19
+import os
+LARGE_M = int(os.environ.get('LARGE_M', 1700000))
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,10 @@ def division(shape: Shape) -> tuple[int, int]:
     per_step = B * H * H * G
     if threads == 1 or per_step * shape.T < SMALL_CALL:
         return 1, 1
-    if threads * FEW_ROWS <= B and G * H * H * shape.dtype.itemsize <= LARGE_U:
+    if shape.target.matrix and shape.dtype is torch.float32 and H >= MATRIX_UNITS:
+        if threads * 16 <= B and G * H * H * 6 <= LARGE_M:
+            return threads, threads
+    elif threads * FEW_ROWS <= B and G * H * H * shape.dtype.itemsize <= LARGE_U:
         return threads, threads
     if per_step < SMALL_STEP:
         return 1, 1

@@ -37,9 +37,13 @@ PARTS = 3
 ROW, PANEL = PARTS * BLOCK // 2, PARTS * BLOCK // 2 * GROUP
 #: Rows that one call of `product` may have.
 ROWS = 2 * GROUP
-#: (part of the left side, part of the right side), small products first, in an order that changes one at a time.
-TERMS = ((0, 2), (0, 1), (0, 0), (2, 0), (1, 0), (1, 1))
-#: Tile registers: results of two by two (or one by four) tiles, left sides, right sides.
+#: (part of the left side, part of the right side) by rows of tiles, in an order that changes one at a time: the right
+#: sides stream from the far cache, the left sides of two rows of tiles do not all fit the registers.
+TERMS = {
+    1: ((0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0)),
+    2: ((0, 2), (0, 1), (0, 0), (2, 0), (1, 0), (1, 1)),
+}
+#: Tile registers: results of two by two tiles, left sides (one earlier when there is one row of tiles), right sides.
 RESULT, LEFT, RIGHT = 0, 4, 6
 #: What a program that calls `product` calls besides.
 SHARED = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
@@ -58,7 +62,7 @@ def blocks(k: Int | int) -> Int | int:
 
 def emit(code: Code) -> None:
     """Write the functions of this file into the module."""
-    for rows, columns in ((2, 2), (2, 1), (1, 4), (1, 3), (1, 2), (1, 1)):
+    for rows, columns in ((2, 2), (2, 1), (1, 2), (1, 1)):
         tile(code, rows, columns)
     product(code)
     done(code)
@@ -114,22 +118,22 @@ def tile(code: Code, rows: int, columns: int) -> None:
         for r, c, register in tiles:
             _load(code, register, start + (start_2 * r + start_c * c), start_row)
         with code.accumulate([left, right], 0, count) as (_, (x, w), following):
-            held: dict[int, tuple[int, int]] = {}
+            held: dict[int, Ptr] = {}
 
-            def hold(register: int, what: tuple[int, int], at: Ptr, stride: Int) -> int:
-                if held.get(register) != what:
+            def hold(register: int, at: Ptr, stride: Int, name: tuple) -> int:
+                if held.get(register) != name:
                     _load(code, register, at, stride)
-                    held[register] = what
+                    held[register] = name
                 return register
 
-            for i, j in TERMS:
-                for r in range(rows):
-                    hold(LEFT + r, (r, i), x + (second * r + part * i), row)
+            for i, j in TERMS[rows]:
                 for c in range(columns):
-                    at = w + (group * c + PANEL // PARTS * j)
-                    panel = hold(RIGHT + c % 2, (c, j), at, code.int(GROUP))
+                    panel = hold(RIGHT + c, w + (group * c + PANEL // PARTS * j), code.int(GROUP), (j,))
                     for r in range(rows):
-                        _call(code, "tdpbf16ps", RESULT + 2 * r + c, LEFT + r, panel)
+                        # One row of tiles leaves room for all three parts of its left side.
+                        register = LEFT + r if rows == 2 else LEFT - 1 + i
+                        line = hold(register, x + (second * r + part * i), row, (i,))
+                        _call(code, "tdpbf16ps", RESULT + 2 * r + c, line, panel)
             following[:] = [x + block, w + PANEL]
         for r, c, register in tiles:
             _call(code, "tilestored64", register, out + (out_2 * r + c * GROUP), out_row * 4)
@@ -159,19 +163,17 @@ def product(code: Code) -> None:
                 out + at * GROUP, out_row, out_row * tall,
             )  # fmt: skip
 
-        def all_columns(rows: int, widest: int) -> None:
-            whole = groups // widest * widest
-            with code.loop(0, whole, widest) as at:
-                call((rows, widest), at)
-            with code.case(groups - whole, of=range(1, widest)) as rest:
-                for columns in rest:
-                    call((rows, columns), whole)
+        def all_columns(rows: int) -> None:
+            with code.loop(0, groups // 2 * 2, 2) as at:
+                call((rows, 2), at)
+            with code.when((groups % 2).equals(1)):
+                call((rows, 1), groups - 1)
 
         with code.either(rows > tall) as (two, one):
             with two:
-                all_columns(2, 2)
+                all_columns(2)
             with one:
-                all_columns(1, 4)
+                all_columns(1)
 
 
 def done(code: Code) -> None:
@@ -183,7 +185,7 @@ def done(code: Code) -> None:
 def _configure(code: Code, first: Int, second: Int) -> None:
     """Set the heights of the tiles: rows of the first and of the second tile of results and left sides."""
     # Bytes: one palette, then from byte 16 the width of every register in two bytes, and from byte 48 its height in one.
-    # Registers hold two by two tiles of results, or one by four: then all belong to the first row of tiles.
+    # With one row of tiles, all but the right sides have its height.
     room, width = code.stack(1), GROUP * 4 * 0x1_0001_0001_0001
     lower = code.select(second > 0, second, first)
     heights = first * 0x1_0000_0101 + lower * 0x100_0101_0000 + GROUP * 0x101_0000_0000_0000
@@ -298,7 +300,7 @@ def pack_left(code: Code) -> None:
     with code.function(symbol(code, "pack_left"), "piiipi", public=True) as arguments:
         source, row, K, units, target, group = arguments
         none = code.zeros()
-        with code.loop(0, units, GROUP) as u, code.loop(0, K, BLOCK) as k:
+        with code.loop(0, K, BLOCK) as k, code.loop(0, units, GROUP) as u:
             mask = code.first_lanes(units - u)
 
             def line(i: int) -> Vec:
