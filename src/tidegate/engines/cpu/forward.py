@@ -343,15 +343,20 @@ class _Writer:
 
             if self.on_matrix:
                 with code.either(D >= FEW_INPUTS) as (many, few):
-                    with many, in_blocks(code, (code.int(0), rows), ROWS) as (b0, b1):
-                        count = matrix.blocks(D)
+                    with many:
+                        count, width = matrix.blocks(D), (g1 - g0) * G
                         row = count * matrix.ROW
-                        left = args.pointer("x_parts") + share.me * row * ROWS
-                        groups = code.int(0), (D + (L - 1)) // L
-                        matrix.split(code, x + stride * b0, stride, b1 - b0, D, left, row, groups)
+                        left = args.pointer("x_parts") + share.me * args["chunk"] * B * row
+                        matrix.split(code, x, stride, rows, D, left, row, (code.int(0), (D + (L - 1)) // L))
                         panels = args.pointer("packed_w") + g0 * G * count * matrix.PANEL
-                        width = (g1 - g0) * G
-                        matrix.of_rows(code, left, row, b1 - b0, panels, width, count, bias, a + line * b0, line)
+                        with (
+                            in_blocks(code, (code.int(0), width), 6) as (c0, c1),
+                            in_blocks(code, (code.int(0), rows), ROWS) as (b0, b1),
+                        ):
+                            matrix.of_rows(
+                                code, left + row * b0, row, b1 - b0, panels + c0 * count * matrix.PANEL, c1 - c0, count,
+                                code.select(bias.is_null, bias, bias + c0 * L), a + (line * b0 + c0 * L), line,
+                            )  # fmt: skip
                     with few:
                         plain()
             else:

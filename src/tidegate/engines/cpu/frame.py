@@ -15,7 +15,7 @@ from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
 from tidegate.engines.cpu.forward import FEW_INPUTS
 from tidegate.engines.cpu.kernel import APART
-from tidegate.engines.cpu.matrix import GROUP, PANEL, ROW, ROWS, blocks
+from tidegate.engines.cpu.matrix import GROUP, PANEL, ROW, blocks
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.plan import backward_plan, forward_plan, operand_state
 from tidegate.engines.cpu.target import Target
@@ -164,7 +164,7 @@ def forward_frame(shape: Shape, *, save: bool) -> Frame:
     room.add("packed_u", Gq * (panels(padded, H) if on_matrix else padded * H))
     if on_matrix:
         room.add("parts", 2 * len(step.stages) * B * blocks(H) * ROW)
-        room.add("x_parts", shape.threads * ROWS * blocks(D) * ROW)
+        room.add("x_parts", shape.threads * chunk * B * blocks(D) * ROW if deep else 0)
     room.add("packed_c", Gq * padded)
     room.add("a", (D if shape.indexed else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
@@ -197,7 +197,7 @@ def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
         room.add("left", plan.blocks * panels(padded, rows))
         room.add("right", panels(widest, rows))
         room.add("parts", 2 * B * Gq * blocks(H) * ROW)
-        room.add("x_parts", shape.threads * ROWS * Ga * blocks(H) * ROW if need_x else 0)
+        room.add("x_parts", rows * Ga * blocks(H) * ROW if need_x else 0)
     else:
         room.add("packed_u", Gq * padded * H)
         room.add("packed_w", Ga * H * padded_x if need_x else 0)

@@ -234,17 +234,21 @@ class Gradients:
         H, blocks, G = args["H"], self.plan.blocks, len(self.step.inputs)
         gate = matrix.blocks(H) * matrix.ROW
         row, count = gate * G, matrix.blocks(H) * G
-        left = args.pointer("x_parts") + self.share.me * row * ROWS
-        with in_blocks(code, self.share.part(rows), ROWS) as (r0, r1):
-            for i, name in enumerate(self.step.inputs):
-                source = args.pointer("dq") + (r0 * blocks + self.plan.da[name]) * H
-                groups = code.int(0), self.share.groups
-                matrix.split(code, source, H * blocks, r1 - r0, H, left + gate * i, row, groups)
-            with in_blocks(code, (code.int(0), self.x_groups), 6) as (g0, g1):
-                panel = args.pointer("packed_w") + g0 * count * matrix.PANEL
-                width = g1 - g0
-                matrix.of_rows(code, left, row, r1 - r0, panel, width, count, null(code), self.scratch, width * L)
-                self._store_inputs(low, (r0, r1), (g0, g1))
+        first, last = self.share.part(rows)
+        left = args.pointer("x_parts") + first * row
+        for i, name in enumerate(self.step.inputs):
+            source = args.pointer("dq") + (first * blocks + self.plan.da[name]) * H
+            groups = code.int(0), self.share.groups
+            matrix.split(code, source, H * blocks, last - first, H, left + gate * i, row, groups)
+        with (
+            in_blocks(code, (code.int(0), self.x_groups), 6) as (g0, g1),
+            in_blocks(code, (first, last), ROWS) as (r0, r1),
+        ):
+            panel = args.pointer("packed_w") + g0 * count * matrix.PANEL
+            width = g1 - g0
+            here = left + (r0 - first) * row
+            matrix.of_rows(code, here, row, r1 - r0, panel, width, count, null(code), self.scratch, width * L)
+            self._store_inputs(low, (r0, r1), (g0, g1))
 
     def _store_inputs(self, low: Int, rows: tuple[Int, Int], groups: tuple[Int, Int]) -> None:
         """A block of dx from the scratch room to its place."""
