@@ -9,6 +9,8 @@ Layouts: dq (chunk, B, blocks, H); operand (K, chunk, B, H); carry (B, states, H
 `forward`.
 """
 
+from typing import NamedTuple
+
 from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.gradients import Gradients
 from tidegate.engines.cpu.kernel import RESET, ROWS, Arguments, ElementWise, Share, null, product
@@ -16,6 +18,13 @@ from tidegate.engines.cpu.plan import Backward, Phase, Place
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
 
 NAME = "backward"
+
+
+class Products(NamedTuple):
+    """Which products run on the matrix unit: the recurrent ones, and those over all rows of a chunk."""
+
+    recurrent: bool
+    of_chunks: bool
 
 
 def words(plan: Backward) -> list[str]:
@@ -32,7 +41,7 @@ def words(plan: Backward) -> list[str]:
     ]  # fmt: skip
 
 
-def emit(code: Code, plan: Backward, *, ragged: bool, on_matrix: bool) -> None:
+def emit(code: Code, plan: Backward, *, ragged: bool, on_matrix: Products) -> None:
     """Write the kernel and its phases into the module."""
     writer = _Writer(code, plan, ragged, on_matrix)
     for i, phase in enumerate(plan.phases):
@@ -41,7 +50,7 @@ def emit(code: Code, plan: Backward, *, ragged: bool, on_matrix: bool) -> None:
 
 
 class _Writer:
-    def __init__(self, code: Code, plan: Backward, ragged: bool, on_matrix: bool):
+    def __init__(self, code: Code, plan: Backward, ragged: bool, on_matrix: Products):
         self.code, self.plan, self.ragged, self.on_matrix = code, plan, ragged, on_matrix
         self.step, self.element_wise = plan.step, ElementWise(code)
 
@@ -129,7 +138,7 @@ class _Writer:
             args = Arguments(code, words(self.plan), at)
             share = Share(code, args)
             sums = code.stack(ROWS * 6)
-            gradients = Gradients(code, self.plan, args, share, sums, ragged=self.ragged, on_matrix=self.on_matrix)
+            gradients = Gradients(code, self.plan, args, share, sums, ragged=self.ragged, on_matrix=self.on_matrix.of_chunks)
             self.pack(args, share)
             gradients.pack()
             self.begin(args, share)
@@ -158,14 +167,14 @@ class _Writer:
                 share.meet_all()
             gradients.finish()
             self.finish(args, share)
-            if self.on_matrix:
+            if self.on_matrix.recurrent or self.on_matrix.of_chunks:
                 code.call(tile.symbol(code, "matrix_done"))
 
     def run(self, args: Arguments, i: int, sums: Ptr, t: Int, low: Int, block: tuple[Int, ...]) -> None:
         """Phase i on a block; on the matrix unit, the dq that it wrote are then cut into parts."""
         code, H, blocks = self.code, args["H"], self.plan.blocks
         code.call(f"back{i}", args.at, sums, t, low, *block)
-        if not self.on_matrix:
+        if not self.on_matrix.recurrent:
             return
         r0, r1, g0, g1 = block
         for place, _ in self.plan.phases[i].store:
@@ -190,7 +199,7 @@ class _Writer:
         length = H * len(gates)
         with share.blocks(1) as (r0, r1, g0, g1):
             width = g1 - g0
-            if self.on_matrix:
+            if self.on_matrix.recurrent:
                 left, row = self.parts(args, t, first, r0)
                 count = matrix.blocks(H) * len(gates)
                 panel = args.pointer("packed_u") + self.panel(args, share, first, g0, len(gates))
@@ -222,7 +231,7 @@ class _Writer:
             first, length = self.plan.dq[stage.gates[0]], H * len(stage.gates)
             for i, gate in enumerate(stage.gates):
                 source = args.pointer("w_hh") + (H * H * step.products.index(gate) + g0 * L)
-                if self.on_matrix:
+                if self.on_matrix.recurrent:
                     count = matrix.blocks(H) * matrix.PANEL
                     to = args.pointer("packed_u") + (self.panel(args, share, first, g0, len(stage.gates)) + count * i)
                     matrix.pack_rows(

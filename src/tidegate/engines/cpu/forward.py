@@ -26,8 +26,6 @@ from tidegate.engines.cpu.plan import Forward, Phase, Place, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
 
 NAME = "forward"
-#: Inputs below which their product is not worth the matrix unit, whose blocks have 32.
-FEW_INPUTS = 24
 
 
 def words(plan: Forward) -> list[str]:
@@ -37,13 +35,12 @@ def words(plan: Forward) -> list[str]:
         "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers",
         "x", "x_t", "x_b", "index", "w_ih", "b_ih", "w_hh", "b_hh", "v", *states,
         "outputs", "mask", "saved", "cross", "operand", "gate", "states",
-        "packed_w", "packed_b", "packed_u", "packed_c", "a",
-        "parts", "x_parts",
+        "packed_w", "packed_b", "packed_u", "packed_c", "a", "x_parts",
     ]  # fmt: skip
 
 
 def emit(code: Code, plan: Forward, *, ragged: bool, on_matrix: bool) -> None:
-    """Write the kernel and its phases into the module."""
+    """Write the kernel and its phases into the module; with `on_matrix` it projects the inputs on the matrix unit."""
     writer = _Writer(code, plan, ragged, on_matrix)
     if plan.lead is not None:
         writer.phase("lead", plan.lead, gates=0)
@@ -181,7 +178,7 @@ class _Writer:
                     self.project(args, share, low, i1 - i0)
                 first = code.select(reverse.equals(0), i0, T - 1 - i0)
                 if self.plan.lead is not None:
-                    self.run(args, "lead", self.plan.lead, sums, first, low, (*share.rows, *share.units))
+                    code.call("lead", at, sums, first, low, *share.rows, *share.units)
                     share.meet_peers()
                 with code.loop(i0, i1) as i:
                     t = code.select(reverse.equals(0), i, T - 1 - i)
@@ -189,30 +186,6 @@ class _Writer:
             self.finish(args, share)
             if self.on_matrix:
                 code.call(tile.symbol(code, "matrix_done"))
-
-    def run(self, args: Arguments, name: str, phase: Phase, sums: Ptr, t: Int, low: Int, block: tuple[Int, ...]) -> None:
-        """A phase on a block; on the matrix unit, the left sides that it wrote are then cut into parts."""
-        code, H, K = self.code, args["H"], len(self.step.stages)
-        code.call(name, args.at, sums, t, low, *block)
-        if not self.on_matrix:
-            return
-        r0, r1, g0, g1 = block
-        for place, _ in phase.store:
-            if place.buffer == "operand":
-                k = place.block
-                source = self.first_operand(args, t) if k == 0 else args.pointer("operand") + args["B"] * H * k
-                matrix.split(code, source + r0 * H, H, r1 - r0, H, *self.parts(args, t, k, r0), (g0, g1))
-            elif place.buffer == "new":
-                s = self.step.state[place.block]
-                for k in range(K):
-                    if operand_state(self.step, k) == place.block:
-                        source = args.pointer(f"seq_{s}") + args[f"seq_t_{s}"] * (t + 1 - args["reverse"])
-                        matrix.split(code, source + r0 * H, H, r1 - r0, H, *self.parts(args, t + 1, k, r0), (g0, g1))
-
-    def parts(self, args: Arguments, t: Int, k: int, r: Int) -> tuple[Ptr, Int]:
-        """The left side of stage k in parts, from row r on, and its row stride; even and odd steps have a room each."""
-        row = matrix.blocks(args["H"]) * matrix.ROW
-        return args.pointer("parts") + ((t % 2 * len(self.step.stages) + k) * args["B"] + r) * row, row
 
     def one_step(self, args: Arguments, share: Share, sums: Ptr, t: Int, low: Int, more: Value) -> None:
         code, step, L = self.code, self.step, self.code.lanes
@@ -223,23 +196,16 @@ class _Writer:
             with share.blocks(gates) as (r0, r1, g0, g1):
                 if gates:
                     width = (g1 - g0) * gates
-                    first = share.groups * offset + g0 * gates
-                    bias = code.select(args.pointer("b_hh").is_null, null(code), args.pointer("packed_c") + first * L)
-                    if self.on_matrix:
-                        count = matrix.blocks(H)
-                        panel = args.pointer("packed_u") + first * count * matrix.PANEL
-                        left, row = self.parts(args, t, k, r0)
-                        matrix.of_rows(code, left, row, r1 - r0, panel, width, count, bias, sums, width * L)
-                    else:
-                        product(
-                            code, self.left(args, k, t) + r0 * H, H, 1, r1 - r0,
-                            args.pointer("packed_u") + first * H * L, H * L, L, width, H, bias, 0, sums, width * L, 0,
-                        )  # fmt: skip
-                self.run(args, f"phase{k}", self.plan.phases[k], sums, t, low, (r0, r1, g0, g1))
+                    at = (share.groups * offset + g0 * gates) * L
+                    bias = code.select(args.pointer("b_hh").is_null, null(code), args.pointer("packed_c") + at)
+                    product(
+                        code, self.left(args, k, t) + r0 * H, H, 1, r1 - r0,
+                        args.pointer("packed_u") + at * H, H * L, L, width, H, bias, 0, sums, width * L, 0,
+                    )  # fmt: skip
+                code.call(f"phase{k}", args.at, sums, t, low, r0, r1, g0, g1)
                 if self.plan.lead is not None and k + 1 == len(self.plan.phases):
                     with code.when(more):
-                        after = t + 1 - args["reverse"] * 2
-                        self.run(args, "lead", self.plan.lead, sums, after, low, (r0, r1, g0, g1))
+                        code.call("lead", args.at, sums, t + 1 - args["reverse"] * 2, low, r0, r1, g0, g1)
             share.meet_peers()
             offset += gates
 
@@ -274,9 +240,11 @@ class _Writer:
             G = len(stage.gates)
             for i, gate in enumerate(stage.gates):
                 row = step.products.index(gate)
-                first = share.groups * offset + g0 * G + i
-                at = first * L
-                self.panels(args.pointer("w_hh") + (H * row + u0) * H, units, H, args.pointer("packed_u"), first, G)
+                at = (share.groups * offset + g0 * G + i) * L
+                code.call(
+                    transposed, args.pointer("w_hh") + (H * row + u0) * H, H, units, H,
+                    args.pointer("packed_u") + at * H, H * (G * L), code.int(L), null(code), code.int(0),
+                )  # fmt: skip
                 bias("b_hh", "packed_c", row, G * L, at)
             offset += G
         G = len(step.inputs)
@@ -293,32 +261,15 @@ class _Writer:
                         share.groups * (G * L), added, code.int(G * L),
                     )  # fmt: skip
                 with panels:
-                    first = g0 * G + i
                     if self.on_matrix:
-                        with code.either(D >= FEW_INPUTS) as (many, few):
-                            with many:
-                                self.panels(weights, units, D, args.pointer("packed_w"), first, G)
-                            with few:
-                                self.plain_panels(weights, units, D, args.pointer("packed_w"), first, G)
+                        panel = matrix.blocks(D) * matrix.PANEL
+                        to = args.pointer("packed_w") + (g0 * G + i) * panel
+                        code.call(tile.symbol(code, "pack_right"), weights, D, units, D, to, panel * G)
                     else:
-                        self.plain_panels(weights, units, D, args.pointer("packed_w"), first, G)
-
-    def panels(self, weights: Ptr, units: Int, K: Int, target: Ptr, first: Int, gates: int) -> None:
-        """Pack rows of weights (units, K) as the panels number `first`, `first + gates`, ..."""
-        code = self.code
-        if self.on_matrix:
-            length = matrix.blocks(K) * matrix.PANEL
-            pack = tile.symbol(code, "pack_right")
-            code.call(pack, weights, K, units, K, target + length * first, length * gates)
-        else:
-            self.plain_panels(weights, units, K, target, first, gates)
-
-    def plain_panels(self, weights: Ptr, units: Int, K: Int, target: Ptr, first: Int, gates: int) -> None:
-        code, L = self.code, self.code.lanes
-        code.call(
-            tile.symbol(code, "pack_transposed"), weights, K, units, K, target + K * L * first, K * L * gates,
-            code.int(L), null(code), code.int(0),
-        )  # fmt: skip
+                        code.call(
+                            transposed, weights, D, units, D, args.pointer("packed_w") + at * D, D * (G * L),
+                            code.int(L), null(code), code.int(0),
+                        )  # fmt: skip
 
     def project(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
         """a = x W + b for the thread's rows and units and the steps [low, low + steps); rows of all steps at once where
@@ -327,7 +278,6 @@ class _Writer:
         B, D = args["B"], args["D"]
         (r0, r1), (g0, g1) = share.rows, share.units
         line = share.groups * (G * L)
-        panel = args.pointer("packed_w") + g0 * D * (G * L)
         bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + g0 * (G * L))
         alone = B.equals(1)
         stride = code.select(alone, args["x_t"], args["x_b"])
@@ -337,30 +287,31 @@ class _Writer:
         with code.loop(0, times) as i:
             x = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r0)
             a = args.pointer("a") + ((B * i + r0) * line + g0 * (G * L))
-
-            def plain(x=x, a=a) -> None:
+            if self.on_matrix:
+                self.project_on_matrix(args, share, x, stride, rows, bias, a, line)
+            else:
+                panel = args.pointer("packed_w") + g0 * D * (G * L)
                 product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, 0, a, line, 0)
 
-            if self.on_matrix:
-                with code.either(D >= FEW_INPUTS) as (many, few):
-                    with many:
-                        count, width = matrix.blocks(D), (g1 - g0) * G
-                        row = count * matrix.ROW
-                        left = args.pointer("x_parts") + share.me * args["chunk"] * B * row
-                        matrix.split(code, x, stride, rows, D, left, row, (code.int(0), (D + (L - 1)) // L))
-                        panels = args.pointer("packed_w") + g0 * G * count * matrix.PANEL
-                        with (
-                            in_blocks(code, (code.int(0), width), 6) as (c0, c1),
-                            in_blocks(code, (code.int(0), rows), ROWS) as (b0, b1),
-                        ):
-                            matrix.of_rows(
-                                code, left + row * b0, row, b1 - b0, panels + c0 * count * matrix.PANEL, c1 - c0, count,
-                                code.select(bias.is_null, bias, bias + c0 * L), a + (line * b0 + c0 * L), line,
-                            )  # fmt: skip
-                    with few:
-                        plain()
-            else:
-                plain()
+    def project_on_matrix(
+        self, args: Arguments, share: Share, x: Ptr, stride: Int, rows: Int, bias: Ptr, a: Ptr, line: Int
+    ) -> None:
+        """Cut the rows of x into parts, then take them through a few panels at a time, which stay in the far cache."""
+        code, L, D, G = self.code, self.code.lanes, args["D"], len(self.step.inputs)
+        g0, g1 = share.units
+        count = matrix.blocks(D)
+        row = count * matrix.ROW
+        parts = args.pointer("x_parts") + share.me * args["chunk"] * args["B"] * row
+        matrix.split(code, x, stride, rows, D, parts, row, (code.int(0), (D + (L - 1)) // L))
+        panels = args.pointer("packed_w") + g0 * G * count * matrix.PANEL
+        with (
+            in_blocks(code, (code.int(0), (g1 - g0) * G), 6) as (c0, c1),
+            in_blocks(code, (code.int(0), rows), ROWS) as (r0, r1),
+        ):
+            matrix.of_rows(
+                code, parts + row * r0, row, r1 - r0, panels + c0 * count * matrix.PANEL, c1 - c0, count,
+                code.select(bias.is_null, bias, bias + c0 * L), a + (line * r0 + c0 * L), line,
+            )  # fmt: skip
 
     def begin(self, args: Arguments, share: Share) -> None:
         """The initial states, zero where the first step resets them, to the head of their sequences."""
@@ -379,15 +330,6 @@ class _Writer:
                     head.store(value, g * code.lanes, mask)
 
                 self.element_wise.units(H, share.units, body)
-        if self.on_matrix:
-            first = (T - 1) * reverse
-            r0, r1 = share.rows
-            for k in range(len(self.step.stages)):
-                s = operand_state(self.step, k)
-                if s is not None:
-                    name = self.step.state[s]
-                    head = args.pointer(f"seq_{name}") + (args[f"seq_t_{name}"] * (T * reverse) + r0 * H)
-                    matrix.split(code, head, H, r1 - r0, H, *self.parts(args, first, k, r0), share.units)
 
     def finish(self, args: Arguments, share: Share) -> None:
         """The final states, from the ends of their sequences."""

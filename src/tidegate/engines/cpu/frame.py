@@ -13,16 +13,13 @@ import torch
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
-from tidegate.engines.cpu.forward import FEW_INPUTS
+from tidegate.engines.cpu.backward import Products
 from tidegate.engines.cpu.kernel import APART
 from tidegate.engines.cpu.matrix import GROUP, PANEL, ROW, blocks
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.plan import backward_plan, forward_plan, operand_state
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.cpu.workspace import Layout
-
-#: Hidden units from which on the matrix unit pays, and for the backward pass sequences.
-MATRIX_UNITS, MATRIX_ROWS = 32, 1
 
 REAL = {torch.float32: "float", torch.float64: "double"}
 
@@ -34,8 +31,10 @@ CHUNK_ROWS = 384
 SMALL_CALL, SMALL_STEP = 1 << 20, 1 << 17
 #: Rows a thread should have when rows are shared out, and the bytes of U that it may then have to itself.
 FEW_ROWS, LARGE_U = 8, 3 << 19
-import os
-LARGE_M = int(os.environ.get('LARGE_M', 1700000))
+#: From how many hidden units and inputs, sequences (recurrent products) and rows (products over a chunk) on the matrix
+#: unit pays; rows that a thread should have there, and bytes of U (in parts) that it may have to itself.
+MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 64, 16, 64
+MATRIX_FEW_ROWS, MATRIX_LARGE_U = 16, 9 << 17
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,10 @@ class Frame:
         self.pace.took(threads, perf_counter() - started)
 
 
-def make_frame(kernel: kernels.Kernel, shape: Shape, room: Layout, kept: Layout, fixed: Mapping[str, int]) -> Frame:
-    threads, row_parts = division(shape)
+def make_frame(
+    kernel: kernels.Kernel, shape: Shape, room: Layout, kept: Layout, fixed: Mapping[str, int], *, on_matrix: bool
+) -> Frame:
+    threads, row_parts = division(shape, on_matrix=on_matrix)
     at = {name: i for i, name in enumerate(kernel.words)}
     barriers = -(-len(at) // APART) * APART
     template = (ctypes.c_int64 * (barriers + (threads + 2) * APART))()
@@ -93,7 +94,7 @@ def make_frame(kernel: kernels.Kernel, shape: Shape, room: Layout, kept: Layout,
     return Frame(kernel, Pace(threads), room, kept, at, template)
 
 
-def division(shape: Shape) -> tuple[int, int]:
+def division(shape: Shape, *, on_matrix: bool) -> tuple[int, int]:
     """(threads, parts into which they divide the rows). Threads that have rows of their own never wait for each other,
     but each reads all of U; threads that share rows keep a slice of U in their near cache and meet after every
     product."""
@@ -101,24 +102,28 @@ def division(shape: Shape) -> tuple[int, int]:
     per_step = B * H * H * G
     if threads == 1 or per_step * shape.T < SMALL_CALL:
         return 1, 1
-    if shape.target.matrix and shape.dtype is torch.float32 and H >= MATRIX_UNITS:
-        if threads * 16 <= B and G * H * H * 6 <= LARGE_M:
-            return threads, threads
-    elif threads * FEW_ROWS <= B and G * H * H * shape.dtype.itemsize <= LARGE_U:
+    few, large = (MATRIX_FEW_ROWS, MATRIX_LARGE_U) if on_matrix else (FEW_ROWS, LARGE_U)
+    if threads * few <= B and G * H * H * shape.dtype.itemsize <= large:
         return threads, threads
     if per_step < SMALL_STEP:
         return 1, 1
     return threads, 1
 
 
-def matrix_forward(shape: Shape) -> bool:
-    """Whether the forward pass runs on the matrix unit. The batch has no say: a sequence's bits must not depend on what
-    travels with it."""
+def on_matrix_unit(shape: Shape) -> bool:
     return shape.target.matrix and shape.dtype is torch.float32 and shape.H >= MATRIX_UNITS
 
 
-def matrix_backward(shape: Shape) -> bool:
-    return shape.target.matrix and shape.dtype is torch.float32 and shape.H >= MATRIX_UNITS and shape.B >= MATRIX_ROWS
+def matrix_inputs(shape: Shape) -> bool:
+    """Whether inputs are projected on the matrix unit. The batch has no say, nor has the number of steps: a sequence's
+    bits must not depend on what travels with it. For the same reason the recurrent product of the forward pass never
+    runs there: it would be slower for few sequences."""
+    return on_matrix_unit(shape) and not shape.indexed and shape.D >= MATRIX_INPUTS
+
+
+def matrix_gradients(shape: Shape, rows: int) -> Products:
+    able = on_matrix_unit(shape)
+    return Products(able and shape.B >= MATRIX_BATCH, able and rows >= MATRIX_ROWS)
 
 
 def panels(columns: int, k: int) -> int:
@@ -139,7 +144,7 @@ def kept_layout(shape: Shape, saved: int) -> Layout:
 def forward_frame(shape: Shape, *, save: bool) -> Frame:
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = forward_plan(step, save=save, ragged=shape.ragged, traced=shape.traced)
-    on_matrix = matrix_forward(shape)
+    on_matrix = matrix_inputs(shape)
     kernel = kernels.forward_kernel(
         step, shape.target, REAL[shape.dtype],
         save=save, ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix,
@@ -158,32 +163,29 @@ def forward_frame(shape: Shape, *, save: bool) -> Frame:
             room.add(f"seq_{s}", (T + 1) * B * H)
     room.add("cross", B * plan.cross * H)
     room.add("operand", (len(step.stages) + 1) * B * H)
-    deep = on_matrix and D >= FEW_INPUTS
-    room.add("packed_w", 0 if shape.indexed else Ga * (panels(padded, D) if deep else padded * D))
+    room.add("packed_w", 0 if shape.indexed else Ga * (panels(padded, D) if on_matrix else padded * D))
+    room.add("x_parts", shape.threads * chunk * B * blocks(D) * ROW if on_matrix else 0)
     room.add("packed_b", Ga * padded)
-    room.add("packed_u", Gq * (panels(padded, H) if on_matrix else padded * H))
-    if on_matrix:
-        room.add("parts", 2 * len(step.stages) * B * blocks(H) * ROW)
-        room.add("x_parts", shape.threads * chunk * B * blocks(D) * ROW if deep else 0)
+    room.add("packed_u", Gq * padded * H)
     room.add("packed_c", Gq * padded)
     room.add("a", (D if shape.indexed else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
-    return make_frame(kernel, shape, room, kept, fixed)
+    return make_frame(kernel, shape, room, kept, fixed, on_matrix=False)
 
 
 @lru_cache(maxsize=512)
 def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = backward_plan(step, ragged=shape.ragged, traced=shape.traced)
-    on_matrix = matrix_backward(shape)
+    chunk = min(T, -(-CHUNK_ROWS // B))
+    rows = chunk * B
+    on_matrix = matrix_gradients(shape, rows)
     kernel = kernels.backward_kernel(
         step, shape.target, REAL[shape.dtype], ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix
     )
     L, item = kernel.lanes, shape.dtype.itemsize
     padded, padded_x = (H + L - 1) // L * L, (D + L - 1) // L * L
     Ga, Gq, K = len(step.inputs), len(step.products), len(step.stages)
-    chunk = min(T, -(-CHUNK_ROWS // B))
-    rows = chunk * B
     dense = need_w_ih and not shape.indexed
     room = Layout(item)
     room.add("carry", B * len(step.state) * H)
@@ -191,15 +193,14 @@ def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
     room.add("dq", rows * plan.blocks * H)
     room.add("operand", K * rows * H)
     widest = max(padded, padded_x if dense else 0)
-    if on_matrix:
-        room.add("packed_u", Gq * panels(padded, H))
+    room.add("packed_u", Gq * (panels(padded, H) if on_matrix.recurrent else padded * H))
+    room.add("parts", 2 * B * Gq * blocks(H) * ROW if on_matrix.recurrent else 0)
+    if on_matrix.of_chunks:
         room.add("packed_w", Ga * panels(padded_x, H) if need_x else 0)
+        room.add("x_parts", rows * Ga * blocks(H) * ROW if need_x else 0)
         room.add("left", plan.blocks * panels(padded, rows))
         room.add("right", panels(widest, rows))
-        room.add("parts", 2 * B * Gq * blocks(H) * ROW)
-        room.add("x_parts", rows * Ga * blocks(H) * ROW if need_x else 0)
     else:
-        room.add("packed_u", Gq * padded * H)
         room.add("packed_w", Ga * H * padded_x if need_x else 0)
         room.add("left", plan.blocks * padded * rows)
         room.add("right", widest * rows)
@@ -210,4 +211,5 @@ def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
     if dense and padded_x != D:
         room.add("sum_w_ih", Ga * H * padded_x)
     fixed |= {f"seq_t_{s}": B * H for s in step.state}
-    return make_frame(kernel, shape, room, kept_layout(shape, plan.saved * padded), fixed)
+    kept = kept_layout(shape, plan.saved * padded)
+    return make_frame(kernel, shape, room, kept, fixed, on_matrix=on_matrix.recurrent)

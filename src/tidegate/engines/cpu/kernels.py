@@ -16,6 +16,8 @@ from tidegate.errors import EngineError
 
 SHARED = ("product", "pack_transposed", "pack_rows", "scatter_rows")
 
+NOTHING = backward.Products(recurrent=False, of_chunks=False)
+
 _compiling = RLock()
 
 
@@ -80,7 +82,7 @@ def forward_program(step: Step, target: Target, real: str, *, save: bool, ragged
     return code
 
 
-def backward_program(step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: bool = False) -> Code:
+def backward_program(step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING) -> Code:
     """The backward kernel's program for any target."""
     code = Code(target, real)
     backward.emit(code, backward_plan(step, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
@@ -99,7 +101,7 @@ def forward_kernel(step: Step, target: Target, real: str, *, save: bool, ragged:
 
 
 @once
-def backward_kernel(step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: bool = False) -> Kernel:
+def backward_kernel(step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING) -> Kernel:
     def program() -> str:
         return str(backward_program(step, target, real, ragged=ragged, traced=traced, on_matrix=on_matrix).module)
 
