@@ -10,6 +10,9 @@ operand (K + 1, B, H); gate and seq (T, B, G or states, H); a (chunk, B, group, 
 readable row on either side.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.kernel import (
     ACTIVE,
@@ -175,7 +178,12 @@ class _Writer:
                 low = code.select(reverse.equals(0), i0, T - i1)
                 indexed = args.pointer("index").is_null
                 with code.when(indexed):
-                    self.project(args, share, low, i1 - i0)
+                    if self.on_matrix:
+                        share.meet_all()
+                        self.project_on_matrix(args, share, low, i1 - i0)
+                        share.meet_all()
+                    else:
+                        self.project(args, share, low, i1 - i0)
                 first = code.select(reverse.equals(0), i0, T - 1 - i0)
                 if self.plan.lead is not None:
                     code.call("lead", at, sums, first, low, *share.rows, *share.units)
@@ -278,6 +286,7 @@ class _Writer:
         B, D = args["B"], args["D"]
         (r0, r1), (g0, g1) = share.rows, share.units
         line = share.groups * (G * L)
+        panel = args.pointer("packed_w") + g0 * D * (G * L)
         bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + g0 * (G * L))
         alone = B.equals(1)
         stride = code.select(alone, args["x_t"], args["x_b"])
@@ -287,31 +296,42 @@ class _Writer:
         with code.loop(0, times) as i:
             x = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r0)
             a = args.pointer("a") + ((B * i + r0) * line + g0 * (G * L))
-            if self.on_matrix:
-                self.project_on_matrix(args, share, x, stride, rows, bias, a, line)
-            else:
-                panel = args.pointer("packed_w") + g0 * D * (G * L)
-                product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, 0, a, line, 0)
+            product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, 0, a, line, 0)
 
-    def project_on_matrix(
-        self, args: Arguments, share: Share, x: Ptr, stride: Int, rows: Int, bias: Ptr, a: Ptr, line: Int
-    ) -> None:
-        """Cut the rows of x into parts, then take them through a few panels at a time, which stay in the far cache."""
-        code, L, D, G = self.code, self.code.lanes, args["D"], len(self.step.inputs)
-        g0, g1 = share.units
-        count = matrix.blocks(D)
-        row = count * matrix.ROW
-        parts = args.pointer("x_parts") + share.me * args["chunk"] * args["B"] * row
-        matrix.split(code, x, stride, rows, D, parts, row, (code.int(0), (D + (L - 1)) // L))
-        panels = args.pointer("packed_w") + g0 * G * count * matrix.PANEL
+    def project_on_matrix(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
+        """The team's share of a = x W + b: cut the rows of x into parts, then take them through a few panels at a time,
+        which stay in the far cache."""
+        code, L, B, D, G = self.code, self.code.lanes, args["B"], args["D"], len(self.step.inputs)
+        first, last = share.part(steps * B)
+        count, line = matrix.blocks(D), share.groups * (G * L)
+        row, panels = count * matrix.ROW, args.pointer("packed_w")
+        parts = args.pointer("x_parts") + first * row
+        whole = code.int(0), (D + (L - 1)) // L
+        with self.stretches(args, first, last) as (r0, r1, x, stride):
+            matrix.split(code, x + args["x_t"] * low, stride, r1 - r0, D, parts + (r0 - first) * row, row, whole)
         with (
-            in_blocks(code, (code.int(0), (g1 - g0) * G), 6) as (c0, c1),
-            in_blocks(code, (code.int(0), rows), ROWS) as (r0, r1),
+            in_blocks(code, (code.int(0), share.groups * G), 6) as (c0, c1),
+            in_blocks(code, (first, last), ROWS) as (r0, r1),
         ):
+            bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + c0 * L)
             matrix.of_rows(
-                code, parts + row * r0, row, r1 - r0, panels + c0 * count * matrix.PANEL, c1 - c0, count,
-                code.select(bias.is_null, bias, bias + c0 * L), a + (line * r0 + c0 * L), line,
+                code, parts + row * (r0 - first), row, r1 - r0, panels + c0 * count * matrix.PANEL, c1 - c0, count,
+                bias, args.pointer("a") + (line * r0 + c0 * L), line,
             )  # fmt: skip
+
+    @contextmanager
+    def stretches(self, args: Arguments, first: Int, last: Int) -> Iterator[tuple[Int, Int, Ptr, Int]]:
+        """Walk over rows (step, sequence) of x in stretches that lie evenly in memory: (rows from, to, address of the
+        first, stride). All of them are one stretch where x is contiguous or B = 1."""
+        code, B = self.code, args["B"]
+        alone = B.equals(1)
+        even = code.b.or_(alone, args["x_t"].equals(B * args["x_b"]))
+        stride = code.select(alone, args["x_t"], args["x_b"])
+        length = code.select(even, last.most(1), B)
+        with code.loop(first // length, (last + (length - 1)) // length) as i:
+            r0, r1 = (i * length).most(first), ((i + 1) * length).least(last)
+            step = code.select(even, code.int(0), i)
+            yield r0, r1, args.pointer("x") + (args["x_t"] * step + stride * (r0 - step * B)), stride
 
     def begin(self, args: Arguments, share: Share) -> None:
         """The initial states, zero where the first step resets them, to the head of their sequences."""

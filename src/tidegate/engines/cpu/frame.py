@@ -164,7 +164,7 @@ def forward_frame(shape: Shape, *, save: bool) -> Frame:
     room.add("cross", B * plan.cross * H)
     room.add("operand", (len(step.stages) + 1) * B * H)
     room.add("packed_w", 0 if shape.indexed else Ga * (panels(padded, D) if on_matrix else padded * D))
-    room.add("x_parts", shape.threads * chunk * B * blocks(D) * ROW if on_matrix else 0)
+    room.add("x_parts", chunk * B * blocks(D) * ROW if on_matrix else 0)
     room.add("packed_b", Ga * padded)
     room.add("packed_u", Gq * padded * H)
     room.add("packed_c", Gq * padded)

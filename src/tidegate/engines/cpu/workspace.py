@@ -40,10 +40,15 @@ def _aligned(size: int) -> np.ndarray:
 
 
 def _huge(size: int) -> np.ndarray:
-    pages = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(pages, np.uint8)
+    """Memory in huge pages: only private memory comes in them, and only where it is aligned to them."""
+    whole = -(-size // HUGE_PAGE) * HUGE_PAGE
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.frombuffer(mmap.mmap(-1, whole), np.uint8)
+    pages = mmap.mmap(-1, whole + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_HUGEPAGE)
+    memory = np.frombuffer(pages, np.uint8)
+    skip = -memory.ctypes.data % HUGE_PAGE
+    return memory[skip : skip + whole]
 
 
 # Memory is added without the lock, for a garbage collection may give back some inside it; with the lock it is removed.
