@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.gradients import Gradients
 from tidegate.engines.cpu.kernel import RESET, ROWS, Arguments, ElementWise, Share, null, product
+from tidegate.engines.cpu.matrix_gradients import MatrixGradients
 from tidegate.engines.cpu.plan import Backward, Phase, Place
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
 
@@ -138,7 +139,8 @@ class _Writer:
             args = Arguments(code, words(self.plan), at)
             share = Share(code, args)
             sums = code.stack(ROWS * 6)
-            gradients = Gradients(code, self.plan, args, share, sums, ragged=self.ragged, on_matrix=self.on_matrix.of_chunks)
+            kind = MatrixGradients if self.on_matrix.of_chunks else Gradients
+            gradients = kind(code, self.plan, args, share, sums, ragged=self.ragged)
             self.pack(args, share)
             gradients.pack()
             self.begin(args, share)

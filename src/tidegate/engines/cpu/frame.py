@@ -33,7 +33,7 @@ SMALL_CALL, SMALL_STEP = 1 << 20, 1 << 17
 FEW_ROWS, LARGE_U = 8, 3 << 19
 #: From how many hidden units and inputs, sequences (recurrent products) and rows (products over a chunk) on the matrix
 #: unit pays; rows that a thread should have there, and bytes of U (in parts) that it may have to itself.
-MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 64, 16, 64
+MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 128, 16, 64
 MATRIX_FEW_ROWS, MATRIX_LARGE_U = 16, 9 << 17
 
 
@@ -192,18 +192,18 @@ def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
     room.add("cross", B * plan.cross * H)
     room.add("dq", rows * plan.blocks * H)
     room.add("operand", K * rows * H)
-    widest = max(padded, padded_x if dense else 0)
+    right = K * padded + (padded_x if dense else 0)
     room.add("packed_u", Gq * (panels(padded, H) if on_matrix.recurrent else padded * H))
     room.add("parts", 2 * B * Gq * blocks(H) * ROW if on_matrix.recurrent else 0)
     if on_matrix.of_chunks:
         room.add("packed_w", Ga * panels(padded_x, H) if need_x else 0)
         room.add("x_parts", rows * Ga * blocks(H) * ROW if need_x else 0)
         room.add("left", plan.blocks * panels(padded, rows))
-        room.add("right", panels(widest, rows))
+        room.add("right", panels(right, rows))
     else:
         room.add("packed_w", Ga * H * padded_x if need_x else 0)
         room.add("left", plan.blocks * padded * rows)
-        room.add("right", widest * rows)
+        room.add("right", right * rows)
     room.add("sums", plan.blocks * H + L)
     fixed = {"chunk": chunk, "sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
     if padded != H:

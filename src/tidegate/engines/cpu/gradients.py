@@ -10,7 +10,7 @@ the team.
 
 from collections.abc import Mapping
 
-from tidegate.engines.cpu import matrix, tile
+from tidegate.engines.cpu import tile
 from tidegate.engines.cpu.kernel import ACTIVE, ROWS, Arguments, ElementWise, Share, in_blocks, null, product
 from tidegate.engines.cpu.plan import Backward, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
@@ -19,11 +19,8 @@ from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
 class Gradients:
     """Writes the parts of the backward kernel that make gradients of what is shared by all steps."""
 
-    def __init__(
-        self, code: Code, plan: Backward, args: Arguments, share: Share, sums: Ptr, *, ragged: bool, on_matrix: bool
-    ):
-        self.code, self.plan, self.args, self.share = code, plan, args, share
-        self.ragged, self.on_matrix = ragged, on_matrix
+    def __init__(self, code: Code, plan: Backward, args: Arguments, share: Share, sums: Ptr, *, ragged: bool):
+        self.code, self.plan, self.args, self.share, self.ragged = code, plan, args, share, ragged
         self.step, self.scratch = plan.step, sums
         self.my_groups = share.part(share.groups)
         self.x_groups = (args["D"] + (code.lanes - 1)) // code.lanes
@@ -34,47 +31,47 @@ class Gradients:
 
     def pack(self) -> None:
         """Panels of W for dx, by [group of inputs][gate, unit]."""
+        with self.code.when(self.code.b.not_(self.args.pointer("d_x").is_null)):
+            self._pack_w(self.share.part(self.x_groups))
+
+    def _pack_w(self, groups: tuple[Int, Int]) -> None:
         code, args, L = self.code, self.args, self.code.lanes
-        H, D = args["H"], args["D"]
-        with code.when(code.b.not_(args.pointer("d_x").is_null)):
-            g0, g1 = self.share.part(self.x_groups)
-            columns = (g1 * L).least(D) - g0 * L
-            if self.on_matrix:
-                count, G = matrix.blocks(H) * matrix.PANEL, len(self.step.inputs)
-                for i in range(G):
-                    source = args.pointer("w_ih") + (H * D * i + g0 * L)
-                    to = args.pointer("packed_w") + (g0 * G + i) * count
-                    row = lambda u, source=source: source + D * u  # noqa: E731
-                    matrix.pack_rows(code, row, H, columns, to, count * G, args.pointer("no_x"))
-                return
-            length = H * len(self.step.inputs)
-            to = args.pointer("packed_w") + g0 * length * L
-            code.call(tile.symbol(code, "pack_rows"), args.pointer("w_ih") + g0 * L, D, length, columns, to, length * L)
+        (g0, _), D, length = groups, args["D"], args["H"] * len(self.step.inputs)
+        to, source = args.pointer("packed_w") + g0 * length * L, args.pointer("w_ih") + g0 * L
+        code.call(tile.symbol(code, "pack_rows"), source, D, length, self._units(groups, D), to, length * L)
 
     def chunk(self, low: Int, steps: Int, add: Int) -> None:
         """All gradients from the rows of the steps [low, low + steps); `add` to what earlier chunks gave."""
-        code, args, share = self.code, self.args, self.share
-        rows = steps * args["B"]
+        code, args = self.code, self.args
+        rows, panels = steps * args["B"], args.pointer("right")
+        needs_w_hh = code.b.not_(args.pointer("d_w_hh").is_null)
         needs_w_ih = code.b.not_(args.pointer("d_w_ih").is_null)
         dense = code.b.and_(needs_w_ih, self._dense)
+        stages = range(len(self.step.stages))
+        right = [panels + self.panel(rows) * (self.share.groups * k) for k in (*stages, len(stages))]
         self._pack_left(rows)
-        with code.when(code.b.not_(args.pointer("d_w_hh").is_null)):
-            for k, stage in enumerate(self.step.stages):
-                self._pack_right(self._operand(k, low), rows)
-                share.meet_all()
-                blocks = {self.step.products.index(gate): self.plan.dq[gate] for gate in stage.gates}
-                self._weights("w_hh", blocks, args["H"], rows, add)
-                share.meet_all()
+        with code.when(needs_w_hh):
+            for k in stages:
+                self._pack_right(self._operand(k, low), rows, right[k])
         with code.when(dense):
-            self._pack_x(low, steps)
-            share.meet_all()
+            self._pack_x(low, steps, right[-1])
+        self.share.meet_all()
+        with code.when(needs_w_hh):
+            for k, stage in enumerate(self.step.stages):
+                blocks = {self.step.products.index(gate): self.plan.dq[gate] for gate in stage.gates}
+                self._weights("w_hh", blocks, right[k], args["H"], rows, add)
+        with code.when(dense):
             blocks = {at: self.plan.da[gate] for at, gate in enumerate(self.step.inputs)}
-            self._weights("w_ih", blocks, args["D"], rows, add)
+            self._weights("w_ih", blocks, right[-1], args["D"], rows, add)
         with code.when(code.b.and_(needs_w_ih, code.b.not_(self._dense))):
             self._table(low, rows)
         with code.when(code.b.not_(args.pointer("d_x").is_null)):
             self._inputs(low, rows)
         self._sums(rows, add)
+
+    def panel(self, rows: Int) -> Int:
+        """Numbers in a panel of one group of units and so many rows."""
+        return rows * self.code.lanes
 
     # -- gradients of matrices ------------------------------------------------------------------------------------
 
@@ -86,106 +83,73 @@ class Gradients:
         name = self.step.state[s]
         return args.pointer(f"seq_{name}") + args[f"seq_t_{name}"] * (low + args["reverse"])
 
+    def _units(self, groups: tuple[Int, Int], of: Int) -> Int:
+        """How many of the `of` units (or inputs) stand in a stretch of groups."""
+        g0, g1 = groups
+        return (g1 * self.code.lanes).least(of) - g0 * self.code.lanes
+
+    def _left(self, block: int, group: Int, rows: Int) -> Ptr:
+        """The panel of one block of dq for a group of units."""
+        return self.args.pointer("left") + (self.share.groups * block + group) * self.panel(rows)
+
     def _pack_left(self, rows: Int) -> None:
         """dq and da of the thread's units, by [block][group][row]: it alone reads them."""
-        code, args, L = self.code, self.args, self.code.lanes
-        H, blocks = args["H"], self.plan.blocks
-        g0, g1 = self.my_groups
-        units = (g1 * L).least(H) - g0 * L
+        args, (g0, g1) = self.args, self.my_groups
+        H = args["H"]
         for block in sorted({*self.plan.dq.values(), *self.plan.da.values()}):
-            source = args.pointer("dq") + (H * block + g0 * L)
-            if self.on_matrix:
-                panel = matrix.blocks(rows) * matrix.PANEL
-                to = args.pointer("left") + (self.share.groups * block + g0) * panel
-                code.call(tile.symbol(code, "pack_left"), source, H * blocks, rows, units, to, panel)
-            else:
-                to = args.pointer("left") + (self.share.groups * block + g0) * rows * L
-                code.call(tile.symbol(code, "pack_rows"), source, H * blocks, rows, units, to, rows * L)
+            source = args.pointer("dq") + (H * block + g0 * self.code.lanes)
+            self._pack_columns(source, rows, self._units((g0, g1), H), self._left(block, g0, rows))
 
-    def _pack_right(self, source: Ptr, rows: Int) -> None:
+    def _pack_columns(self, source: Ptr, rows: Int, units: Int, to: Ptr) -> None:
+        stride = self.args["H"] * self.plan.blocks
+        self.code.call(tile.symbol(self.code, "pack_rows"), source, stride, rows, units, to, self.panel(rows))
+
+    def _pack_right(self, source: Ptr, rows: Int, to: Ptr) -> None:
         """The team's share of packing rows of an operand, by [group][row]."""
-        code, H, L = self.code, self.args["H"], self.code.lanes
-        g0, g1 = self.my_groups
-        units = (g1 * L).least(H) - g0 * L
-        if self.on_matrix:
-            panel = matrix.blocks(rows) * matrix.PANEL
-            to = self.args.pointer("right") + g0 * panel
-            none = self.args.pointer("no_x")
-            matrix.pack_rows(code, lambda r: source + (H * r + g0 * L), rows, units, to, panel, none)
-        else:
-            to = self.args.pointer("right") + g0 * rows * L
-            code.call(tile.symbol(code, "pack_rows"), source + g0 * L, H, rows, units, to, rows * L)
+        (g0, _), H, L = self.my_groups, self.args["H"], self.code.lanes
+        units = self._units(self.my_groups, H)
+        pack = tile.symbol(self.code, "pack_rows")
+        self.code.call(pack, source + g0 * L, H, rows, units, to + self.panel(rows) * g0, self.panel(rows))
 
-    def _pack_x(self, low: Int, steps: Int) -> None:
+    def _pack_x(self, low: Int, steps: Int, to: Ptr) -> None:
         """The inputs' rows, packed as `_pack_right` does; zeros for steps beyond a sequence's end, whatever stands
         there."""
         code, args, L = self.code, self.args, self.code.lanes
-        B, D = args["B"], args["D"]
-        rows = steps * B
-        g0, g1 = self.share.part(self.x_groups)
-        width = (g1 * L).least(D) - g0 * L
-        if self.on_matrix:
-            panel = matrix.blocks(rows) * matrix.PANEL
-
-            def row(n: Int) -> Ptr:
-                i, r = n // B, n % B
-                source = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r)
-                if self.ragged:
-                    alive = (args.pointer("mask").byte((low + i) * B + r) % 2).equals(ACTIVE)
-                    source = code.select(alive, source, args.pointer("no_x"))
-                return source + g0 * L
-
-            to = args.pointer("right") + g0 * panel
-            matrix.pack_rows(code, row, rows, width, to, panel, args.pointer("no_x"))
-            return
+        B = args["B"]
+        rows, groups = steps * B, self.share.part(self.x_groups)
         count = code.int(1) if self.ragged else B
         with code.loop(0, steps) as i, code.loop(0, B, count) as r:
-            source = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r)
-            if self.ragged:
-                alive = (args.pointer("mask").byte((low + i) * B + r) % 2).equals(ACTIVE)
-                source = code.select(alive, source, args.pointer("no_x"))
-            to = args.pointer("right") + (g0 * rows + B * i + r) * L
-            code.call(tile.symbol(code, "pack_rows"), source + g0 * L, args["x_b"], count, width, to, rows * L)
+            source = self._x(low + i, r) + groups[0] * L
+            at = to + (groups[0] * rows + B * i + r) * L
+            units = self._units(groups, args["D"])
+            code.call(tile.symbol(code, "pack_rows"), source, args["x_b"], count, units, at, rows * L)
 
-    def _weights(self, name: str, gates: Mapping[int, int], columns: Int, rows: Int, add: Int) -> None:
+    def _x(self, t: Int, r: Int) -> Ptr:
+        """The inputs of a step of a sequence; a row of zeros beyond its end."""
+        code, args = self.code, self.args
+        source = args.pointer("x") + (args["x_t"] * t + args["x_b"] * r)
+        if not self.ragged:
+            return source
+        alive = (args.pointer("mask").byte(t * args["B"] + r) % 2).equals(ACTIVE)
+        return code.select(alive, source, args.pointer("no_x"))
+
+    def _weights(self, name: str, gates: Mapping[int, int], right: Ptr, columns: Int, rows: Int, add: Int) -> None:
         """Blocks of a weight gradient, {row of blocks: block of dq}: the thread's units against all columns."""
         code, args, L = self.code, self.args, self.code.lanes
         H, stride = args["H"], args[f"sum_{name}_b"]
-        if self.on_matrix:
-            self._weights_on_matrix(name, gates, columns, rows, add)
-            return
         for at, block in gates.items():
             with code.loop(*self.my_groups) as g:
-                left = args.pointer("left") + (self.share.groups * block + g) * rows * L
                 out = args.pointer(f"sum_{name}") + (H * at + g * L) * stride
                 product(
-                    code, left, 1, L, (H - g * L).least(L), args.pointer("right"), rows * L, L,
+                    code, self._left(block, g, rows), 1, L, (H - g * L).least(L), right, rows * L, L,
                     (columns + (L - 1)) // L, rows, null(code), 0, out, stride, add,
-                )  # fmt: skip
-
-    def _weights_on_matrix(self, name: str, gates: Mapping[int, int], columns: Int, rows: Int, add: Int) -> None:
-        code, args, L = self.code, self.args, self.code.lanes
-        H, stride, count = args["H"], args[f"sum_{name}_b"], matrix.blocks(rows)
-        panel = count * matrix.PANEL
-        g0, g1 = self.my_groups
-        for at, block in gates.items():
-            with code.loop(g0, g1, 2) as g:
-                units = ((g1 - g) * L).least(2 * L).least(H - g * L)
-                left = args.pointer("left") + (self.share.groups * block + g) * panel
-                out = args.pointer(f"sum_{name}") + (H * at + g * L) * stride
-                start = code.select(add.equals(0), null(code), out)
-                code.call(
-                    tile.symbol(code, "matrix_product"), left, code.int(matrix.GROUP), panel, code.int(matrix.PANEL),
-                    code.int(matrix.PANEL // matrix.PARTS), units, units.least(L), args.pointer("right"), panel,
-                    (columns + (L - 1)) // L, count, start, stride, out, stride,
                 )  # fmt: skip
 
     def _table(self, low: Int, rows: Int) -> None:
         """Inputs that are class numbers: add each row of da to the row of its class in `table` (D, Ga, H)."""
         code, args, L = self.code, self.args, self.code.lanes
         H, width = args["H"], args["H"] * len(self.step.inputs)
-        g0, g1 = self.my_groups
-        units = (g1 * L).least(H) - g0 * L
+        (g0, _), units = self.my_groups, self._units(self.my_groups, H)
         index = args.pointer("index").words(args["B"] * low)
         for at, gate in enumerate(self.step.inputs):
             source = args.pointer("dq") + (H * self.plan.da[gate] + g0 * L)
@@ -209,12 +173,9 @@ class Gradients:
     def _inputs(self, low: Int, rows: Int) -> None:
         """dx, the thread's share of rows."""
         code, args, L = self.code, self.args, self.code.lanes
-        H, D, blocks = args["H"], args["D"], self.plan.blocks
+        H, blocks = args["H"], self.plan.blocks
         length = H * len(self.step.inputs)
         columns = code.int(0), self.x_groups
-        if self.on_matrix:
-            self._inputs_on_matrix(low, rows)
-            return
         with (
             in_blocks(code, columns, 6) as (g0, g1),
             in_blocks(code, self.share.part(rows), ROWS) as (r0, r1),
@@ -229,29 +190,8 @@ class Gradients:
                 )  # fmt: skip
             self._store_inputs(low, (r0, r1), (g0, g1))
 
-    def _inputs_on_matrix(self, low: Int, rows: Int) -> None:
-        code, args, L = self.code, self.args, self.code.lanes
-        H, blocks, G = args["H"], self.plan.blocks, len(self.step.inputs)
-        gate = matrix.blocks(H) * matrix.ROW
-        row, count = gate * G, matrix.blocks(H) * G
-        first, last = self.share.part(rows)
-        left = args.pointer("x_parts") + first * row
-        for i, name in enumerate(self.step.inputs):
-            source = args.pointer("dq") + (first * blocks + self.plan.da[name]) * H
-            groups = code.int(0), self.share.groups
-            matrix.split(code, source, H * blocks, last - first, H, left + gate * i, row, groups)
-        with (
-            in_blocks(code, (code.int(0), self.x_groups), 6) as (g0, g1),
-            in_blocks(code, (first, last), ROWS) as (r0, r1),
-        ):
-            panel = args.pointer("packed_w") + g0 * count * matrix.PANEL
-            width = g1 - g0
-            here = left + (r0 - first) * row
-            matrix.of_rows(code, here, row, r1 - r0, panel, width, count, null(code), self.scratch, width * L)
-            self._store_inputs(low, (r0, r1), (g0, g1))
-
     def _store_inputs(self, low: Int, rows: tuple[Int, Int], groups: tuple[Int, Int]) -> None:
-        """A block of dx from the scratch room to its place."""
+        """A block of dx, from the scratch room to its place."""
         code, args, L = self.code, self.args, self.code.lanes
         D, (g0, g1) = args["D"], groups
         with code.loop(*rows) as r:

@@ -75,14 +75,18 @@ def shared(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
     return library, {name: library[name] for name in names}
 
 
-def forward_program(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False) -> Code:
+def forward_program(
+    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False
+) -> Code:
     """The forward kernel's program for any target."""
     code = Code(target, real)
     forward.emit(code, forward_plan(step, save=save, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
     return code
 
 
-def backward_program(step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING) -> Code:
+def backward_program(
+    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING
+) -> Code:
     """The backward kernel's program for any target."""
     code = Code(target, real)
     backward.emit(code, backward_plan(step, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
@@ -90,9 +94,13 @@ def backward_program(step: Step, target: Target, real: str, *, ragged: bool, tra
 
 
 @once
-def forward_kernel(step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False) -> Kernel:
+def forward_kernel(
+    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False
+) -> Kernel:
     def program() -> str:
-        return str(forward_program(step, target, real, save=save, ragged=ragged, traced=traced, on_matrix=on_matrix).module)
+        return str(
+            forward_program(step, target, real, save=save, ragged=ragged, traced=traced, on_matrix=on_matrix).module
+        )
 
     with _compiling:
         plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
@@ -101,7 +109,9 @@ def forward_kernel(step: Step, target: Target, real: str, *, save: bool, ragged:
 
 
 @once
-def backward_kernel(step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING) -> Kernel:
+def backward_kernel(
+    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING
+) -> Kernel:
     def program() -> str:
         return str(backward_program(step, target, real, ragged=ragged, traced=traced, on_matrix=on_matrix).module)
 

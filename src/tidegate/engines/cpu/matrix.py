@@ -2,21 +2,20 @@
 
 A float32 number has 24 significant bits and a bfloat16 number 8, so three of these make one of those, exactly:
 
-    x = x1 + x2 + x3        x1 = x cut to 8 bits, x2 = x - x1 cut to 8 bits, x3 = x - x1 - x2
+    x = x1 + x2 + x3        x1 = x rounded to 8 bits, x2 = x - x1 rounded to 8 bits, x3 = x - x1 - x2
 
-and a product needs six of the nine products of parts; what is left out is below 2^-21 |x y|, and 2^-24 |x y| on
-average:
+and a product needs six of the nine products of parts; what is left out is below 2^-23 |x y|:
 
     x y = x1 y1 + (x1 y2 + x2 y1) + (x1 y3 + x2 y2 + x3 y1)
 
 The unit adds up 32 products in float32 before it adds them to the result, so sums come out nearer to float64 than one
 chain of multiply-adds does, at nearly twice its speed. Numbers below 2^-126 count as zero, and parts of numbers below
-2^-110 are lost to that; infinity times a number with few digits may give NaN.
+2^-110 are lost to that; numbers above 3.39e38 count as infinite; infinity times a number with few digits may give NaN.
 
 Layouts, in 16-bit parts; a *block* is 32 steps of k, and rows and columns come in groups of 16:
 
     rows     [row][block][part][k]                      left sides that change from step to step
-    left     [group of rows][block][part][row][k]       left sides packed from their columns
+    left     [group of rows][block][row][part][k]       left sides packed from their columns
     right    [group of columns][block][part][pair of k][column][k of the pair]
 
 Each is zero beyond the edge of k. Sizes and strides count float32 numbers, as everywhere: two parts make one. Every
@@ -24,6 +23,7 @@ element of a result is one chain over the blocks of k, whatever stands in the ot
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import llvmlite.ir as ir
 
@@ -33,29 +33,25 @@ from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, V
 #: Steps of k in a block, and rows or columns in a group.
 BLOCK, GROUP = 32, 16
 PARTS = 3
-#: Numbers that a block takes in a row, and in a group.
-ROW, PANEL = PARTS * BLOCK // 2, PARTS * BLOCK // 2 * GROUP
-#: Rows that one call of `product` may have.
-ROWS = 2 * GROUP
-#: (part of the left side, part of the right side) by rows of tiles, in an order that changes one at a time: the right
-#: sides stream from the far cache, the left sides of two rows of tiles do not all fit the registers.
-TERMS = {
-    1: ((0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0)),
-    2: ((0, 2), (0, 1), (0, 0), (2, 0), (1, 0), (1, 1)),
-}
+#: Numbers that a block takes in a part of a row, in a row, and in a group.
+PART, ROW, PANEL = BLOCK // 2, PARTS * BLOCK // 2, PARTS * BLOCK // 2 * GROUP
+#: (part of the left side, part of the right side), in one order for all tiles, which fixes the bits. Right sides stream
+#: from the far cache and are asked for once.
+TERMS = ((0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0))
 #: Tile registers: results of two by two tiles, left sides (one earlier when there is one row of tiles), right sides.
 RESULT, LEFT, RIGHT = 0, 4, 6
 #: What a program that calls `product` calls besides.
 SHARED = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
 
 I8, I16 = ir.IntType(8), ir.IntType(16)
+N = TypeVar("N", int, Int)
 
 
 def usable(code: Code) -> bool:
     return code.target.matrix and code.real_name == "float"
 
 
-def blocks(k: Int | int) -> Int | int:
+def blocks(k: N) -> N:
     """Blocks that k steps need."""
     return (k + (BLOCK - 1)) // BLOCK
 
@@ -81,7 +77,7 @@ def of_rows(
     """out = start + left right for up to 32 rows in the layout `rows`, with one `start` for all of them."""
     tall = code.select(rows > GROUP, (rows + 1) // 2, rows)
     code.call(
-        symbol(code, "matrix_product"), left, row, row * tall, code.int(ROW), code.int(ROW // PARTS), rows, tall,
+        symbol(code, "matrix_product"), left, row, row * tall, code.int(ROW), rows, tall,
         right, count * PANEL, groups, count, start, code.int(0), out, out_row,
     )  # fmt: skip
 
@@ -107,32 +103,32 @@ def pack_rows(
 
 
 def tile(code: Code, rows: int, columns: int) -> None:
-    """matrix_RxC(left, row stride, to the second row of tiles, block stride, part stride; right, group stride; blocks;
+    """matrix_RxC(left, row stride, to the second row of tiles, block stride; right, group stride; blocks;
     start, its row stride, column stride, and second row; out, its row stride, and second row): R x C tiles of 16
     columns."""
-    with code.function(f"matrix_{rows}x{columns}", "piiiipiipiiipii", inline=False) as arguments:
-        left, row, second, block, part, right, group, count, start, start_row, start_c, start_2, out, out_row, out_2 = (
+    with code.function(f"matrix_{rows}x{columns}", "piiipiipiiipii", inline=False) as arguments:
+        left, row, second, block, right, group, count, start, start_row, start_c, start_2, out, out_row, out_2 = (
             arguments
         )
         tiles = [(r, c, RESULT + 2 * r + c) for r in range(rows) for c in range(columns)]
         for r, c, register in tiles:
             _load(code, register, start + (start_2 * r + start_c * c), start_row)
         with code.accumulate([left, right], 0, count) as (_, (x, w), following):
-            held: dict[int, Ptr] = {}
+            held: dict[int, tuple[int, ...]] = {}
 
-            def hold(register: int, at: Ptr, stride: Int, name: tuple) -> int:
+            def hold(register: int, at: Ptr, stride: Int, name: tuple[int, ...]) -> int:
                 if held.get(register) != name:
                     _load(code, register, at, stride)
                     held[register] = name
                 return register
 
-            for i, j in TERMS[rows]:
+            for i, j in TERMS:
                 for c in range(columns):
                     panel = hold(RIGHT + c, w + (group * c + PANEL // PARTS * j), code.int(GROUP), (j,))
                     for r in range(rows):
                         # One row of tiles leaves room for all three parts of its left side.
                         register = LEFT + r if rows == 2 else LEFT - 1 + i
-                        line = hold(register, x + (second * r + part * i), row, (i,))
+                        line = hold(register, x + (second * r + PART * i), row, (i,))
                         _call(code, "tdpbf16ps", RESULT + 2 * r + c, line, panel)
             following[:] = [x + block, w + PANEL]
         for r, c, register in tiles:
@@ -140,16 +136,14 @@ def tile(code: Code, rows: int, columns: int) -> None:
 
 
 def product(code: Code) -> None:
-    """matrix_product(left, row stride, to the second row of tiles, block stride, part stride, rows, rows of the first
+    """matrix_product(left, row stride, to the second row of tiles, block stride, rows, rows of the first
     tile; right, group stride, groups of columns; blocks; start, its row stride; out, its row stride):
 
         out[r, c] = start[r, c] + sum_k left[r, k] right[k, c]
 
     for up to 32 rows; a null `start` means zeros. The second row of tiles begins so many numbers after the first."""
-    with code.function(symbol(code, "matrix_product"), "piiiiiipiiipipi", public=True) as arguments:
-        left, row, second, block, part, rows, tall, right, group, groups, count, start, start_row, out, out_row = (
-            arguments
-        )
+    with code.function(symbol(code, "matrix_product"), "piiiiipiiipipi", public=True) as arguments:
+        left, row, second, block, rows, tall, right, group, groups, count, start, start_row, out, out_row = arguments
         _configure(code, tall, rows - tall)
         none = start.is_null
         start_c = code.select(none, code.int(0), code.int(GROUP))
@@ -158,7 +152,7 @@ def product(code: Code) -> None:
 
         def call(shape: tuple[int, int], at: Int) -> None:
             code.call(
-                f"matrix_{shape[0]}x{shape[1]}", left, row, second, block, part, right + group * at, group, count,
+                f"matrix_{shape[0]}x{shape[1]}", left, row, second, block, right + group * at, group, count,
                 start + start_c * at, start_row, start_c, start_row * tall,
                 out + at * GROUP, out_row, out_row * tall,
             )  # fmt: skip
@@ -184,7 +178,7 @@ def done(code: Code) -> None:
 
 def _configure(code: Code, first: Int, second: Int) -> None:
     """Set the heights of the tiles: rows of the first and of the second tile of results and left sides."""
-    # Bytes: one palette, then from byte 16 the width of every register in two bytes, and from byte 48 its height in one.
+    # Bytes: one palette; from byte 16 on the width of every register, in two bytes; from byte 48 on its height, in one.
     # With one row of tiles, all but the right sides have its height.
     room, width = code.stack(1), GROUP * 4 * 0x1_0001_0001_0001
     lower = code.select(second > 0, second, first)
@@ -208,34 +202,26 @@ def _call(code: Code, name: str, *arguments: int | Int | Ptr) -> None:
 
 
 def parts(code: Code, x: Vec) -> list[Vec]:
-    """x1, x2, x3 as float32 numbers whose lower 16 bits do not count."""
-    upper = code.bit_vector(0xFFFF0000)
+    """x1, x2, x3 as float32 numbers whose lower 16 bits are zero."""
+    half, upper = code.bit_vector(0x8000), code.bit_vector(0xFFFF0000)
 
-    def cut(v: Vec) -> Vec:
-        return from_bits(code, code.b.and_(v.as_bits(), upper))
+    def rounded(v: Vec) -> Vec:
+        return from_bits(code, code.b.and_(code.b.add(v.as_bits(), half), upper))
 
+    x1 = rounded(x)
     # An infinite number has no rest; so a NaN comes from a NaN only.
-    rest = code.select(x.is_("==", cut(x)), code.vec(0.0), x - cut(x))
-    return [x, rest, rest - cut(rest)]
+    rest = code.select(x.is_("==", x1), code.vec(0.0), x - x1)
+    x2 = rounded(rest)
+    return [x1, x2, rest - x2]
 
 
-def pairs_down(code: Code, even: Vec, odd: Vec) -> list[Vec]:
+def pairs(code: Code, even: Vec, odd: Vec) -> list[Vec]:
     """For each part, lane by lane the pair (even, odd)."""
     sixteen, upper = code.bit_vector(16), code.bit_vector(0xFFFF0000)
     b = code.b
     return [
         from_bits(code, b.or_(b.lshr(x.as_bits(), sixteen), b.and_(y.as_bits(), upper)))
         for x, y in zip(parts(code, even), parts(code, odd))
-    ]
-
-
-def pairs_along(code: Code, low: Vec, high: Vec) -> list[Vec]:
-    """For each part, the 32 numbers of two vectors in their order."""
-    halves = ir.VectorType(I16, 2 * code.lanes)
-    upper = ir.Constant(ir.VectorType(I32, 2 * code.lanes), list(range(1, 4 * code.lanes, 2)))
-    return [
-        Vec(code, code.b.bitcast(code.b.shuffle_vector(*(code.b.bitcast(v.v, halves) for v in pair), upper), code.vector))
-        for pair in zip(parts(code, low), parts(code, high))
     ]
 
 
@@ -249,9 +235,9 @@ def split_rows(code: Code) -> None:
             line, to = source + source_row * r, target + target_row * r
 
             def write(g: Int, values: Sequence[Value]) -> None:
-                at = to + (g // 2 * ROW + g % 2 * (GROUP // 2))
+                at = to + (g // 2 * ROW + g % 2 * (PART // 2))
                 for i, value in enumerate(values):
-                    code.b.store(value, (at + i * (BLOCK // 2)).v, align=4)
+                    code.b.store(value, (at + i * PART).v, align=4)
 
             def split(g: Int, mask: Value | None) -> None:
                 sixteen, kind = code.bit_vector(16), ir.VectorType(I16, GROUP)
@@ -272,7 +258,7 @@ def pack_pair(code: Code) -> None:
         whole = columns // GROUP
 
         def pack(g: Int, mask: Value | None) -> None:
-            pair = pairs_down(code, even.load(g * GROUP, mask), odd.load(g * GROUP, mask))
+            pair = pairs(code, even.load(g * GROUP, mask), odd.load(g * GROUP, mask))
             for i, words in enumerate(pair):
                 (target + (group * g + i * (PANEL // PARTS))).store(words)
 
@@ -288,10 +274,14 @@ def pack_right(code: Code) -> None:
     with code.function(symbol(code, "pack_right"), "piiipi", public=True) as arguments:
         source, row, units, K, target, group = arguments
         with code.loop(0, units, GROUP) as u, code.loop(0, K, BLOCK) as k:
-            masks = [code.first_lanes(K - k), code.first_lanes(K - k - GROUP)]
-            lines = [source + ((u + i).least(units - 1) * row + k) for i in range(GROUP)]
-            words = [pairs_along(code, *(line.load(GROUP * i, mask) for i, mask in enumerate(masks))) for line in lines]
-            _store_transposed(code, words, target + (u // GROUP * group + k // BLOCK * PANEL))
+            to = target + (u // GROUP * group + k // BLOCK * PANEL)
+            for half in range(2):
+                mask = code.first_lanes(K - k - half * GROUP)
+                rows = [source + ((u + i).least(units - 1) * row + k + half * GROUP) for i in range(GROUP)]
+                columns = transpose(code, [line.load(0, mask) for line in rows])
+                for j in range(GROUP // 2):
+                    for i, words in enumerate(pairs(code, columns[2 * j], columns[2 * j + 1])):
+                        to.store(words, (i * GROUP + half * GROUP // 2 + j) * GROUP)
 
 
 def pack_left(code: Code) -> None:
@@ -307,12 +297,8 @@ def pack_left(code: Code) -> None:
                 at = source + ((k + i) * row + u)
                 return code.select((K - k) > i, at, none).load(0, mask)
 
-            words = [pairs_down(code, line(2 * i), line(2 * i + 1)) for i in range(GROUP)]
-            _store_transposed(code, words, target + (u // GROUP * group + k // BLOCK * PANEL))
-
-
-def _store_transposed(code: Code, words: list[list[Vec]], to: Ptr) -> None:
-    """Write the squares words[i][part], 16 by 16 words each, with rows and columns exchanged."""
-    for number, square in enumerate(zip(*words)):
-        for i, column in enumerate(transpose(code, list(square))):
-            to.store(column, (number * GROUP + i) * GROUP)
+            to = target + (u // GROUP * group + k // BLOCK * PANEL)
+            words = [pairs(code, line(2 * i), line(2 * i + 1)) for i in range(GROUP)]
+            for number, square in enumerate(zip(*words)):
+                for i, column in enumerate(transpose(code, list(square))):
+                    to.store(column, ROW * i + PART * number)

@@ -1,0 +1,79 @@
+"""The gradients of a chunk of steps, with their matrix products on the matrix unit."""
+
+from collections.abc import Mapping
+
+from tidegate.engines.cpu import matrix, tile
+from tidegate.engines.cpu.gradients import Gradients
+from tidegate.engines.cpu.kernel import ROWS, in_blocks, null
+from tidegate.engines.cpu.vector import Int, Ptr
+
+
+class MatrixGradients(Gradients):
+    """As `Gradients`; operands are packed in parts, and units go through the unit two groups at a time."""
+
+    def panel(self, rows: Int) -> Int:
+        return matrix.blocks(rows) * matrix.PANEL
+
+    def _pack_w(self, groups: tuple[Int, Int]) -> None:
+        args, G = self.args, len(self.step.inputs)
+        (g0, _), H, D = groups, args["H"], args["D"]
+        panel = matrix.blocks(H) * matrix.PANEL
+        for i in range(G):
+            source = args.pointer("w_ih") + (H * D * i + g0 * self.code.lanes)
+            to = args.pointer("packed_w") + (g0 * G + i) * panel
+            self._pack(lambda u, source=source: source + D * u, H, self._units(groups, D), to, panel * G)
+
+    def _pack_columns(self, source: Ptr, rows: Int, units: Int, to: Ptr) -> None:
+        stride = self.args["H"] * self.plan.blocks
+        self.code.call(tile.symbol(self.code, "pack_left"), source, stride, rows, units, to, self.panel(rows))
+
+    def _pack_right(self, source: Ptr, rows: Int, to: Ptr) -> None:
+        (g0, _), H = self.my_groups, self.args["H"]
+        units, first = self._units(self.my_groups, H), source + g0 * self.code.lanes
+        self._pack(lambda r: first + H * r, rows, units, to + self.panel(rows) * g0, self.panel(rows))
+
+    def _pack_x(self, low: Int, steps: Int, to: Ptr) -> None:
+        B, groups = self.args["B"], self.share.part(self.x_groups)
+        rows, units = steps * B, self._units(groups, self.args["D"])
+
+        def row(n: Int) -> Ptr:
+            return self._x(low + n // B, n % B) + groups[0] * self.code.lanes
+
+        self._pack(row, rows, units, to + self.panel(rows) * groups[0], self.panel(rows))
+
+    def _pack(self, row, rows: Int, columns: Int, to: Ptr, group: Int) -> None:
+        matrix.pack_rows(self.code, row, rows, columns, to, group, self.args.pointer("no_x"))
+
+    def _weights(self, name: str, gates: Mapping[int, int], right: Ptr, columns: Int, rows: Int, add: Int) -> None:
+        code, args, L = self.code, self.args, self.code.lanes
+        H, stride, panel = args["H"], args[f"sum_{name}_b"], self.panel(rows)
+        g0, g1 = self.my_groups
+        for at, block in gates.items():
+            with code.loop(g0, g1, 2) as g:
+                units = self._units((g, (g + 2).least(g1)), H)
+                out = args.pointer(f"sum_{name}") + (H * at + g * L) * stride
+                code.call(
+                    tile.symbol(code, "matrix_product"), self._left(block, g, rows), code.int(matrix.ROW), panel,
+                    code.int(matrix.PANEL), units, units.least(L), right, panel, (columns + (L - 1)) // L,
+                    matrix.blocks(rows), code.select(add.equals(0), null(code), out), stride, out, stride,
+                )  # fmt: skip
+
+    def _inputs(self, low: Int, rows: Int) -> None:
+        code, args, L = self.code, self.args, self.code.lanes
+        H, blocks = args["H"], self.plan.blocks
+        gate, count = matrix.blocks(H) * matrix.ROW, matrix.blocks(H) * len(self.step.inputs)
+        row = count * matrix.ROW
+        first, last = self.share.part(rows)
+        parts = args.pointer("x_parts") + first * row
+        for i, name in enumerate(self.step.inputs):
+            source = args.pointer("dq") + (first * blocks + self.plan.da[name]) * H
+            to = parts + gate * i
+            matrix.split(code, source, H * blocks, last - first, H, to, row, (code.int(0), self.share.groups))
+        with (
+            in_blocks(code, (code.int(0), self.x_groups), 6) as (g0, g1),
+            in_blocks(code, (first, last), ROWS) as (r0, r1),
+        ):
+            left, width = parts + (r0 - first) * row, g1 - g0
+            panel = args.pointer("packed_w") + g0 * count * matrix.PANEL
+            matrix.of_rows(code, left, row, r1 - r0, panel, width, count, null(code), self.scratch, width * L)
+            self._store_inputs(low, (r0, r1), (g0, g1))
