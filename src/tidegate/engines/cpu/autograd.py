@@ -1,6 +1,6 @@
 """The kernels as one node of torch's graph."""
 
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,12 +11,10 @@ from tidegate.engines.call import Call, Result, Weights
 from tidegate.engines.cpu import scan, team
 from tidegate.engines.cpu.frame import Shape
 from tidegate.engines.cpu.scan import shape_of
-from tidegate.errors import ShapeError
 
 
 def run(call: Call) -> Result:
     shape = shape_of(call)
-    check_shapes(call, shape)
     tensors = (call.x, *call.states, *call.weights.tensors())
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         node = _ScanInBlocks if call.recompute and not call.keep_gates else _Scan
@@ -29,36 +27,6 @@ def run(call: Call) -> Result:
         return Result(flat[0], flat[1:n])
     sequences, gates = (dict(zip(names, t.unbind(2))) for names, t in zip((call.step.state, call.step.gates), flat[n:]))
     return Result(flat[0], flat[1:n], sequences, gates)
-
-
-def check_shapes(call: Call, shape: Shape) -> None:
-    """The kernels trust sizes, so they are checked here; ShapeError names the tensor that does not fit the others."""
-    step, w = call.step, call.weights
-    tensors = (call.x, *call.states, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.vectors, call.lengths, call.resets)
-    for tensor, (name, expected) in zip(tensors, sizes(shape), strict=True):
-        if tensor is not None and tensor.shape != expected:
-            raise ShapeError(f"`{name}` of {step.name} must have shape {expected}, got {tuple(tensor.shape)}.")
-    if step.vectors and w.vectors is None:
-        expected = (len(step.vectors) * shape.H,)
-        raise ShapeError(f"`vectors` of {step.name} must have shape {expected}, got None.")
-
-
-@lru_cache(maxsize=512)
-def sizes(shape: Shape) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Every tensor of a call by name, with the sizes that it must have."""
-    step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
-    a, q, v = len(step.inputs) * H, len(step.products) * H, len(step.vectors) * H
-    return (
-        ("x", (T, B) if shape.indexed else (T, B, D)),
-        *((f"state {s}", (B, H)) for s in step.state),
-        ("w_ih", (a, D)),
-        ("w_hh", (q, H)),
-        ("b_ih", (a,)),
-        ("b_hh", (q,)),
-        ("vectors", (v,)),
-        ("lengths", (B,)),
-        ("resets", (T, B)),
-    )
 
 
 class _Scan(torch.autograd.Function):
@@ -79,13 +47,16 @@ class _Scan(torch.autograd.Function):
         *tensors, first, memory, mask = ctx.saved_tensors
         step, *form = ctx.form
         n = 1 + len(step.state)
-        call = Call(step, tensors[0], tuple(tensors[1:n]), Weights(*tensors[n:]), *form)
+        x, w = tensors[0], Weights(*tensors[n:])
         if torch.is_grad_enabled():
+            call = Call(step, x, tuple(tensors[1:n]), w, *form)
             return None, None, *differentiable_gradients(call, tuple(tensors), d)
+        shape, threads = ctx.shape, team.threads()
         needed = ctx.needs_input_grad[2:]
         d_x, d_states, d_weights = scan.backward(
-            call,
-            ctx.shape if ctx.shape.threads == team.threads() else shape_of(call),
+            shape if shape.threads == threads else replace(shape, threads=threads),
+            x,
+            w,
             scan.Kept(first, memory, mask),
             scan.Cotangents(d[0], d[1:n], d[n], d[n + 1]),
             need_x=needed[0],
@@ -135,8 +106,9 @@ class _ScanInBlocks(torch.autograd.Function):
             assert kept_here is not None
             d_here = scan.Cotangents(None if d[0] is None else d[0][block], d_states, None, None)
             found = scan.backward(
-                again, shape, kept_here, d_here, need_x=needed[0], need_w_ih=needed[1 + S], need_w_hh=needed[2 + S]
-            )
+                shape, again.x, again.weights, kept_here, d_here,
+                need_x=needed[0], need_w_ih=needed[1 + S], need_w_hh=needed[2 + S],
+            )  # fmt: skip
             if d_x is not None and found.x is not None:
                 d_x[block] = found.x
             d_states = found.states

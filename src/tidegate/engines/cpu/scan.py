@@ -1,15 +1,19 @@
 """Whole sequences through the kernels: torch tensors on one side, addresses on the other."""
 
 from functools import cache as once
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from tidegate.calculus import Step
 from tidegate.engines.call import Call, Weights
 from tidegate.engines.cpu import kernels, team, workspace
 from tidegate.engines.cpu.frame import Shape, backward_frame, forward_frame
 from tidegate.engines.cpu.kernel import ACTIVE, RESET
+from tidegate.engines.cpu.target import Target
+from tidegate.errors import ShapeError
 
 
 class Kept(NamedTuple):
@@ -49,14 +53,35 @@ class Gradients(NamedTuple):
 
 
 def shape_of(call: Call) -> Shape:
-    T, B, *_ = call.x.shape
-    w_ih, step = call.weights.w_ih, call.step
-    rows, D = w_ih.shape
-    ragged = call.lengths is not None or call.resets is not None
-    return Shape(
-        step, call.weights.w_hh.dtype, T, B, D, rows // len(step.inputs),
-        call.reverse, call.indexed, ragged, call.keep_gates, team.threads(), kernels.here(),
-    )  # fmt: skip
+    """What decides how the call is run; ShapeError names the tensor that does not fit the others."""
+    w = call.weights
+    tensors = (call.x, *call.states, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.vectors, call.lengths, call.resets)
+    sizes = tuple([None if t is None else t.shape for t in tensors])
+    return _shape(call.step, sizes, w.w_hh.dtype, call.reverse, call.keep_gates, team.threads(), kernels.here())
+
+
+@lru_cache(maxsize=512)
+def _shape(
+    step: Step,
+    sizes: tuple[torch.Size | None, ...],
+    dtype: torch.dtype,
+    reverse: bool,
+    traced: bool,
+    threads: int,
+    target: Target,
+) -> Shape:
+    """The kernels trust sizes, so they are checked here, once for each form of call."""
+    (T, B, *features), (rows, D) = sizes[0], sizes[1 + len(step.state)]  # type: ignore[misc]
+    H, ragged = rows // len(step.inputs), sizes[-2:] != (None, None)
+    a, q, v = len(step.inputs) * H, len(step.products) * H, len(step.vectors) * H
+    expected = {
+        "x": (T, B, D) if features else (T, B), **{f"state {s}": (B, H) for s in step.state}, "w_ih": (a, D),
+        "w_hh": (q, H), "b_ih": (a,), "b_hh": (q,), "vectors": (v,), "lengths": (B,), "resets": (T, B),
+    }  # fmt: skip
+    for (name, size), got in zip(expected.items(), sizes, strict=True):
+        if got != size and (got is not None or (name == "vectors" and v)):
+            raise ShapeError(f"`{name}` of {step.name} must have shape {size}, got {got and tuple(got)}.")
+    return Shape(step, dtype, T, B, D, H, reverse, not features, ragged, traced, threads, target)
 
 
 def forward(call: Call, shape: Shape, *, save: bool) -> Scanned:
@@ -96,12 +121,12 @@ def forward(call: Call, shape: Shape, *, save: bool) -> Scanned:
 
 
 def backward(
-    call: Call, shape: Shape, kept: Kept, d: Cotangents, *, need_x: bool, need_w_ih: bool, need_w_hh: bool
+    shape: Shape, x: Tensor, w: Weights, kept: Kept, d: Cotangents, *, need_x: bool, need_w_ih: bool, need_w_hh: bool
 ) -> Gradients:
     """Run the backward kernel."""
     need_x = need_x and not shape.indexed
     frame = backward_frame(shape, need_x=need_x, need_w_ih=need_w_ih)
-    step, w, T, B, D, H = shape.step, contiguous(call.weights), shape.T, shape.B, shape.D, shape.H
+    step, w, T, B, D, H = shape.step, contiguous(w), shape.T, shape.B, shape.D, shape.H
     dtype = shape.dtype
     table = torch.zeros(D, len(w.w_ih), dtype=dtype) if need_w_ih and shape.indexed else None
     d_w_ih = workspace.empty(w.w_ih.shape, dtype) if need_w_ih and table is None else None
@@ -123,7 +148,7 @@ def backward(
         d_states = full(d.states, (T, B, len(step.state), H), dtype)
         d_gates = full(d.gates, (T, B, len(step.gates), H), dtype)
         words |= {"d_states": d_states.data_ptr(), "gate": d_gates.data_ptr()}
-    x = numbers(call.x) if shape.indexed else in_rows(call.x)
+    x = numbers(x) if shape.indexed else in_rows(x)
     words |= {"index": x.data_ptr()} if shape.indexed else {"x": x.data_ptr(), "x_t": x.stride(0), "x_b": x.stride(1)}
     if d.outputs is None:
         words["d_outputs"] = zeros
