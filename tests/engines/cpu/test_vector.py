@@ -37,6 +37,15 @@ def test_other_arithmetic_is(make):
     assert len(written(make)) == 1
 
 
+def test_an_address_moves_by_numbers_other_than_zero_only():
+    code = Code(AVX512, "float")
+    with code.function("f", "pi", public=True) as (p, n):
+        assert (p + 0) is p
+        assert (p + n * 0) is p
+        assert (p + n).v is not p.v
+        assert (p + 1).v is not p.v
+
+
 def test_a_number_that_is_known_stays_known():
     code = Code(AVX512, "float")
     assert [(code.int(6) * 1).known, (code.int(6) * 0).known, (code.int(6) + 0).known] == [6, 0, 6]

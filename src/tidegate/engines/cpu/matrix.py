@@ -274,14 +274,14 @@ def pack_right(code: Code) -> None:
     with code.function(symbol(code, "pack_right"), "piiipi", public=True) as arguments:
         source, row, units, K, target, group = arguments
         with code.loop(0, units, GROUP) as u, code.loop(0, K, BLOCK) as k:
-            to = target + (u // GROUP * group + k // BLOCK * PANEL)
-            for half in range(2):
-                mask = code.first_lanes(K - k - half * GROUP)
-                rows = [source + ((u + i).least(units - 1) * row + k + half * GROUP) for i in range(GROUP)]
+            with code.loop(0, BLOCK, GROUP) as half:
+                to = target + (u // GROUP * group + k // BLOCK * PANEL + half // 2 * GROUP)
+                mask = code.first_lanes(K - k - half)
+                rows = [source + ((u + i).least(units - 1) * row + k + half) for i in range(GROUP)]
                 columns = transpose(code, [line.load(0, mask) for line in rows])
                 for j in range(GROUP // 2):
                     for i, words in enumerate(pairs(code, columns[2 * j], columns[2 * j + 1])):
-                        to.store(words, (i * GROUP + half * GROUP // 2 + j) * GROUP)
+                        to.store(words, (i * GROUP + j) * GROUP)
 
 
 def pack_left(code: Code) -> None:
@@ -293,12 +293,16 @@ def pack_left(code: Code) -> None:
         with code.loop(0, K, BLOCK) as k, code.loop(0, units, GROUP) as u:
             mask = code.first_lanes(units - u)
 
-            def line(i: int) -> Vec:
+            def line(i: Int) -> Vec:
                 at = source + ((k + i) * row + u)
                 return code.select((K - k) > i, at, none).load(0, mask)
 
             to = target + (u // GROUP * group + k // BLOCK * PANEL)
-            words = [pairs(code, line(2 * i), line(2 * i + 1)) for i in range(GROUP)]
-            for number, square in enumerate(zip(*words)):
-                for i, column in enumerate(transpose(code, list(square))):
-                    to.store(column, ROW * i + PART * number)
+            with code.loop(0, GROUP) as i:
+                for number, words in enumerate(pairs(code, line(i * 2), line(i * 2 + 1))):
+                    to.store(words, i * ROW + PART * number)
+            # One square after the other: over three at once LLVM takes many times as long.
+            with code.loop(0, PARTS) as number:
+                square = to + number * PART
+                for i, column in enumerate(transpose(code, [square.load(ROW * i) for i in range(GROUP)])):
+                    square.store(column, ROW * i)

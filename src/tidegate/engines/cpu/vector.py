@@ -261,12 +261,14 @@ class Int:
 
 
 class Ptr:
-    """An address; `+` moves it by whole numbers of the code's floating-point type."""
+    """An address; `+` moves it by whole numbers of the code's floating-point type, and `+ 0` is no instruction."""
 
     def __init__(self, code: Code, v: Value):
         self.code, self.v = code, v
 
     def __add__(self, o: Int | int) -> Ptr:
+        if self.code.int(o).known == 0:
+            return self
         return Ptr(self.code, self.code.b.gep(self.v, [self.code.int(o).v], source_etype=self.code.real))
 
     def words(self, o: Int | int) -> Ptr:
