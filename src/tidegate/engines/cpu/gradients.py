@@ -8,12 +8,15 @@ with one row for each step and sequence. The team shares the units of a gate (dU
 the team.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tidegate.engines.cpu import tile
 from tidegate.engines.cpu.kernel import ACTIVE, ROWS, Arguments, ElementWise, Share, in_blocks, null, product
 from tidegate.engines.cpu.plan import Backward, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
+
+#: Rows of dq that are packed and added up together; whole panels of them.
+NEAR = 32
 
 
 class Gradients:
@@ -49,7 +52,15 @@ class Gradients:
         dense = code.b.and_(needs_w_ih, self._dense)
         stages = range(len(self.step.stages))
         right = [panels + self.panel(rows) * (self.share.groups * k) for k in (*stages, len(stages))]
-        self._pack_left(rows)
+        # Rows of dq come from far away: all that is made of one dq at a time is made of a few rows while they are near.
+        with code.loop(0, rows, NEAR) as r:
+            count = (rows - r).least(NEAR)
+            self._pack_left(self.plan.dq.values(), rows, r, count)
+            with code.when(dense):
+                self._pack_left(set(self.plan.da.values()) - set(self.plan.dq.values()), rows, r, count)
+            with code.when(code.b.and_(needs_w_ih, code.b.not_(self._dense))):
+                self._table(low, r, count)
+            self._sums(r, count, code.select(r > 0, code.int(1), add))
         with code.when(needs_w_hh):
             for k in stages:
                 self._pack_right(self._operand(k, low), rows, right[k])
@@ -63,11 +74,8 @@ class Gradients:
         with code.when(dense):
             blocks = {at: self.plan.da[gate] for at, gate in enumerate(self.step.inputs)}
             self._weights("w_ih", blocks, right[-1], args["D"], rows, add)
-        with code.when(code.b.and_(needs_w_ih, code.b.not_(self._dense))):
-            self._table(low, rows)
         with code.when(code.b.not_(args.pointer("d_x").is_null)):
             self._inputs(low, rows)
-        self._sums(rows, add)
 
     def panel(self, rows: Int) -> Int:
         """Numbers in a panel of one group of units and so many rows."""
@@ -92,17 +100,18 @@ class Gradients:
         """The panel of one block of dq for a group of units."""
         return self.args.pointer("left") + (self.share.groups * block + group) * self.panel(rows)
 
-    def _pack_left(self, rows: Int) -> None:
-        """dq and da of the thread's units, by [block][group][row]: it alone reads them."""
+    def _pack_left(self, blocks: Iterable[int], rows: Int, first: Int, count: Int) -> None:
+        """Some rows of dq and da of the thread's units, by [block][group][row]: it alone reads them."""
         args, (g0, g1) = self.args, self.my_groups
         H = args["H"]
-        for block in sorted({*self.plan.dq.values(), *self.plan.da.values()}):
-            source = args.pointer("dq") + (H * block + g0 * self.code.lanes)
-            self._pack_columns(source, rows, self._units((g0, g1), H), self._left(block, g0, rows))
+        for block in sorted(blocks):
+            source = args.pointer("dq") + ((first * self.plan.blocks + block) * H + g0 * self.code.lanes)
+            to = self._left(block, g0, rows) + self.panel(first)
+            self._pack_columns(source, count, self._units((g0, g1), H), to, self.panel(rows))
 
-    def _pack_columns(self, source: Ptr, rows: Int, units: Int, to: Ptr) -> None:
+    def _pack_columns(self, source: Ptr, rows: Int, units: Int, to: Ptr, group: Int) -> None:
         stride = self.args["H"] * self.plan.blocks
-        self.code.call(tile.symbol(self.code, "pack_rows"), source, stride, rows, units, to, self.panel(rows))
+        self.code.call(tile.symbol(self.code, "pack_rows"), source, stride, rows, units, to, group)
 
     def _pack_right(self, source: Ptr, rows: Int, to: Ptr) -> None:
         """The team's share of packing rows of an operand, by [group][row]."""
@@ -145,14 +154,14 @@ class Gradients:
                     (columns + (L - 1)) // L, rows, null(code), 0, out, stride, add,
                 )  # fmt: skip
 
-    def _table(self, low: Int, rows: Int) -> None:
-        """Inputs that are class numbers: add each row of da to the row of its class in `table` (D, Ga, H)."""
+    def _table(self, low: Int, first: Int, rows: Int) -> None:
+        """Inputs that are class numbers: add some rows of da to the rows of their classes in `table` (D, Ga, H)."""
         code, args, L = self.code, self.args, self.code.lanes
         H, width = args["H"], args["H"] * len(self.step.inputs)
         (g0, _), units = self.my_groups, self._units(self.my_groups, H)
-        index = args.pointer("index").words(args["B"] * low)
+        index = args.pointer("index").words(args["B"] * low + first)
         for at, gate in enumerate(self.step.inputs):
-            source = args.pointer("dq") + (H * self.plan.da[gate] + g0 * L)
+            source = args.pointer("dq") + (H * (first * self.plan.blocks + self.plan.da[gate]) + g0 * L)
             to = args.pointer("table") + (H * at + g0 * L)
             code.call(tile.symbol(code, "scatter_rows"), source, H * self.plan.blocks, rows, units, index, to, width)
 
@@ -205,13 +214,13 @@ class Gradients:
 
     # -- sums over rows -------------------------------------------------------------------------------------------
 
-    def _sums(self, rows: Int, add: Int) -> None:
-        """Every column of dq summed over the rows: a product with ones."""
+    def _sums(self, first: Int, rows: Int, add: Int) -> None:
+        """Every column of dq summed over some rows: a product with ones."""
         code, args, L = self.code, self.args, self.code.lanes
         width = args["H"] * self.plan.blocks
         v0, v1 = self.share.part((width + (L - 1)) // L)
         product(
-            code, code.ones(), 0, 0, 1, args.pointer("dq") + v0 * L, L, width, v1 - v0, rows,
+            code, code.ones(), 0, 0, 1, args.pointer("dq") + (first * width + v0 * L), L, width, v1 - v0, rows,
             null(code), 0, args.pointer("sums") + v0 * L, 0, add,
         )  # fmt: skip
 

@@ -23,9 +23,9 @@ class MatrixGradients(Gradients):
             to = args.pointer("packed_w") + (g0 * G + i) * panel
             self._pack(lambda u, source=source: source + D * u, H, self._units(groups, D), to, panel * G)
 
-    def _pack_columns(self, source: Ptr, rows: Int, units: Int, to: Ptr) -> None:
+    def _pack_columns(self, source: Ptr, rows: Int, units: Int, to: Ptr, group: Int) -> None:
         stride = self.args["H"] * self.plan.blocks
-        self.code.call(tile.symbol(self.code, "pack_left"), source, stride, rows, units, to, self.panel(rows))
+        self.code.call(tile.symbol(self.code, "pack_left"), source, stride, rows, units, to, group)
 
     def _pack_right(self, source: Ptr, rows: Int, to: Ptr) -> None:
         (g0, _), H = self.my_groups, self.args["H"]
