@@ -273,14 +273,17 @@ def pack_right(code: Code) -> None:
     (units, K); columns beyond `units` repeat the last."""
     with code.function(symbol(code, "pack_right"), "piiipi", public=True) as arguments:
         source, row, units, K, target, group = arguments
+        square = code.stack(GROUP)
         with code.loop(0, units, GROUP) as u, code.loop(0, K, BLOCK) as k, code.loop(0, BLOCK, GROUP) as half:
             to = target + (u // GROUP * group + k // BLOCK * PANEL + half // 2 * GROUP)
             mask = code.first_lanes(K - k - half)
             rows = [source + ((u + i).least(units - 1) * row + k + half) for i in range(GROUP)]
-            columns = transpose(code, [line.load(0, mask) for line in rows])
-            for j in range(GROUP // 2):
-                for i, words in enumerate(pairs(code, columns[2 * j], columns[2 * j + 1])):
-                    to.store(words, (i * GROUP + j) * GROUP)
+            for i, column in enumerate(transpose(code, [line.load(0, mask) for line in rows])):
+                square.store(column, i * GROUP)
+            with code.loop(0, GROUP // 2) as j:
+                even = square + j * (2 * GROUP)
+                for i, words in enumerate(pairs(code, even.load(), even.load(GROUP))):
+                    to.store(words, (j + i * GROUP) * GROUP)
 
 
 def pack_left(code: Code) -> None:
