@@ -55,3 +55,21 @@ def test_memory_is_neither_too_small_nor_much_too_large():
     taken = [workspace.take(workspace.HUGE_PAGE + 1).size for _ in range(2)]
     assert taken == [2 * workspace.HUGE_PAGE] * 2
     assert sorted(m.size for m in workspace._free) == [workspace.HUGE_PAGE, 20 * workspace.HUGE_PAGE]
+
+
+def test_memory_that_another_thread_takes_first_is_left_to_it(monkeypatch):
+    stolen: list[workspace.Memory] = []
+
+    class Contested(list):
+        def remove(self, memory):
+            if not stolen:
+                stolen.append(memory)
+                super().remove(memory)
+            super().remove(memory)
+
+    free = [workspace.Memory(1000) for _ in range(2)]
+    monkeypatch.setattr(workspace, "_free", Contested(free))
+    taken = [workspace.take(1000) for _ in range(2)]
+    assert stolen[0] not in taken
+    assert taken[0] in free
+    assert taken[1] not in free

@@ -7,7 +7,6 @@ gives all of them back to the system.
 
 import mmap
 from math import prod
-from threading import Lock
 
 import numpy as np
 import torch
@@ -51,34 +50,31 @@ def _huge(size: int) -> np.ndarray:
     return memory[skip : skip + whole]
 
 
-# Memory is added without the lock, for a garbage collection may give back some inside it; with the lock it is removed.
-_lock = Lock()
+# There is no lock: a garbage collection may give memory back, and run anything else, at any point of these functions.
 _free: list[Memory] = []
 
 
 def take(size: int) -> Memory:
     """At least `size` bytes: pooled ones if some are large enough and less than four times too large, else fresh
     ones."""
-    best, most = None, 4 * size + SMALL
-    with _lock:
+    while True:
+        best, most = None, 4 * size + SMALL
         for memory in _free:
             if size <= memory.size < most:
                 best, most = memory, memory.size
-        if best is not None:
+        if best is None:
+            return Memory(size)
+        try:
             _free.remove(best)
-            return best
-    return Memory(size)
+        except ValueError:  # another thread has taken it meanwhile
+            continue
+        return best
 
 
 def give_back(memory: Memory) -> None:
-    """To the pool. Where that is being searched it may stay too large, until the next memory comes back."""
     _free.append(memory)
-    if _lock.acquire(blocking=False):
-        try:
-            while sum([m.size for m in _free]) > LIMIT:
-                _free.pop(0)
-        finally:
-            _lock.release()
+    while sum([m.size for m in _free]) > LIMIT:
+        del _free[:1]
 
 
 class _Lent(np.ndarray):
@@ -93,8 +89,7 @@ class _Lent(np.ndarray):
 
 def release() -> None:
     """Free the memory that the pool keeps."""
-    with _lock:
-        _free.clear()
+    _free.clear()
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
