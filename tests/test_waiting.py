@@ -12,7 +12,7 @@ NAMES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 @pytest.mark.parametrize(
     ("given", "statement", "expected"),
     [
-        ({}, "import tidegate", "30000 None"),
+        ({}, "import tidegate", "12000 None"),
         ({}, "import torch, tidegate", "None None"),
         ({"GOMP_SPINCOUNT": "7"}, "import tidegate", "7 None"),
         ({"OMP_WAIT_POLICY": "active"}, "import tidegate", "None active"),
