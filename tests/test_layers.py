@@ -7,6 +7,7 @@ import pytest
 
 LAYERS = [
     "waiting",
+    "forks",
     "errors",
     "cells",
     "calculus",

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
 from tidegate.errors import EquationError
+from tidegate.forks import held_while_forking
 
 V = TypeVar("V")
 
@@ -41,7 +42,7 @@ class Expression:
     value: float | None
 
     _interned: ClassVar[WeakValueDictionary[tuple, Expression]] = WeakValueDictionary()
-    _lock: ClassVar[threading.Lock] = threading.Lock()
+    _lock: ClassVar[threading.Lock] = held_while_forking(threading.Lock())
 
     def __new__(cls, op: str, *args: Expression, name: str | None = None, value: float | None = None) -> Expression:
         key = (op, tuple(map(id, args)), name, value)

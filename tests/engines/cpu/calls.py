@@ -61,11 +61,14 @@ def make_call(
     return Call(step, x, states, w, lengths=length, resets=reset, **options)
 
 
+def tensors(call: Call) -> dict[str, Tensor]:
+    names = ["x", *(f"state {s}" for s in call.step.state), "w_ih", "w_hh", "b_ih", "b_hh", "vectors", "w_hr"]
+    return {n: t for n, t in zip(names, (call.x, *call.states, *call.weights.tensors())) if t is not None}
+
+
 def leaves(call: Call) -> dict[str, Tensor]:
     """What gradients are taken of, by name."""
-    names = ["x", *(f"state {s}" for s in call.step.state), "w_ih", "w_hh", "b_ih", "b_hh", "vectors", "w_hr"]
-    tensors = (call.x, *call.states, *call.weights.tensors())
-    return {n: t for n, t in zip(names, tensors) if t is not None and t.requires_grad}
+    return {n: t for n, t in tensors(call).items() if t.requires_grad}
 
 
 def outputs(result: Result) -> dict[str, Tensor]:

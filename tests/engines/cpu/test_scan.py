@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from tests.engines.cpu.calls import EVERY, KINDS, ODD, errors, in_double, make_call, run, same_bits
@@ -71,17 +70,6 @@ def test_a_wrong_gradient_would_be_found(monkeypatch, tmp_path):
     finally:
         kernels.forward_kernel.cache_clear()
         frame.forward_frame.cache_clear()
-
-
-def test_random_calls_of_all_kinds_survive_a_short_stress():
-    random = np.random.default_rng(0)
-    for seed in range(60):
-        T, B, D, H = (int(random.integers(1, n)) for n in (12, 20, 40, 70))
-        kind = KINDS[list(KINDS)[random.integers(len(KINDS))]]
-        name = list(EVERY)[random.integers(len(EVERY))]
-        call = make_call(EVERY[name], T, B, D, H, torch.float64, seed=seed, **kind)
-        for what, error in errors(call).items():
-            assert error <= 1e-11, f"{what}: {name}, {kind}, {(T, B, D, H)}"
 
 
 @pytest.mark.parametrize("sizes", [(9, 37, 30, 96), (5, 3, 20, 200), (6, 64, 64, 64)])

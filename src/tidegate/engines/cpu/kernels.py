@@ -13,12 +13,13 @@ from tidegate.engines.cpu.plan import backward_plan, forward_plan
 from tidegate.engines.cpu.target import Target, host
 from tidegate.engines.cpu.vector import Code
 from tidegate.errors import EngineError
+from tidegate.forks import held_while_forking
 
 SHARED = ("product", "pack_transposed", "pack_rows", "scatter_rows")
 
 NOTHING = backward.Products(recurrent=False, of_chunks=False)
 
-_compiling = RLock()
+_compiling = held_while_forking(RLock())
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ import llvmlite.binding as llvm
 from tidegate.engines.cpu import cache
 from tidegate.engines.cpu.garbage import uncollected
 from tidegate.engines.cpu.target import Target, host
+from tidegate.forks import held_while_forking
 
-_linking = Lock()
+_linking = held_while_forking(Lock())
 
 
 @once

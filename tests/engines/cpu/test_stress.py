@@ -1,0 +1,59 @@
+"""A short stress, and that a stress finds what is wrong; `python -m tests.engines.cpu.stress` is a long one."""
+
+import os
+
+import pytest
+import torch
+from tests.engines.cpu import stress
+from tests.engines.cpu.test_matrix import needs_unit
+
+from tidegate.engines.cpu import frame, functions, kernels, scan
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+    pytest.mark.usefixtures("threads"),
+]
+
+
+@pytest.fixture
+def forgotten():
+    """No kernels or frames of before, and none that stay."""
+
+    def forget() -> None:
+        for made in (kernels.forward_kernel, kernels.backward_kernel, frame.forward_frame, frame.backward_frame):
+            made.cache_clear()
+
+    forget()
+    yield
+    forget()
+
+
+def test_random_calls_in_threads_and_forked_children_are_right():
+    findings = stress.run(seed=0, rounds=range(8))
+    assert not findings.wrong, findings
+    assert findings.calls["in a forked child"]
+
+
+def test_a_wrong_function_would_be_found(monkeypatch, tmp_path, forgotten):
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
+    right = functions.table
+    monkeypatch.setattr(functions, "table", lambda code: {**right(code), "tanh": functions.sigmoid})
+    assert any("from the reference" in wrong for wrong in stress.run(seed=1, rounds=range(1)).wrong)
+
+
+@needs_unit
+def test_bits_that_depend_on_the_batch_would_be_found(monkeypatch, forgotten):
+    monkeypatch.setattr(frame, "matrix_inputs", lambda shape: frame.on_matrix_unit(shape) and shape.B > 8)
+    assert any("of the sequences has other bits" in wrong for wrong in stress.run(seed=2, rounds=range(3)).wrong)
+
+
+def test_a_number_nobody_wrote_would_be_found(monkeypatch):
+    forward = scan.forward
+
+    def forgetful(*arguments, **options):
+        made = forward(*arguments, **options)
+        return made._replace(outputs=torch.empty_like(made.outputs)) if options["save"] else made
+
+    monkeypatch.setattr(scan, "forward", forgetful)
+    assert any("nan from the reference" in wrong for wrong in stress.run(seed=0, rounds=range(1)).wrong)
