@@ -44,7 +44,8 @@ def poisoned(take: Take = workspace.take) -> Iterator[None]:
 def before_a_forbidden_page(size: int, alignment: int) -> np.ndarray:
     """So many bytes, aligned, after whose end (as near as the alignment allows) no access is allowed."""
     whole = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-    array = np.frombuffer(mmap.mmap(-1, whole + mmap.PAGESIZE), np.uint8)
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # a forked child has its own
+    array = np.frombuffer(mmap.mmap(-1, whole + mmap.PAGESIZE, flags=private), np.uint8)
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     if protect(ctypes.c_void_p(array.ctypes.data + whole), ctypes.c_size_t(mmap.PAGESIZE), 0):
         raise OSError(ctypes.get_errno(), "mprotect")

@@ -171,6 +171,9 @@ def _said(child: int, out: int) -> str:
 def run(seed: int, rounds) -> Findings:
     """Go through rounds, by number."""
     findings = Findings()
+    # torch imports modules at the first gradient, and a child forked while another thread imports can never do so.
+    x = torch.ones(1, requires_grad=True)
+    torch.autograd.grad(x * x, x, torch.ones(1))
     for number in rounds:
         one_round(seed, number, findings)
     return findings

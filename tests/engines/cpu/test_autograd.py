@@ -10,7 +10,9 @@ import torch
 from tests.engines.cpu.calls import EVERY, in_double, leaves, make_call, run, same_bits
 
 import tidegate
+from tidegate.calculus import trace
 from tidegate.engines import cpu, eager
+from tidegate.engines.cpu import kernels
 from tidegate.errors import ShapeError
 
 pytestmark = pytest.mark.usefixtures("poisoned")
@@ -82,6 +84,24 @@ def test_callers_in_several_threads_at_once_get_their_own_numbers():
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+def test_callers_at_once_make_one_kernel():
+    kernels.forward_kernel.cache_clear()
+    options = {"save": True, "ragged": False, "traced": False}
+    together, made = threading.Barrier(4), []
+
+    def work() -> None:
+        together.wait()
+        made.append(kernels.forward_kernel(trace(EVERY["rnn"]), kernels.here(), "float", **options))
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(made) == 4
+    assert all(kernel is made[0] for kernel in made)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -1,7 +1,10 @@
 """Memory from the pool."""
 
 import gc
+import mmap
+import os
 
+import pytest
 import torch
 
 from tidegate.engines.cpu import workspace
@@ -27,6 +30,28 @@ def test_two_tensors_never_share_memory():
     taken = [workspace.take(1 << 20) for _ in range(2)]
     assert len({*(m.address for m in taken), *(t.data_ptr() for t in tensors)}) == 6
     assert all(bool((t == i).all()) for i, t in enumerate(tensors))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("size", [workspace.SMALL, workspace.HUGE_PAGE])
+@pytest.mark.parametrize("huge_pages", [True, False])
+def test_a_forked_child_does_not_write_in_its_parents_memory(size, huge_pages, monkeypatch):
+    if not huge_pages:
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    memory = workspace.Memory(size)
+    memory.array[:] = 1
+    child = os.fork()
+    if child == 0:
+        memory.array[:] = 2
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (memory.array == 1).all()
+
+
+def test_a_system_without_huge_pages_gives_other_memory(monkeypatch):
+    monkeypatch.setattr(mmap, "MADV_HUGEPAGE", -1, raising=False)  # no such advice: EINVAL
+    assert workspace.Memory(workspace.HUGE_PAGE).address % workspace.HUGE_PAGE == 0
 
 
 def test_the_pool_is_bounded_and_can_be_emptied(monkeypatch):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from threading import RLock
+from typing import Generic, ParamSpec
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import backward, forward, matrix, runtime, team, tile
@@ -18,6 +19,8 @@ from tidegate.forks import held_while_forking
 SHARED = ("product", "pack_transposed", "pack_rows", "scatter_rows")
 
 NOTHING = backward.Products(recurrent=False, of_chunks=False)
+
+P = ParamSpec("P")
 
 _compiling = held_while_forking(RLock())
 
@@ -38,6 +41,31 @@ class Kernel:
             self.alone(words)
         else:
             parallel()(self.address, words, threads, 0)
+
+
+class _Once(Generic[P]):
+    """A function that makes kernels, one for the same arguments however many threads ask at once.
+
+    functools.cache would let each thread make its own and drop all but one, at a time when no lock is held: a child
+    forked then would find LLVM at work.
+    """
+
+    def __init__(self, make: Callable[P, Kernel]):
+        self._make = make
+        self._made: dict[tuple, Kernel] = {}
+
+    def __call__(self, *arguments: P.args, **options: P.kwargs) -> Kernel:
+        key = arguments, tuple(sorted(options.items()))
+        kernel = self._made.get(key)
+        if kernel is None:
+            with _compiling:
+                kernel = self._made.get(key)
+                if kernel is None:
+                    kernel = self._made[key] = self._make(*arguments, **options)
+        return kernel
+
+    def cache_clear(self) -> None:
+        self._made.clear()
 
 
 @once
@@ -94,7 +122,7 @@ def backward_program(
     return code
 
 
-@once
+@_Once
 def forward_kernel(
     step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False
 ) -> Kernel:
@@ -103,23 +131,21 @@ def forward_kernel(
             forward_program(step, target, real, save=save, ragged=ragged, traced=traced, on_matrix=on_matrix).module
         )
 
-    with _compiling:
-        plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
-        name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
-        return _link(runtime.object_code(name, program, target), target, real, forward.NAME, forward.words(plan))
+    plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
+    name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
+    return _link(runtime.object_code(name, program, target), target, real, forward.NAME, forward.words(plan))
 
 
-@once
+@_Once
 def backward_kernel(
     step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING
 ) -> Kernel:
     def program() -> str:
         return str(backward_program(step, target, real, ragged=ragged, traced=traced, on_matrix=on_matrix).module)
 
-    with _compiling:
-        plan = backward_plan(step, ragged=ragged, traced=traced)
-        name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
-        return _link(runtime.object_code(name, program, target), target, real, backward.NAME, backward.words(plan))
+    plan = backward_plan(step, ragged=ragged, traced=traced)
+    name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
+    return _link(runtime.object_code(name, program, target), target, real, backward.NAME, backward.words(plan))
 
 
 def _link(made: bytes, target: Target, real: str, name: str, words: Sequence[str]) -> Kernel:

@@ -6,6 +6,7 @@ gives all of them back to the system.
 """
 
 import mmap
+from contextlib import suppress
 from math import prod
 
 import numpy as np
@@ -39,12 +40,15 @@ def _aligned(size: int) -> np.ndarray:
 
 
 def _huge(size: int) -> np.ndarray:
-    """Memory in huge pages: only private memory comes in them, and only where it is aligned to them."""
+    """Memory in huge pages: only private memory comes in them, and only where it is aligned to them. Shared memory
+    would also let a forked child write in its parent's."""
     whole = -(-size // HUGE_PAGE) * HUGE_PAGE
-    if not hasattr(mmap, "MADV_HUGEPAGE"):
+    if not hasattr(mmap, "MAP_PRIVATE"):
         return np.frombuffer(mmap.mmap(-1, whole), np.uint8)
     pages = mmap.mmap(-1, whole + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    pages.madvise(mmap.MADV_HUGEPAGE)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # as a system without huge pages says
+            pages.madvise(mmap.MADV_HUGEPAGE)
     memory = np.frombuffer(pages, np.uint8)
     skip = -memory.ctypes.data % HUGE_PAGE
     return memory[skip : skip + whole]
