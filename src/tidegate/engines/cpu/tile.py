@@ -50,13 +50,14 @@ def tile(code: Code, rows: int, columns: int) -> None:
         left, row_stride, k_left, right, column_stride, k_right, K, init, init_row, init_column, out, out_row, add = (
             arguments
         )
-        start = [init.load(init_row * r + init_column * c) for r in range(rows) for c in range(columns)]
+        init_offset = [init_column * c for c in range(columns)]
+        start = [line.load(o) for line in (init + init_row * r for r in range(rows)) for o in init_offset]
         row_offset = [row_stride * r for r in range(rows)]
         column_offset = [column_stride * c for c in range(columns)]
         with code.when(K >= LONG):
-            for r in range(rows):
+            for line in (out + out_row * r for r in range(rows)):
                 for c in range(columns):
-                    (out + (out_row * r + c * code.lanes)).prefetch(to_write=True)
+                    (line + c * code.lanes).prefetch(to_write=True)
         with code.accumulate([left, right, *start], 0, K) as (_, (x, w, *sums), following):
             weights = [w.load(o) for o in column_offset]
             for o in column_offset if columns <= FEW else []:
@@ -71,13 +72,15 @@ def tile(code: Code, rows: int, columns: int) -> None:
         with code.either(add.equals(0)) as (store, accumulate):
             with store:
                 for r in range(rows):
+                    line = out + out_row * r
                     for c in range(columns):
-                        out.store(sums[r * columns + c], out_row * r + c * code.lanes)
+                        line.store(sums[r * columns + c], c * code.lanes)
             with accumulate:
                 for r in range(rows):
+                    line = out + out_row * r
                     for c in range(columns):
-                        at = out_row * r + c * code.lanes
-                        out.store(out.load(at) + sums[r * columns + c], at)
+                        at = line + c * code.lanes
+                        at.store(at.load() + sums[r * columns + c])
 
 
 def product(code: Code) -> None:
