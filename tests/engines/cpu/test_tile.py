@@ -25,9 +25,9 @@ def multiply(x: np.ndarray, w: np.ndarray, c: np.ndarray | None = None) -> np.nd
     panel, out = (np.full(shape, np.nan, x.dtype) for shape in ((columns, K, L), (M, columns * L)))
     bias = None if c is None else np.pad(c, (0, columns * L - N))
     function("pack_transposed", "piiipiipi", real)(w.ctypes.data, K, N, K, panel.ctypes.data, K * L, L, None, 0)
-    function("product", "piiipiiiipipii", real)(
+    function("product", "piiipiiiippii", real)(
         x.ctypes.data, K, 1, M, panel.ctypes.data, K * L, L, columns, K,
-        None if bias is None else bias.ctypes.data, 0, out.ctypes.data, columns * L, 0,
+        None if bias is None else bias.ctypes.data, out.ctypes.data, columns * L, 0,
     )  # fmt: skip
     return out[:, :N]
 

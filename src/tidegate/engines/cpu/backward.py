@@ -211,7 +211,7 @@ class _Writer:
                 panel = args.pointer("packed_u") + (share.groups * H * first + g0 * length) * L
                 product(
                     code, left, H * self.plan.blocks, 1, r1 - r0, panel, length * L, L, width, length,
-                    null(code), 0, sums, width * L, 0,
+                    null(code), sums, width * L, 0,
                 )  # fmt: skip
             self.run(args, K - k, sums, t, low, (r0, r1, g0, g1))
             if k == 0:

@@ -208,7 +208,7 @@ class _Writer:
                     bias = code.select(args.pointer("b_hh").is_null, null(code), args.pointer("packed_c") + at)
                     product(
                         code, self.left(args, k, t) + r0 * H, H, 1, r1 - r0,
-                        args.pointer("packed_u") + at * H, H * L, L, width, H, bias, 0, sums, width * L, 0,
+                        args.pointer("packed_u") + at * H, H * L, L, width, H, bias, sums, width * L, 0,
                     )  # fmt: skip
                 code.call(f"phase{k}", args.at, sums, t, low, r0, r1, g0, g1)
                 if self.plan.lead is not None and k + 1 == len(self.plan.phases):
@@ -296,7 +296,7 @@ class _Writer:
         with code.loop(0, times) as i:
             x = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r0)
             a = args.pointer("a") + ((B * i + r0) * line + g0 * (G * L))
-            product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, 0, a, line, 0)
+            product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, a, line, 0)
 
     def project_on_matrix(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
         """The team's share of a = x W + b: cut the rows of x into parts, then take them through a few panels at a time,

@@ -151,7 +151,7 @@ class Gradients:
                 out = args.pointer(f"sum_{name}") + (H * at + g * L) * stride
                 product(
                     code, self._left(block, g, rows), 1, L, (H - g * L).least(L), right, rows * L, L,
-                    (columns + (L - 1)) // L, rows, null(code), 0, out, stride, add,
+                    (columns + (L - 1)) // L, rows, null(code), out, stride, add,
                 )  # fmt: skip
 
     def _table(self, low: Int, first: Int, rows: Int) -> None:
@@ -195,7 +195,7 @@ class Gradients:
                 panel = args.pointer("packed_w") + (g0 * length + H * gate) * L
                 product(
                     code, left, H * blocks, 1, r1 - r0, panel, length * L, L, width, H * count,
-                    null(code), 0, self.scratch, width * L, int(number > 0),
+                    null(code), self.scratch, width * L, int(number > 0),
                 )  # fmt: skip
             self._store_inputs(low, (r0, r1), (g0, g1))
 
@@ -221,7 +221,7 @@ class Gradients:
         v0, v1 = self.share.part((width + (L - 1)) // L)
         product(
             code, code.ones(), 0, 0, 1, args.pointer("dq") + (first * width + v0 * L), L, width, v1 - v0, rows,
-            null(code), 0, args.pointer("sums") + v0 * L, 0, add,
+            null(code), args.pointer("sums") + v0 * L, 0, add,
         )  # fmt: skip
 
     def finish(self) -> None:

@@ -27,7 +27,7 @@ from typing import TypeVar
 
 import llvmlite.ir as ir
 
-from tidegate.engines.cpu.tile import symbol, transpose
+from tidegate.engines.cpu.tile import symbol
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec, from_bits
 
 #: Steps of k in a block, and rows or columns in a group.
@@ -57,7 +57,7 @@ def blocks(k: N) -> N:
 
 
 def emit(code: Code) -> None:
-    """Write the functions of this file into the module."""
+    """Write the functions of this file into the module, which holds those of `tile`."""
     for rows, columns in ((2, 2), (2, 1), (1, 2), (1, 1)):
         tile(code, rows, columns)
     product(code)
@@ -277,9 +277,9 @@ def pack_right(code: Code) -> None:
         with code.loop(0, units, GROUP) as u, code.loop(0, K, BLOCK) as k, code.loop(0, BLOCK, GROUP) as half:
             to = target + (u // GROUP * group + k // BLOCK * PANEL + half // 2 * GROUP)
             mask = code.first_lanes(K - k - half)
-            rows = [source + ((u + i).least(units - 1) * row + k + half) for i in range(GROUP)]
-            for i, column in enumerate(transpose(code, [line.load(0, mask) for line in rows])):
-                square.store(column, i * GROUP)
+            with code.loop(0, GROUP) as i:
+                square.store((source + ((u + i).least(units - 1) * row + k + half)).load(0, mask), i * GROUP)
+            code.call("transpose", square, code.int(GROUP), square, code.int(GROUP))
             with code.loop(0, GROUP // 2) as j:
                 even = square + j * (2 * GROUP)
                 for i, words in enumerate(pairs(code, even.load(), even.load(GROUP))):
@@ -303,8 +303,5 @@ def pack_left(code: Code) -> None:
             with code.loop(0, GROUP) as i:
                 for number, words in enumerate(pairs(code, line(i * 2), line(i * 2 + 1))):
                     to.store(words, i * ROW + PART * number)
-            # One square after the other: over three at once LLVM takes many times as long.
             with code.loop(0, PARTS) as number:
-                square = to + number * PART
-                for i, column in enumerate(transpose(code, [square.load(ROW * i) for i in range(GROUP)])):
-                    square.store(column, ROW * i)
+                code.call("transpose", to + number * PART, code.int(ROW), to + number * PART, code.int(ROW))

@@ -44,7 +44,7 @@ class Target:
 
 
 #: Widest tile for 1, 2, 3 ... rows, by the number of vector registers.
-WIDEST = {32: (12, 8, 6, 5, 4, 4, 3, 3), 16: (8, 4, 3, 3, 2, 2)}
+WIDEST = {32: (8, 6, 4, 4, 3, 3, 3, 3), 16: (8, 4, 3, 3, 2, 2)}
 
 AVX2 = Target("x86_64-unknown-linux-gnu", "haswell", "+avx2,+fma", 32, 16)
 AVX512 = Target("x86_64-unknown-linux-gnu", "skylake-avx512", "+avx512f,+avx512dq,+avx512vl,+avx512bw,+fma", 64, 32)

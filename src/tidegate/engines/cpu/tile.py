@@ -20,8 +20,6 @@ from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
 AHEAD = 16
 #: Columns up to which it asks: the addresses of more would not fit the integer registers.
 FEW = 3
-#: Steps of k from which on it pays to ask at the start for the lines that the result will be written to.
-LONG = 128
 
 
 def symbol(code: Code, name: str) -> str:
@@ -34,6 +32,7 @@ def emit(code: Code) -> None:
     for rows, columns in shapes:
         tile(code, rows, columns)
     product(code)
+    transpose(code)
     pack_transposed(code)
     pack_rows(code)
     scatter_rows(code)
@@ -44,20 +43,13 @@ def heights(code: Code) -> range:
 
 
 def tile(code: Code, rows: int, columns: int) -> None:
-    """tile_RxC(left, row stride, k stride; right, column stride, k stride; K; init, its row and column strides;
-    out, its row stride; add): one register tile; stores it, or with add != 0 adds it to what is there."""
-    with code.function(f"tile_{rows}x{columns}", "piipiiipiipii", inline=False) as arguments:
-        left, row_stride, k_left, right, column_stride, k_right, K, init, init_row, init_column, out, out_row, add = (
-            arguments
-        )
-        init_offset = [init_column * c for c in range(columns)]
-        start = [line.load(o) for line in (init + init_row * r for r in range(rows)) for o in init_offset]
+    """tile_RxC(left, row stride, k stride; right, column stride, k stride; K; init, its column stride; out, its row
+    stride): one register tile; every row starts from `init`."""
+    with code.function(f"tile_{rows}x{columns}", "piipiiipipi", inline=False) as arguments:
+        left, row_stride, k_left, right, column_stride, k_right, K, init, init_column, out, out_row = arguments
+        start = [init.load(init_column * c) for c in range(columns)] * rows
         row_offset = [row_stride * r for r in range(rows)]
         column_offset = [column_stride * c for c in range(columns)]
-        with code.when(K >= LONG):
-            for line in (out + out_row * r for r in range(rows)):
-                for c in range(columns):
-                    (line + c * code.lanes).prefetch(to_write=True)
         with code.accumulate([left, right, *start], 0, K) as (_, (x, w, *sums), following):
             weights = [w.load(o) for o in column_offset]
             for o in column_offset if columns <= FEW else []:
@@ -68,35 +60,24 @@ def tile(code: Code, rows: int, columns: int) -> None:
                     at = r * columns + c
                     following[2 + at] = fma(value, weights[c], sums[at])
             following[:2] = [x + k_left, w + k_right]
-        sums = following[2:]
-        with code.either(add.equals(0)) as (store, accumulate):
-            with store:
-                for r in range(rows):
-                    line = out + out_row * r
-                    for c in range(columns):
-                        line.store(sums[r * columns + c], c * code.lanes)
-            with accumulate:
-                for r in range(rows):
-                    line = out + out_row * r
-                    for c in range(columns):
-                        at = line + c * code.lanes
-                        at.store(at.load() + sums[r * columns + c])
+        for r in range(rows):
+            line = out + out_row * r
+            for c in range(columns):
+                line.store(following[2 + r * columns + c], c * code.lanes)
 
 
 def product(code: Code) -> None:
-    """product(left, row stride, k stride, rows; right, column stride, k stride, columns; K; init, its row stride;
-    out, its row stride; add), columns counted in vectors; a null `init` means zeros.
+    """product(left, row stride, k stride, rows; right, column stride, k stride, columns; K; init; out, its row stride;
+    add), columns counted in vectors; every row starts from the row `init`, or if that is null from zeros. With add != 0
+    the result is added to what is in `out`.
 
     Columns go around the outside, so that a panel is read from the near cache for all rows but the first few.
     """
-    with code.function(symbol(code, "product"), "piiipiiiipipii", public=True) as arguments:
-        left, row_stride, k_left, rows, right, column_stride, k_right, columns, K, init, init_row, out, out_row, add = (
-            arguments
-        )
-        zeros = code.zeros()
+    with code.function(symbol(code, "product"), "piiipiiiippii", public=True) as arguments:
+        left, row_stride, k_left, rows, right, column_stride, k_right, columns, K, init, out, out_row, add = arguments
         init_column = code.select(init.is_null, code.int(0), code.int(code.lanes))
-        init_row = code.select(init.is_null, code.int(0), init_row)
-        init = code.select(init.is_null, zeros, init)
+        init = code.select(init.is_null, code.zeros(), init)
+        aside, in_place = code.stack(max(code.target.columns(r) * r for r in heights(code))), add.equals(0)
         row_tiles = (rows + (code.target.tile_rows - 1)) // code.target.tile_rows
         tallest = (rows + row_tiles - 1) // row_tiles
         widest = code.int(0)
@@ -107,12 +88,18 @@ def product(code: Code) -> None:
             c0, c1 = columns * j // column_tiles, columns * (j + 1) // column_tiles
             with code.loop(0, row_tiles) as i:
                 r0, r1 = rows * i // row_tiles, rows * (i + 1) // row_tiles
+                to, aside_row = out + (out_row * r0 + c0 * code.lanes), (c1 - c0) * code.lanes
                 operands = (
                     left + row_stride * r0, row_stride, k_left, right + column_stride * c0, column_stride, k_right, K,
-                    init + (init_row * r0 + init_column * c0), init_row, init_column,
-                    out + (out_row * r0 + c0 * code.lanes), out_row, add,
+                    init + init_column * c0, init_column,
+                    code.select(in_place, to, aside), code.select(in_place, out_row, aside_row),
                 )  # fmt: skip
+                with code.when(code.b.not_(in_place)), code.loop(0, r1 - r0) as r, code.loop(0, c1 - c0) as c:
+                    (to + (out_row * r + c * code.lanes)).prefetch(to_write=True)
                 _call_tile(code, r1 - r0, c1 - c0, operands)
+                with code.when(code.b.not_(in_place)), code.loop(0, r1 - r0) as r, code.loop(0, c1 - c0) as c:
+                    at = to + (out_row * r + c * code.lanes)
+                    at.store(at.load() + (aside + (aside_row * r + c * code.lanes)).load())
 
 
 def _call_tile(code: Code, rows: Int, columns: Int, operands: tuple[Int | Ptr, ...]) -> None:
@@ -129,42 +116,48 @@ def pack_transposed(code: Code) -> None:
     addend[group, lane], with zeros for rows beyond `units`."""
     with code.function(symbol(code, "pack_transposed"), "piiipiipi", public=True) as arguments:
         source, row_stride, units, K, target, group_stride, k_stride, addend, addend_stride = arguments
-        addend_stride = code.select(addend.is_null, code.int(0), addend_stride)
-        addend = code.select(addend.is_null, code.zeros(), addend)
-        n = code.lanes
+        n, nothing = code.lanes, addend.is_null
+        square = code.stack(n)
         with code.loop(0, units, n) as u, code.loop(0, K, n) as k:
             group = u // n
-            to, plus = target + (group * group_stride + k * k_stride), addend.load(group * addend_stride)
-            corner = source + (u * row_stride + k)
-            full = code.b.and_((units - u) >= n, (K - k) >= n)
-            with code.either(full) as (whole, edge):
-                with whole:
-                    rows = [corner.load(row_stride * i) for i in range(n)]
-                    for i, v in enumerate(transpose(code, rows)):
-                        to.store(v + plus, k_stride * i)
+            to = target + (group * group_stride + k * k_stride)
+            corner, rows, columns = source + (u * row_stride + k), (units - u).least(n), (K - k).least(n)
+            whole = code.b.and_(rows.equals(n), columns.equals(n))
+            with code.either(whole) as (direct, edge):
+                with direct:
+                    code.call("transpose", corner, row_stride, to, k_stride)
                 with edge:
-                    present = [code.select((units - u) > i, K - k, code.int(0)) for i in range(n)]
-                    rows = [corner.load(row_stride * i, code.first_lanes(present[i])) for i in range(n)]
-                    for i, v in enumerate(transpose(code, rows)):
-                        with code.when((K - k) > i):
-                            to.store(v + plus, k_stride * i)
+                    with code.loop(0, n) as i:
+                        present = code.select(rows > i, columns, code.int(0))
+                        square.store((corner + row_stride * i).load(0, code.first_lanes(present)), i * n)
+                    code.call("transpose", square, code.int(n), square, code.int(n))
+                    with code.loop(0, columns) as i:
+                        (to + k_stride * i).store(square.load(i * n))
+            with code.when(code.b.not_(nothing)), code.loop(0, columns) as i:
+                line = to + k_stride * i
+                line.store(line.load() + addend.load(group * addend_stride))
 
 
-def transpose(code: Code, rows: list) -> list:
-    """The transpose of a square of vectors: log2(lanes) rounds that exchange halves, quarters, ... of pairs of rows."""
-    n = code.lanes
-    half = n // 2
-    while half:
-        swapped = list(rows)
-        for i in range(n):
-            if not i & half:
-                low = [l if not l & half else n + l - half for l in range(n)]
-                high = [l + half if not l & half else n + l for l in range(n)]
-                for to, lanes in ((i, low), (i + half, high)):
-                    order = ir.Constant(ir.VectorType(ir.IntType(32), n), lanes)
-                    swapped[to] = type(rows[i])(code, code.b.shuffle_vector(rows[i].v, rows[i + half].v, order))
-        rows, half = swapped, half // 2
-    return rows
+def transpose(code: Code) -> None:
+    """transpose(source, row stride; target, row stride): a square of vectors, target[j, i] = source[i, j]; it may take
+    its own place.
+
+    In log2(lanes) rounds that exchange halves, quarters, ... of pairs of rows."""
+    with code.function("transpose", "pipi", inline=False) as (source, row_stride, target, target_stride):
+        n = code.lanes
+        rows, half = [source.load(row_stride * i) for i in range(n)], n // 2
+        while half:
+            swapped = list(rows)
+            for i in range(n):
+                if not i & half:
+                    low = [l if not l & half else n + l - half for l in range(n)]
+                    high = [l + half if not l & half else n + l for l in range(n)]
+                    for to, lanes in ((i, low), (i + half, high)):
+                        order = ir.Constant(ir.VectorType(ir.IntType(32), n), lanes)
+                        swapped[to] = type(rows[i])(code, code.b.shuffle_vector(rows[i].v, rows[i + half].v, order))
+            rows, half = swapped, half // 2
+        for j, row in enumerate(rows):
+            target.store(row, target_stride * j)
 
 
 def pack_rows(code: Code) -> None:
