@@ -39,7 +39,7 @@ def _loaded() -> list[str]:
     maps = Path("/proc/self/maps")
     if not maps.exists():
         return []
-    paths = {line.split()[-1] for line in maps.read_text().splitlines() if "omp" in Path(line.split()[-1]).name}
+    paths = {line.split()[-1] for line in maps.read_text().splitlines() if "omp" in line.rpartition("/")[2]}
     return sorted((p for p in paths if ".so" in p), key=lambda p: ("torch" not in p, p))
 
 

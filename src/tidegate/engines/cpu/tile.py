@@ -145,7 +145,10 @@ def transpose(code: Code) -> None:
     In log2(lanes) rounds that exchange halves, quarters, ... of pairs of rows."""
     with code.function("transpose", "pipi", inline=False) as (source, row_stride, target, target_stride):
         n = code.lanes
-        rows, half = [source.load(row_stride * i) for i in range(n)], n // 2
+        half, rows = n // 2, []
+        for _ in range(n):
+            rows.append(source.load())
+            source += row_stride
         while half:
             swapped = list(rows)
             for i in range(n):
@@ -156,8 +159,9 @@ def transpose(code: Code) -> None:
                         order = ir.Constant(ir.VectorType(ir.IntType(32), n), lanes)
                         swapped[to] = type(rows[i])(code, code.b.shuffle_vector(rows[i].v, rows[i + half].v, order))
             rows, half = swapped, half // 2
-        for j, row in enumerate(rows):
-            target.store(row, target_stride * j)
+        for row in rows:
+            target.store(row)
+            target += target_stride
 
 
 def pack_rows(code: Code) -> None:
