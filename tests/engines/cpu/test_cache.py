@@ -10,7 +10,7 @@ import pytest
 
 from tidegate.calculus import trace
 from tidegate.cells import GRU
-from tidegate.engines.cpu import cache, kernels, runtime, target, tile
+from tidegate.engines.cpu import backward, cache, forward, kernels, runtime, target, tile
 
 PROGRAM = "define i64 @answer() {\n  ret i64 42\n}\n"
 
@@ -90,9 +90,21 @@ def test_kernels_on_disk_are_found_without_writing_their_programs(folder, monkey
 
     first = link()
     assert len(first) == 3
-    for module, name in ((tile, "emit"), (kernels.forward, "emit"), (kernels.backward, "emit"), (runtime, "optimize")):
+    for module, name in ((tile, "emit"), (forward, "emit"), (backward, "emit"), (runtime, "optimize")):
         monkeypatch.setattr(module, name, None)
     assert link() == first
+
+
+def test_with_its_kernels_on_disk_a_process_loads_nothing_that_writes_them(folder):
+    program = (
+        "import sys, torch, tidegate\n"
+        "tidegate.GRU(5, 7, engine='cpu')(torch.zeros(3, 2, 5))[0].sum().backward()\n"
+        "print('tidegate.engines.cpu.vector' in sys.modules)"
+    )
+    environment = {**os.environ, "TIDEGATE_CACHE": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program]
+    runs = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert [run.stdout.strip() for run in runs] == ["True", "False"]
 
 
 def test_parts_of_a_key_do_not_run_together():

@@ -10,7 +10,7 @@ from tests.engines.cpu.calls import EVERY, KINDS, ODD, errors, make_call, run, s
 from tests.engines.cpu.test_tile import function, inner_loops
 
 from tidegate.engines import cpu
-from tidegate.engines.cpu import frame, kernels, matrix, runtime, target, tile
+from tidegate.engines.cpu import frame, interface, kernels, matrix, runtime, target, tile
 from tidegate.engines.cpu.vector import Code
 
 needs_unit = pytest.mark.skipif(not getattr(target.host(), "matrix", False), reason="needs a processor with AMX")
@@ -189,8 +189,8 @@ def test_targets_without_the_unit_do_not_ask_for_it():
     code = Code(target.AVX512, "float")
     tile.emit(code)
     assert "llvm.x86.t" not in str(code.module)
-    assert not matrix.usable(code)
-    assert not matrix.usable(Code(target.AMX, "double"))
+    assert not interface.matrix_usable(target.AVX512, "float")
+    assert not interface.matrix_usable(target.AMX, "double")
 
 
 def test_tiles_are_not_used_where_the_system_refuses_them(monkeypatch):

@@ -9,37 +9,13 @@ Layouts: dq (chunk, B, blocks, H); operand (K, chunk, B, H); carry (B, states, H
 `forward`.
 """
 
-from typing import NamedTuple
-
 from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.gradients import Gradients
-from tidegate.engines.cpu.kernel import RESET, ROWS, Arguments, ElementWise, Share, null, product
+from tidegate.engines.cpu.interface import BACKWARD, RESET, Products, backward_words
+from tidegate.engines.cpu.kernel import ROWS, Arguments, ElementWise, Share, null, product
 from tidegate.engines.cpu.matrix_gradients import MatrixGradients
 from tidegate.engines.cpu.plan import Backward, Phase, Place
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
-
-NAME = "backward"
-
-
-class Products(NamedTuple):
-    """Which products run on the matrix unit: the recurrent ones, and those over all rows of a chunk."""
-
-    recurrent: bool
-    of_chunks: bool
-
-
-def words(plan: Backward) -> list[str]:
-    """The names of the kernel's arguments, in order. Strides count numbers; `_t` is per step, `_b` per sequence."""
-    kinds = ("seq", "seq_t", "d_final", "d_final_b", "d_start")
-    states = [f"{kind}_{s}" for s in plan.step.state for kind in kinds]
-    return [
-        "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers", "accumulate",
-        "x", "x_t", "x_b", "index", "w_ih", "w_hh", "v", *states,
-        "d_outputs", "d_outputs_t", "d_outputs_b", "d_states", "gate", "mask", "saved",
-        "carry", "cross", "dq", "operand", "packed_u", "packed_w", "left", "right", "no_x",
-        "d_w_hh", "sum_w_hh", "sum_w_hh_b", "d_w_ih", "sum_w_ih", "sum_w_ih_b", "table", "d_x", "sums",
-        "d_b_ih", "d_b_hh", "d_v", "parts", "x_parts",
-    ]  # fmt: skip
 
 
 def emit(code: Code, plan: Backward, *, ragged: bool, on_matrix: Products) -> None:
@@ -63,7 +39,7 @@ class _Writer:
         The phase that begins a step first adds the cotangents given for this step's states to those carried."""
         code, L, zero = self.code, self.code.lanes, self.code.vec(0.0)
         with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
-            args = Arguments(code, words(self.plan), at)
+            args = Arguments(code, backward_words(self.plan), at)
             H = args["H"]
             with code.loop(r0, r1) as r:
                 base = self._rows(args, t, r, low)
@@ -135,8 +111,8 @@ class _Writer:
 
     def kernel(self) -> None:
         code, step, K = self.code, self.step, len(self.step.stages)
-        with code.function(NAME, "p", public=True) as (at,):
-            args = Arguments(code, words(self.plan), at)
+        with code.function(BACKWARD, "p", public=True) as (at,):
+            args = Arguments(code, backward_words(self.plan), at)
             share = Share(code, args)
             sums = code.stack(ROWS * 6)
             kind = MatrixGradients if self.on_matrix.of_chunks else Gradients

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tidegate.engines.cpu import matrix, tile
+from tidegate.engines.cpu.interface import ACTIVE, FORWARD, RESET, forward_words
 from tidegate.engines.cpu.kernel import (
-    ACTIVE,
-    RESET,
     ROWS,
     Arguments,
     ElementWise,
@@ -27,19 +26,6 @@ from tidegate.engines.cpu.kernel import (
 )
 from tidegate.engines.cpu.plan import Forward, Phase, Place, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
-
-NAME = "forward"
-
-
-def words(plan: Forward) -> list[str]:
-    """The names of the kernel's arguments, in order. Strides count numbers; `_t` is per step, `_b` per sequence."""
-    states = [f"{kind}_{s}" for s in plan.step.state for kind in ("start", "start_b", "seq", "seq_t", "final")]
-    return [
-        "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers",
-        "x", "x_t", "x_b", "index", "w_ih", "b_ih", "w_hh", "b_hh", "v", *states,
-        "outputs", "mask", "saved", "cross", "operand", "gate", "states",
-        "packed_w", "packed_b", "packed_u", "packed_c", "a", "x_parts",
-    ]  # fmt: skip
 
 
 def emit(code: Code, plan: Forward, *, ragged: bool, on_matrix: bool) -> None:
@@ -64,7 +50,7 @@ class _Writer:
         product of so many gates."""
         code, step, L = self.code, self.step, self.code.lanes
         with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
-            args = Arguments(code, words(self.plan), at)
+            args = Arguments(code, forward_words(self.plan), at)
             H, B, groups = args["H"], args["B"], (args["H"] + (L - 1)) // L
             with code.loop(r0, r1) as r:
                 row = t * B + r
@@ -165,8 +151,8 @@ class _Writer:
     def kernel(self) -> None:
         code = self.code
         widest = max((len(stage.gates) for stage in self.step.stages), default=1)
-        with code.function(f"{NAME}", "p", public=True) as (at,):
-            args = Arguments(code, words(self.plan), at)
+        with code.function(FORWARD, "p", public=True) as (at,):
+            args = Arguments(code, forward_words(self.plan), at)
             share = Share(code, args)
             sums = code.stack(ROWS * max(6, widest))
             self.pack(args, share)

@@ -13,9 +13,7 @@ import torch
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
-from tidegate.engines.cpu.backward import Products
-from tidegate.engines.cpu.kernel import APART
-from tidegate.engines.cpu.matrix import GROUP, PANEL, ROW, blocks
+from tidegate.engines.cpu.interface import APART, GROUP, PANEL, ROW, Products, blocks
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.plan import backward_plan, forward_plan, operand_state
 from tidegate.engines.cpu.target import Target

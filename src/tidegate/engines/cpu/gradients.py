@@ -11,7 +11,8 @@ the team.
 from collections.abc import Iterable, Mapping
 
 from tidegate.engines.cpu import tile
-from tidegate.engines.cpu.kernel import ACTIVE, ROWS, Arguments, ElementWise, Share, in_blocks, null, product
+from tidegate.engines.cpu.interface import ACTIVE
+from tidegate.engines.cpu.kernel import ROWS, Arguments, ElementWise, Share, in_blocks, null, product
 from tidegate.engines.cpu.plan import Backward, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
 

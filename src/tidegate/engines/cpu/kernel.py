@@ -9,6 +9,7 @@ import llvmlite.ir as ir
 from tidegate.calculus import evaluate
 from tidegate.calculus.expression import Expression
 from tidegate.engines.cpu import functions, tile
+from tidegate.engines.cpu.interface import APART
 from tidegate.engines.cpu.plan import Phase, Place
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec
 
@@ -16,10 +17,6 @@ from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, V
 PATIENCE = 300
 #: Rows whose products are computed together, and then their element-wise part while they are still in the near cache.
 ROWS = 32
-#: 64-bit words between two barrier counters: two cache lines, for processors that fetch lines in pairs.
-APART = 16
-
-ACTIVE, RESET = 1, 2
 
 
 class Arguments:

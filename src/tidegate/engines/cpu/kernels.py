@@ -1,24 +1,40 @@
-"""Compiled kernels by what they are for, each made once in a process."""
+"""Compiled kernels by what they are for, each made once in a process.
+
+The modules that write programs are imported only when one must be written.
+"""
+
+from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from threading import RLock
-from typing import Generic, ParamSpec
+from typing import TYPE_CHECKING, Generic, ParamSpec
 
 from tidegate.calculus import Step
-from tidegate.engines.cpu import backward, forward, matrix, runtime, team, tile
+from tidegate.engines.cpu import runtime, team
+from tidegate.engines.cpu.interface import (
+    BACKWARD,
+    FORWARD,
+    SHARED,
+    SHARED_MATRIX,
+    Products,
+    backward_words,
+    forward_words,
+    matrix_usable,
+    symbol,
+)
 from tidegate.engines.cpu.key import key, written
 from tidegate.engines.cpu.plan import backward_plan, forward_plan
 from tidegate.engines.cpu.target import Target, host
-from tidegate.engines.cpu.vector import Code
 from tidegate.errors import EngineError
 from tidegate.forks import held_while_forking
 
-SHARED = ("product", "pack_transposed", "pack_rows", "scatter_rows")
+if TYPE_CHECKING:
+    from tidegate.engines.cpu.vector import Code
 
-NOTHING = backward.Products(recurrent=False, of_chunks=False)
+NOTHING = Products(recurrent=False, of_chunks=False)
 
 P = ParamSpec("P")
 
@@ -90,17 +106,20 @@ def here() -> Target:
 @once
 def shared(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
     """The matrix product and the packing functions, with their addresses by symbol."""
-    code = Code(target, real)
 
     def program() -> str:
+        from tidegate.engines.cpu import matrix, tile
+        from tidegate.engines.cpu.vector import Code
+
+        code = Code(target, real)
         tile.emit(code)
-        if matrix.usable(code):
+        if matrix_usable(target, real):
             matrix.emit(code)
         return str(code.module)
 
     made = runtime.object_code(key(target, real, "product"), program, target)
     library = runtime.Library(made, target, {})
-    names = [tile.symbol(code, name) for name in (*SHARED, *(matrix.SHARED if matrix.usable(code) else ()))]
+    names = [symbol(real, name) for name in (*SHARED, *(SHARED_MATRIX if matrix_usable(target, real) else ()))]
     return library, {name: library[name] for name in names}
 
 
@@ -108,15 +127,21 @@ def forward_program(
     step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False
 ) -> Code:
     """The forward kernel's program for any target."""
+    from tidegate.engines.cpu import forward
+    from tidegate.engines.cpu.vector import Code
+
     code = Code(target, real)
     forward.emit(code, forward_plan(step, save=save, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
     return code
 
 
 def backward_program(
-    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING
+    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: Products = NOTHING
 ) -> Code:
     """The backward kernel's program for any target."""
+    from tidegate.engines.cpu import backward
+    from tidegate.engines.cpu.vector import Code
+
     code = Code(target, real)
     backward.emit(code, backward_plan(step, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
     return code
@@ -133,19 +158,19 @@ def forward_kernel(
 
     plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
     name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
-    return _link(runtime.object_code(name, program, target), target, real, forward.NAME, forward.words(plan))
+    return _link(runtime.object_code(name, program, target), target, real, FORWARD, forward_words(plan))
 
 
 @_Once
 def backward_kernel(
-    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: backward.Products = NOTHING
+    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: Products = NOTHING
 ) -> Kernel:
     def program() -> str:
         return str(backward_program(step, target, real, ragged=ragged, traced=traced, on_matrix=on_matrix).module)
 
     plan = backward_plan(step, ragged=ragged, traced=traced)
     name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
-    return _link(runtime.object_code(name, program, target), target, real, backward.NAME, backward.words(plan))
+    return _link(runtime.object_code(name, program, target), target, real, BACKWARD, backward_words(plan))
 
 
 def _link(made: bytes, target: Target, real: str, name: str, words: Sequence[str]) -> Kernel:

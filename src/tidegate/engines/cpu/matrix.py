@@ -23,37 +23,19 @@ element of a result is one chain over the blocks of k, whatever stands in the ot
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import llvmlite.ir as ir
 
+from tidegate.engines.cpu.interface import BLOCK, GROUP, PANEL, PART, PARTS, ROW, blocks
 from tidegate.engines.cpu.tile import symbol
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec, from_bits
 
-#: Steps of k in a block, and rows or columns in a group.
-BLOCK, GROUP = 32, 16
-PARTS = 3
-#: Numbers that a block takes in a part of a row, in a row, and in a group.
-PART, ROW, PANEL = BLOCK // 2, PARTS * BLOCK // 2, PARTS * BLOCK // 2 * GROUP
 #: (part of the left side, part of the right side), in one order for all tiles, which fixes the bits. Right sides stream
 #: from the far cache and are asked for once.
 TERMS = ((0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0))
 #: Tile registers: results of two by two tiles, left sides (one earlier when there is one row of tiles), right sides.
 RESULT, LEFT, RIGHT = 0, 4, 6
-#: What a program that calls `product` calls besides.
-SHARED = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
-
 I8, I16 = ir.IntType(8), ir.IntType(16)
-N = TypeVar("N", int, Int)
-
-
-def usable(code: Code) -> bool:
-    return code.target.matrix and code.real_name == "float"
-
-
-def blocks(k: N) -> N:
-    """Blocks that k steps need."""
-    return (k + (BLOCK - 1)) // BLOCK
 
 
 def emit(code: Code) -> None:

@@ -11,7 +11,7 @@ from tidegate.calculus import Step
 from tidegate.engines.call import Call, Weights
 from tidegate.engines.cpu import kernels, team, workspace
 from tidegate.engines.cpu.frame import Shape, backward_frame, forward_frame
-from tidegate.engines.cpu.kernel import ACTIVE, RESET
+from tidegate.engines.cpu.interface import ACTIVE, RESET
 from tidegate.engines.cpu.target import Target
 from tidegate.errors import ShapeError
 

@@ -14,6 +14,7 @@ edge.
 
 import llvmlite.ir as ir
 
+from tidegate.engines.cpu import interface
 from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
 
 #: Steps of k by which a tile asks for its panels ahead of time.
@@ -23,7 +24,7 @@ FEW = 3
 
 
 def symbol(code: Code, name: str) -> str:
-    return f"tidegate_{code.real_name}_{name}"
+    return interface.symbol(code.real_name, name)
 
 
 def emit(code: Code) -> None:
