@@ -30,7 +30,7 @@ SMALL_CALL, SMALL_STEP = 1 << 20, 1 << 17
 #: Rows a thread should have when rows are shared out, and the bytes of U that it may then have to itself.
 FEW_ROWS, LARGE_U = 8, 3 << 19
 #: From how many hidden units and inputs, sequences (recurrent products) and rows (products over a chunk) on the matrix
-#: unit pays; rows that a thread should have there, and bytes of U (in parts) that it may have to itself.
+#: unit pays; rows that a thread should have there, and bytes of U that it may have to itself, before it is in parts.
 MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 128, 16, 64
 MATRIX_FEW_ROWS, MATRIX_LARGE_U = 16, 9 << 17
 
