@@ -150,7 +150,7 @@ def _fork(trial: Trial) -> tuple[int, int]:
         # A child may wait for a thread or a lock which it does not have: then it says where, and ends.
         faulthandler.dump_traceback_later(CHILD_SECONDS, exit=True, file=into)
         os.write(into, digest(trial.run()).encode())
-    except BaseException:
+    except Exception:
         os.write(into, traceback.format_exc().encode())
     finally:
         os._exit(0)
