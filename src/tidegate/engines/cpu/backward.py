@@ -12,7 +12,7 @@ Layouts: dq (chunk, B, blocks, H); operand (K, chunk, B, H); carry (B, states, H
 from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.gradients import Gradients
 from tidegate.engines.cpu.interface import BACKWARD, RESET, Products, backward_words
-from tidegate.engines.cpu.kernel import ROWS, Arguments, ElementWise, Share, null, product
+from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, null, product
 from tidegate.engines.cpu.matrix_gradients import MatrixGradients
 from tidegate.engines.cpu.plan import Backward, Phase, Place
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
@@ -114,7 +114,7 @@ class _Writer:
         with code.function(BACKWARD, "p", public=True) as (at,):
             args = Arguments(code, backward_words(self.plan), at)
             share = Share(code, args)
-            sums = code.stack(ROWS * 6)
+            sums = code.stack(ROWS * SIDE_BY_SIDE)
             kind = MatrixGradients if self.on_matrix.of_chunks else Gradients
             gradients = kind(code, self.plan, args, share, sums, ragged=self.ragged)
             self.pack(args, share)
@@ -140,7 +140,7 @@ class _Writer:
                         with code.when(more):
                             self.run(args, 0, sums, t - 1 + reverse * 2, low, (*share.rows, *share.units))
                 share.meet_all()
-                add = code.select(c > 0, code.int(1), args["accumulate"])
+                add = code.select(c > 0, code.int(1), code.int(0))
                 gradients.chunk(low, i1 - i0, add)
                 share.meet_all()
             gradients.finish()

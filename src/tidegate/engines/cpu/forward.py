@@ -17,6 +17,7 @@ from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.interface import ACTIVE, FORWARD, RESET, forward_words
 from tidegate.engines.cpu.kernel import (
     ROWS,
+    SIDE_BY_SIDE,
     Arguments,
     ElementWise,
     Share,
@@ -154,7 +155,7 @@ class _Writer:
         with code.function(FORWARD, "p", public=True) as (at,):
             args = Arguments(code, forward_words(self.plan), at)
             share = Share(code, args)
-            sums = code.stack(ROWS * max(6, widest))
+            sums = code.stack(ROWS * max(SIDE_BY_SIDE, widest))
             self.pack(args, share)
             self.begin(args, share)
             share.meet_all()
@@ -162,8 +163,7 @@ class _Writer:
             with code.loop(0, T, chunk) as i0:
                 i1 = (i0 + chunk).least(T)
                 low = code.select(reverse.equals(0), i0, T - i1)
-                indexed = args.pointer("index").is_null
-                with code.when(indexed):
+                with code.when(args.pointer("index").is_null):
                     if self.on_matrix:
                         share.meet_all()
                         self.project_on_matrix(args, share, low, i1 - i0)
@@ -274,9 +274,8 @@ class _Writer:
         line = share.groups * (G * L)
         panel = args.pointer("packed_w") + g0 * D * (G * L)
         bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + g0 * (G * L))
-        alone = B.equals(1)
-        stride = code.select(alone, args["x_t"], args["x_b"])
-        even = code.b.and_(share.row_parts.equals(1), code.b.or_(alone, args["x_t"].equals(B * args["x_b"])))
+        even, stride = self.spacing(args)
+        even = code.b.and_(share.row_parts.equals(1), even)
         times = code.select(even, code.int(1), steps)
         rows = code.select(even, steps * B, r1 - r0)
         with code.loop(0, times) as i:
@@ -296,7 +295,7 @@ class _Writer:
         with self.stretches(args, first, last) as (r0, r1, x, stride):
             matrix.split(code, x + args["x_t"] * low, stride, r1 - r0, D, parts + (r0 - first) * row, row, whole)
         with (
-            in_blocks(code, (code.int(0), share.groups * G), 6) as (c0, c1),
+            in_blocks(code, (code.int(0), share.groups * G), SIDE_BY_SIDE) as (c0, c1),
             in_blocks(code, (first, last), ROWS) as (r0, r1),
         ):
             bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + c0 * L)
@@ -305,14 +304,19 @@ class _Writer:
                 bias, args.pointer("a") + (line * r0 + c0 * L), line,
             )  # fmt: skip
 
+    def spacing(self, args: Arguments) -> tuple[Value, Int]:
+        """Whether the rows (step, sequence) of x lie evenly in memory, and the stride within a step, or over all where
+        they do."""
+        alone = args["B"].equals(1)
+        even = self.code.b.or_(alone, args["x_t"].equals(args["B"] * args["x_b"]))
+        return even, self.code.select(alone, args["x_t"], args["x_b"])
+
     @contextmanager
     def stretches(self, args: Arguments, first: Int, last: Int) -> Iterator[tuple[Int, Int, Ptr, Int]]:
         """Walk over rows (step, sequence) of x in stretches that lie evenly in memory: (rows from, to, address of the
         first, stride). All of them are one stretch where x is contiguous or B = 1."""
         code, B = self.code, args["B"]
-        alone = B.equals(1)
-        even = code.b.or_(alone, args["x_t"].equals(B * args["x_b"]))
-        stride = code.select(alone, args["x_t"], args["x_b"])
+        even, stride = self.spacing(args)
         length = code.select(even, last.most(1), B)
         with code.loop(first // length, (last + (length - 1)) // length) as i:
             r0, r1 = (i * length).most(first), ((i + 1) * length).least(last)

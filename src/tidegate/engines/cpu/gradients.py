@@ -4,20 +4,20 @@
     dW_g = sum over rows of da_g^T x        db_g = sum of da_g        dx = sum_g da_g W_g
 
 with one row for each step and sequence. The team shares the units of a gate (dU, dW), the rows (dx) and the columns
-(sums); each element is one chain over the rows of a chunk, and chunks are added in order, so the bits do not depend on
-the team.
+(sums); each element is one chain over the rows of a chunk, or for sums of a few of its rows, and what these give is
+added in order, so the bits do not depend on the team.
 """
 
 from collections.abc import Iterable, Mapping
 
 from tidegate.engines.cpu import tile
-from tidegate.engines.cpu.interface import ACTIVE
-from tidegate.engines.cpu.kernel import ROWS, Arguments, ElementWise, Share, in_blocks, null, product
+from tidegate.engines.cpu.interface import ACTIVE, BLOCK
+from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, in_blocks, null, product
 from tidegate.engines.cpu.plan import Backward, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
 
-#: Rows of dq that are packed and added up together; whole panels of them.
-NEAR = 32
+#: Rows of dq that are packed and added up together: a block of the matrix unit's panels.
+NEAR = BLOCK
 
 
 class Gradients:
@@ -187,7 +187,7 @@ class Gradients:
         length = H * len(self.step.inputs)
         columns = code.int(0), self.x_groups
         with (
-            in_blocks(code, columns, 6) as (g0, g1),
+            in_blocks(code, columns, SIDE_BY_SIDE) as (g0, g1),
             in_blocks(code, self.share.part(rows), ROWS) as (r0, r1),
         ):
             width = g1 - g0

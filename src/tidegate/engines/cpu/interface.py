@@ -69,7 +69,7 @@ def backward_words(plan: Backward) -> list[str]:
     kinds = ("seq", "seq_t", "d_final", "d_final_b", "d_start")
     states = [f"{kind}_{s}" for s in plan.step.state for kind in kinds]
     return [
-        "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers", "accumulate",
+        "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers",
         "x", "x_t", "x_b", "index", "w_ih", "w_hh", "v", *states,
         "d_outputs", "d_outputs_t", "d_outputs_b", "d_states", "gate", "mask", "saved",
         "carry", "cross", "dq", "operand", "packed_u", "packed_w", "left", "right", "no_x",

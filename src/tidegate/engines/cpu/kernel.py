@@ -17,6 +17,8 @@ from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, V
 PATIENCE = 300
 #: Rows whose products are computed together, and then their element-wise part while they are still in the near cache.
 ROWS = 32
+#: Vectors of columns that are computed side by side.
+SIDE_BY_SIDE = 6
 
 
 class Arguments:
@@ -63,7 +65,7 @@ class Share:
     def blocks(self, gates: int) -> Iterator[tuple[Int, Int, Int, Int]]:
         """Walk over the thread's rows and groups in blocks, (rows from, to, groups from, to), groups outside: about six
         vectors of columns side by side, and four times as many when rows are few."""
-        at_once = max(1, 6 // max(gates, 1))
+        at_once = max(1, SIDE_BY_SIDE // max(gates, 1))
         few = self.rows[1] - self.rows[0] < 3
         groups = self.code.select(few, self.code.int(4 * at_once), self.code.int(at_once))
         with in_blocks(self.code, self.units, groups) as g, in_blocks(self.code, self.rows, ROWS) as r:

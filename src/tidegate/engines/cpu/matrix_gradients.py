@@ -1,10 +1,10 @@
 """The gradients of a chunk of steps, with their matrix products on the matrix unit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tidegate.engines.cpu import matrix, tile
 from tidegate.engines.cpu.gradients import Gradients
-from tidegate.engines.cpu.kernel import ROWS, in_blocks, null
+from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, in_blocks, null
 from tidegate.engines.cpu.vector import Int, Ptr
 
 
@@ -41,7 +41,7 @@ class MatrixGradients(Gradients):
 
         self._pack(row, rows, units, to + self.panel(rows) * groups[0], self.panel(rows))
 
-    def _pack(self, row, rows: Int, columns: Int, to: Ptr, group: Int) -> None:
+    def _pack(self, row: Callable[[Int], Ptr], rows: Int, columns: Int, to: Ptr, group: Int) -> None:
         matrix.pack_rows(self.code, row, rows, columns, to, group, self.args.pointer("no_x"))
 
     def _weights(self, name: str, gates: Mapping[int, int], right: Ptr, columns: Int, rows: Int, add: Int) -> None:
@@ -70,7 +70,7 @@ class MatrixGradients(Gradients):
             to = parts + gate * i
             matrix.split(code, source, H * blocks, last - first, H, to, row, (code.int(0), self.share.groups))
         with (
-            in_blocks(code, (code.int(0), self.x_groups), 6) as (g0, g1),
+            in_blocks(code, (code.int(0), self.x_groups), SIDE_BY_SIDE) as (g0, g1),
             in_blocks(code, (first, last), ROWS) as (r0, r1),
         ):
             left, width = parts + (r0 - first) * row, g1 - g0
