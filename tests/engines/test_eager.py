@@ -35,7 +35,7 @@ def test_it_computes_what_the_reference_does(cell, options, dtype, forward, back
     problem = random_problem(trace(cell), dtype=dtype, options=options, seed=21)
     problem = replace(problem, call=replace(problem.call, keep_gates=True))
     exact = problem.to(torch.float64)
-    ours, expected = choose.run(problem.call, "eager"), choose.run(exact.call, "reference")
+    ours, expected = choose.dispatch(problem.call, "eager"), choose.dispatch(exact.call, "reference")
     assert ours.outputs.dtype == dtype
     assert error(ours.outputs, expected.outputs) < forward
     pairs = [*zip(ours.states, expected.states, strict=True)]
@@ -52,7 +52,7 @@ def test_it_computes_what_the_reference_does(cell, options, dtype, forward, back
 def test_second_derivatives_are_those_of_the_equations(cell):
     problem = random_problem(trace(cell), sizes=(3, 2, 2, 3), seed=22)
     second = []
-    for run in (lambda call: choose.run(call, "eager"), unroll):
+    for run in (lambda call: choose.dispatch(call, "eager"), unroll):
         (d,) = torch.autograd.grad(problem.loss(run(problem.call)), problem.call.weights.w_hh, create_graph=True)
         second.append(torch.autograd.grad(d.square().sum(), problem.call.x)[0])
     assert error(*second) < 1e-12
@@ -60,7 +60,7 @@ def test_second_derivatives_are_those_of_the_equations(cell):
 
 
 def test_without_kept_gates_there_are_none():
-    result = choose.run(random_problem(trace(GRU)).call, "eager")
+    result = choose.dispatch(random_problem(trace(GRU)).call, "eager")
     assert not result.gates
     assert not result.sequences
 
@@ -70,7 +70,7 @@ def test_nan_travels_and_stays_in_its_sequence(engine):
     problem = random_problem(trace(ReluRNN), seed=23)
     x = problem.call.x.detach().clone()
     x[2, 1, 0] = float("nan")
-    y = choose.run(replace(problem.call, x=x), engine).outputs
+    y = choose.dispatch(replace(problem.call, x=x), engine).outputs
     assert y[2:, 1].isnan().all()
     assert not y[:2].isnan().any()
     assert not y[:, [0, 2]].isnan().any()

@@ -58,7 +58,7 @@ def why(call: Call) -> Verdicts:
     return Verdicts(Verdict(name, refusal, name == chosen) for name, refusal in refusals.items())
 
 
-def run(call: Call, engine: str = "auto") -> Result:
+def dispatch(call: Call, engine: str = "auto") -> Result:
     """The call on the named engine, or on the first that can run it.
 
     An engine named explicitly never gives way to another: EngineError says why it cannot run and which ones can.

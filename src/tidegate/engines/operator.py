@@ -103,7 +103,7 @@ def scan(
     lengths: Tensor | None,
     resets: Tensor | None,
 ) -> list[Tensor]:
-    result = choose.run(as_call(cell, reverse, recompute, x, states, weights, given, lengths, resets), engine)
+    result = choose.dispatch(as_call(cell, reverse, recompute, x, states, weights, given, lengths, resets), engine)
     return [result.outputs, *(s.clone() for s in result.states)]
 
 
@@ -132,7 +132,7 @@ def scan_backward(
     with recording, torch.enable_grad():
         x, *states = (t.detach().requires_grad_(t.is_floating_point()) for t in (x, *states))
         weights = [w.detach().requires_grad_() for w in weights]
-        result = choose.run(as_call(cell, reverse, recompute, x, states, weights, given, lengths, resets), engine)
+        result = choose.dispatch(as_call(cell, reverse, recompute, x, states, weights, given, lengths, resets), engine)
         leaves = [t for t in (x, *states, *weights) if t.requires_grad]
         d = torch.autograd.grad((result.outputs, *result.states), leaves, d_results, allow_unused=True)
     found = [torch.zeros_like(leaf) if g is None else g.clone() for g, leaf in zip(d, leaves)]

@@ -58,7 +58,7 @@ class CellModule(nn.Module):
         """A sequence of one step."""
         if torch.compiler.is_compiling():
             return operator.run(self.cell, self.engine, False, False, x, states, self.weights(), None, None)
-        return choose.run(Call(trace(self.cell), x, states, self.weights()), self.engine)
+        return choose.dispatch(Call(trace(self.cell), x, states, self.weights()), self.engine)
 
     def states(self, x: Tensor, hx: State | None, *, batched: bool) -> tuple[Tensor, ...]:
         """The states before the step, (B, H) each."""

@@ -151,7 +151,7 @@ class CellLayer(nn.Module):
                 self.cell, self.engine, reverse, self.recompute, x, states, weights, sequence.lengths, resets
             )
         call = self.call(sequence, x, states, i, keep_gates=record is not None)
-        result = choose.run(call, self.engine)
+        result = choose.dispatch(call, self.engine)
         if record is not None:
             record.append((call, result))
         return result

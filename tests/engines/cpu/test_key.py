@@ -11,7 +11,7 @@ import tidegate
 from tidegate import Cell, cells, sigmoid, tanh
 from tidegate.calculus import trace
 from tidegate.engines.cpu import kernels, key, target
-from tidegate.engines.cpu.plan import backward_plan, forward_plan
+from tidegate.engines.plan import backward_plan, forward_plan
 
 
 def names(cell: type[Cell], where: target.Target = target.AVX512, real: str = "float") -> list[str]:

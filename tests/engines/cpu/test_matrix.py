@@ -10,22 +10,22 @@ from tests.engines.cpu.calls import EVERY, KINDS, ODD, errors, make_call, run, s
 from tests.engines.cpu.test_tile import function, inner_loops
 
 from tidegate.engines import cpu
-from tidegate.engines.cpu import frame, interface, kernels, matrix, runtime, target, tile
+from tidegate.engines.cpu import abi, kernels, launch_plan, matrix, runtime, target, tile
 from tidegate.engines.cpu.vector import Code
 
 needs_unit = pytest.mark.skipif(not getattr(target.host(), "matrix", False), reason="needs a processor with AMX")
 
 
 def forget_frames() -> None:
-    frame.forward_frame.cache_clear()
-    frame.backward_frame.cache_clear()
+    launch_plan.forward_launch.cache_clear()
+    launch_plan.backward_launch.cache_clear()
 
 
 @pytest.fixture
 def everywhere(monkeypatch, poisoned):
     """Every float32 call on the matrix unit, however small."""
     for name in ("MATRIX_UNITS", "MATRIX_INPUTS", "MATRIX_BATCH", "MATRIX_ROWS"):
-        monkeypatch.setattr(frame, name, 1)
+        monkeypatch.setattr(launch_plan, name, 1)
     forget_frames()
     yield
     forget_frames()
@@ -129,12 +129,12 @@ def test_calls_on_the_unit_keep_the_bounds_of_float32(name, kind):
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("name", ["gru", "reset-before-gru", "lstm", "three-stages"])
 def test_gradients_on_the_unit_have_the_same_bits_for_any_number_of_threads(name, threads, monkeypatch):
-    monkeypatch.setattr(frame, "SMALL_CALL", 0)
-    monkeypatch.setattr(frame, "SMALL_STEP", 0)
+    monkeypatch.setattr(launch_plan, "SMALL_CALL", 0)
+    monkeypatch.setattr(launch_plan, "SMALL_STEP", 0)
     for sizes in [(9, 37, 30, 96), (5, 3, 20, 200)]:
         found = []
         for n, rows in ((1, 8), (2, 8), (2, 1 << 30), (3, 8), (4, 1 << 30)):
-            monkeypatch.setattr(frame, "MATRIX_FEW_ROWS", rows)
+            monkeypatch.setattr(launch_plan, "MATRIX_FEW_ROWS", rows)
             forget_frames()
             threads(n)
             found.append(run(make_call(EVERY[name], *sizes)))
@@ -189,8 +189,8 @@ def test_targets_without_the_unit_do_not_ask_for_it():
     code = Code(target.AVX512, "float")
     tile.emit(code)
     assert "llvm.x86.t" not in str(code.module)
-    assert not interface.matrix_usable(target.AVX512, "float")
-    assert not interface.matrix_usable(target.AMX, "double")
+    assert not abi.matrix_usable(target.AVX512, "float")
+    assert not abi.matrix_usable(target.AMX, "double")
 
 
 def test_tiles_are_not_used_where_the_system_refuses_them(monkeypatch):

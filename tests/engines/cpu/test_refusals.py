@@ -25,9 +25,9 @@ def test_what_it_cannot_run_is_refused_with_a_reason():
     assert "empty" in cpu.refuse(replace(call, x=call.x[:0]))
     with mock.patch("tidegate.engines.cpu.team.openmp", return_value=None):
         assert "OpenMP" in cpu.refuse(call)
-        assert choose.run(call).outputs.shape == (3, 2, 4)
+        assert choose.dispatch(call).outputs.shape == (3, 2, 4)
         with pytest.raises(EngineError, match="OpenMP"):
-            choose.run(call, "cpu")
+            choose.dispatch(call, "cpu")
 
 
 def test_auto_takes_this_engine():

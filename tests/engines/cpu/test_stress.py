@@ -7,7 +7,7 @@ import torch
 from tests.engines.cpu import stress
 from tests.engines.cpu.test_matrix import needs_unit
 
-from tidegate.engines.cpu import frame, functions, kernels, scan
+from tidegate.engines.cpu import functions, kernels, launch, launch_plan
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -21,7 +21,12 @@ def forgotten():
     """No kernels or frames of before, and none that stay."""
 
     def forget() -> None:
-        for made in (kernels.forward_kernel, kernels.backward_kernel, frame.forward_frame, frame.backward_frame):
+        for made in (
+            kernels.forward_kernel,
+            kernels.backward_kernel,
+            launch_plan.forward_launch,
+            launch_plan.backward_launch,
+        ):
             made.cache_clear()
 
     forget()
@@ -44,16 +49,16 @@ def test_a_wrong_function_would_be_found(monkeypatch, tmp_path, forgotten):
 
 @needs_unit
 def test_bits_that_depend_on_the_batch_would_be_found(monkeypatch, forgotten):
-    monkeypatch.setattr(frame, "matrix_inputs", lambda shape: frame.on_matrix_unit(shape) and shape.B > 8)
+    monkeypatch.setattr(launch_plan, "matrix_inputs", lambda shape: launch_plan.on_matrix_unit(shape) and shape.B > 8)
     assert any("of the sequences has other bits" in wrong for wrong in stress.run(seed=2, rounds=range(3)).wrong)
 
 
 def test_a_number_nobody_wrote_would_be_found(monkeypatch):
-    forward = scan.forward
+    forward = launch.forward
 
     def forgetful(*arguments, **options):
         made = forward(*arguments, **options)
         return made._replace(outputs=torch.empty_like(made.outputs)) if options["save"] else made
 
-    monkeypatch.setattr(scan, "forward", forgetful)
+    monkeypatch.setattr(launch, "forward", forgetful)
     assert any("nan from the reference" in wrong for wrong in stress.run(seed=0, rounds=range(1)).wrong)

@@ -34,7 +34,7 @@ def error(got, expected):
 @pytest.mark.parametrize(("cell", "options"), CASES)
 def test_outputs_and_gradients_are_autograd_of_the_equations(cell, options):
     problem = random_problem(trace(cell), options=options, seed=11)
-    result, expected = choose.run(problem.call, "reference"), unroll(problem.call)
+    result, expected = choose.dispatch(problem.call, "reference"), unroll(problem.call)
     assert error(result.outputs, expected.outputs) < 1e-13
     for got, want in zip(result.states, expected.states, strict=True):
         assert error(got, want) < 1e-13
@@ -48,14 +48,14 @@ def test_outputs_and_gradients_are_autograd_of_the_equations(cell, options):
 def test_gradients_are_the_limit_of_differences(cell, options):
     problem = random_problem(trace(cell), sizes=(4, 2, 2, 3), options=options, seed=12)
     call, step, random = problem.call, 1e-6, torch.Generator().manual_seed(0)
-    found = gradients(problem, choose.run(call, "reference"))
+    found = gradients(problem, choose.dispatch(call, "reference"))
 
     def loss(name, moved):
         leaves = problem.leaves() | {name: moved}
         states = tuple(leaves[f"{s}_0"] for s in call.step.state)
         weights = type(call.weights)(*(leaves.get(n) for n in ("W_ih", "W_hh", "b_ih", "b_hh", "v", "W_hr")))
         moved_call = replace(call, x=leaves["x"], states=states, weights=weights)
-        return problem.loss(choose.run(moved_call, "reference")).item()
+        return problem.loss(choose.dispatch(moved_call, "reference")).item()
 
     for name, leaf in problem.leaves().items():
         along = torch.randn(leaf.shape, generator=random, dtype=torch.float64)
@@ -91,7 +91,7 @@ def test_it_is_torchs_layer_to_1e_12(name, backwards, bias):
     theirs = type("Theirs", (), {})()
     theirs.outputs = y[..., half]
     theirs.states = tuple(s[int(backwards)] for s in (final if isinstance(final, tuple) else (final,)))
-    ours = choose.run(call, "reference")
+    ours = choose.dispatch(call, "reference")
     assert error(ours.outputs, theirs.outputs) < 1e-12
     for got, want in zip(ours.states, theirs.states, strict=True):
         assert error(got, want) < 1e-12
@@ -107,7 +107,7 @@ def test_it_is_torchs_layer_to_1e_12(name, backwards, bias):
 def test_kept_gates_and_states_are_the_equations_and_carry_gradients(cell):
     problem = random_problem(trace(cell), options={"lengths", "resets"}, seed=14)
     call = replace(problem.call, keep_gates=True)
-    ours, theirs = choose.run(call, "reference"), unroll(call)
+    ours, theirs = choose.dispatch(call, "reference"), unroll(call)
     random = torch.Generator().manual_seed(1)
     losses = [torch.zeros((), dtype=torch.float64)] * 2
     for kept, expected in ((ours.sequences, theirs.sequences), (ours.gates, theirs.gates)):
@@ -137,7 +137,7 @@ def test_a_cell_of_one_stage_inside_another_and_of_gates_without_input_or_produc
 
     problem = random_problem(trace(Odd), seed=15)
     assert problem.call.weights.w_ih.shape == (2 * 5, 4)
-    ours, theirs = choose.run(problem.call, "reference"), unroll(problem.call)
+    ours, theirs = choose.dispatch(problem.call, "reference"), unroll(problem.call)
     assert error(ours.outputs, theirs.outputs) < 1e-13
     found, wanted = gradients(problem, ours), gradients(problem, theirs)
     assert all(error(found[name], wanted[name]) < 1e-12 for name in wanted)
@@ -147,7 +147,7 @@ def test_a_sequence_of_length_zero_keeps_its_state_and_its_gradient():
     problem = random_problem(trace(LSTM), options={"lengths"}, seed=16)
     call = replace(problem.call, lengths=torch.tensor([7, 0, 2]))
     problem = replace(problem, call=call)
-    result = choose.run(call, "reference")
+    result = choose.dispatch(call, "reference")
     assert all(torch.equal(got[1], start[1]) for got, start in zip(result.states, call.states))
     assert not result.outputs[:, 1].any()
     found = gradients(problem, result)
@@ -161,7 +161,7 @@ def test_a_reset_cuts_the_gradient_to_the_past():
     resets[3, 0] = True
     problem = replace(problem, call=replace(problem.call, resets=resets), d_outputs=problem.d_outputs.clone())
     problem.d_outputs[:3, 0] = 0
-    found = gradients(problem, choose.run(problem.call, "reference"))
+    found = gradients(problem, choose.dispatch(problem.call, "reference"))
     assert not found["x"][:3, 0].any()
     assert not found["h_0"][0].any()
     assert found["x"][3:, 0].any()
@@ -170,7 +170,7 @@ def test_a_reset_cuts_the_gradient_to_the_past():
 
 def test_float32_in_gives_float32_out_computed_in_float64():
     problem = random_problem(trace(GRU), seed=18).to(torch.float32)
-    result = choose.run(problem.call, "reference")
+    result = choose.dispatch(problem.call, "reference")
     assert result.outputs.dtype == torch.float32
     exact = unroll(problem.to(torch.float64).call).outputs
     assert torch.equal(result.outputs, exact.float())
@@ -179,7 +179,7 @@ def test_float32_in_gives_float32_out_computed_in_float64():
 
 def test_a_second_derivative_is_refused_and_never_taken_for_zero():
     problem = random_problem(trace(GRU), seed=19)
-    y = choose.run(problem.call, "reference").outputs
+    y = choose.dispatch(problem.call, "reference").outputs
     with pytest.raises(EngineError, match=r'first derivatives only.*engine="eager"'):
         torch.autograd.grad(y.sum(), problem.call.x, create_graph=True)
 
@@ -187,7 +187,7 @@ def test_a_second_derivative_is_refused_and_never_taken_for_zero():
 def test_a_wrong_term_in_the_adjoint_is_seen_by_differences():
     """The differences above can fail: with one term's sign turned, the error is not small."""
     problem = random_problem(trace(GRU), sizes=(4, 2, 2, 3), seed=12)
-    found = gradients(problem, choose.run(problem.call, "reference"))
+    found = gradients(problem, choose.dispatch(problem.call, "reference"))
     wanted = gradients(problem, unroll(problem.call))
     assert error(found["W_hh"], wanted["W_hh"]) < 1e-12
     spoiled = found["W_hh"].clone()

@@ -48,12 +48,12 @@ def host_refuses() -> str | None:
             return "it needs a processor with AVX2 and FMA, AVX-512, or NEON"
         if openmp() is None:
             return "it runs in PyTorch's OpenMP threads, and no OpenMP library with GOMP_parallel is loaded"
-        import tidegate.engines.cpu.autograd  # noqa: F401
+        import tidegate.engines.autograd  # noqa: F401
     return None
 
 
 def run(call: Call) -> Result:
     """The sequence, differentiable by torch to any order."""
-    from tidegate.engines.cpu import autograd
+    from tidegate.engines import autograd
 
     return autograd.run(call)

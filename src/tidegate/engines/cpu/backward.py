@@ -10,12 +10,12 @@ Layouts: dq (chunk, B, blocks, H); operand (K, chunk, B, H); carry (B, states, H
 """
 
 from tidegate.engines.cpu import matrix, tile
+from tidegate.engines.cpu.abi import BACKWARD, RESET, Products, backward_words
 from tidegate.engines.cpu.gradients import Gradients
-from tidegate.engines.cpu.interface import BACKWARD, RESET, Products, backward_words
 from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, null, product
 from tidegate.engines.cpu.matrix_gradients import MatrixGradients
-from tidegate.engines.cpu.plan import Backward, Phase, Place
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
+from tidegate.engines.plan import Backward, Phase, Place
 
 
 def emit(code: Code, plan: Backward, *, ragged: bool, on_matrix: Products) -> None:

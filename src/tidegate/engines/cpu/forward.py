@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tidegate.engines.cpu import matrix, tile
-from tidegate.engines.cpu.interface import ACTIVE, FORWARD, RESET, forward_words
+from tidegate.engines.cpu.abi import ACTIVE, FORWARD, RESET, forward_words
 from tidegate.engines.cpu.kernel import (
     ROWS,
     SIDE_BY_SIDE,
@@ -25,8 +25,8 @@ from tidegate.engines.cpu.kernel import (
     null,
     product,
 )
-from tidegate.engines.cpu.plan import Forward, Phase, Place, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
+from tidegate.engines.plan import Forward, Phase, Place, operand_state
 
 
 def emit(code: Code, plan: Forward, *, ragged: bool, on_matrix: bool) -> None:

@@ -11,10 +11,10 @@ added in order, so the bits do not depend on the team.
 from collections.abc import Iterable, Mapping
 
 from tidegate.engines.cpu import tile
-from tidegate.engines.cpu.interface import ACTIVE, BLOCK
+from tidegate.engines.cpu.abi import ACTIVE, BLOCK
 from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, in_blocks, null, product
-from tidegate.engines.cpu.plan import Backward, operand_state
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
+from tidegate.engines.plan import Backward, operand_state
 
 #: Rows of dq that are packed and added up together: a block of the matrix unit's panels.
 NEAR = BLOCK

@@ -9,9 +9,9 @@ import llvmlite.ir as ir
 from tidegate.calculus import evaluate
 from tidegate.calculus.expression import Expression
 from tidegate.engines.cpu import functions, tile
-from tidegate.engines.cpu.interface import APART
-from tidegate.engines.cpu.plan import Phase, Place
+from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec
+from tidegate.engines.plan import Phase, Place
 
 #: Spins of a barrier before it lets another process have the core.
 PATIENCE = 300

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, ParamSpec
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import runtime, team
-from tidegate.engines.cpu.interface import (
+from tidegate.engines.cpu.abi import (
     BACKWARD,
     FORWARD,
     SHARED,
@@ -26,8 +26,8 @@ from tidegate.engines.cpu.interface import (
     symbol,
 )
 from tidegate.engines.cpu.key import key, written
-from tidegate.engines.cpu.plan import backward_plan, forward_plan
 from tidegate.engines.cpu.target import Target, host
+from tidegate.engines.plan import backward_plan, forward_plan
 from tidegate.errors import EngineError
 from tidegate.forks import held_while_forking
 

@@ -20,8 +20,8 @@ from tidegate import calculus
 from tidegate.calculus import Step
 from tidegate.calculus.expression import Expression, subgraph
 from tidegate.engines.cpu import cache
-from tidegate.engines.cpu.plan import Backward, Forward, Phase
 from tidegate.engines.cpu.target import Target
+from tidegate.engines.plan import Backward, Forward, Phase
 
 
 def key(target: Target, real: str, *program: str) -> str:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 
 import llvmlite.ir as ir
 
-from tidegate.engines.cpu.interface import BLOCK, GROUP, PANEL, PART, PARTS, ROW, blocks
+from tidegate.engines.cpu.abi import BLOCK, GROUP, PANEL, PART, PARTS, ROW, blocks
 from tidegate.engines.cpu.tile import symbol
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec, from_bits
 

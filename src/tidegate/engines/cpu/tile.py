@@ -14,7 +14,7 @@ edge.
 
 import llvmlite.ir as ir
 
-from tidegate.engines.cpu import interface
+from tidegate.engines.cpu import abi
 from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
 
 #: Steps of k by which a tile asks for its panels ahead of time.
@@ -24,7 +24,7 @@ FEW = 3
 
 
 def symbol(code: Code, name: str) -> str:
-    return interface.symbol(code.real_name, name)
+    return abi.symbol(code.real_name, name)
 
 
 def emit(code: Code) -> None:

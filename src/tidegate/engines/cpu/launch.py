@@ -10,8 +10,8 @@ from torch import Tensor
 from tidegate.calculus import Step
 from tidegate.engines.call import Call, Weights
 from tidegate.engines.cpu import kernels, team, workspace
-from tidegate.engines.cpu.frame import Shape, backward_frame, forward_frame
-from tidegate.engines.cpu.interface import ACTIVE, RESET
+from tidegate.engines.cpu.abi import ACTIVE, RESET
+from tidegate.engines.cpu.launch_plan import Shape, backward_launch, forward_launch
 from tidegate.engines.cpu.target import Target
 from tidegate.errors import ShapeError
 
@@ -86,7 +86,7 @@ def _shape(
 
 def forward(call: Call, shape: Shape, *, save: bool) -> Scanned:
     """Run the forward kernel; with `save`, keep what `backward` needs."""
-    frame = forward_frame(shape, save=save)
+    frame = forward_launch(shape, save=save)
     step, w, T, B, H, dtype = shape.step, contiguous(call.weights), shape.T, shape.B, shape.H, shape.dtype
     mask = ragged_mask(call) if shape.ragged else None
     # The outputs are the sequence of the first state, unless that is frozen and reset on the way.
@@ -125,7 +125,7 @@ def backward(
 ) -> Gradients:
     """Run the backward kernel."""
     need_x = need_x and not shape.indexed
-    frame = backward_frame(shape, need_x=need_x, need_w_ih=need_w_ih)
+    frame = backward_launch(shape, need_x=need_x, need_w_ih=need_w_ih)
     step, w, T, B, D, H = shape.step, contiguous(w), shape.T, shape.B, shape.D, shape.H
     dtype = shape.dtype
     table = torch.zeros(D, len(w.w_ih), dtype=dtype) if need_w_ih and shape.indexed else None

@@ -8,7 +8,7 @@ from tests.engines.cpu.calls import EVERY, KINDS, ODD, errors, in_double, make_c
 
 import tidegate
 from tidegate.engines import cpu, reference
-from tidegate.engines.cpu import frame, functions, kernels, target
+from tidegate.engines.cpu import functions, kernels, launch_plan, target
 
 pytestmark = pytest.mark.usefixtures("poisoned")
 
@@ -64,27 +64,27 @@ def test_a_wrong_gradient_would_be_found(monkeypatch, tmp_path):
     right = functions.table
     monkeypatch.setattr(functions, "table", lambda code: {**right(code), "tanh": functions.sigmoid})
     kernels.forward_kernel.cache_clear()
-    frame.forward_frame.cache_clear()
+    launch_plan.forward_launch.cache_clear()
     try:
         assert max(errors(make_call(EVERY["gru"], 3, 2, 2, 3)).values()) > 1e-3
     finally:
         kernels.forward_kernel.cache_clear()
-        frame.forward_frame.cache_clear()
+        launch_plan.forward_launch.cache_clear()
 
 
 @pytest.mark.parametrize("sizes", [(9, 37, 30, 96), (5, 3, 20, 200), (6, 64, 64, 64)])
 @pytest.mark.parametrize("name", ["gru", "reset-before-gru", "lstm", "three-stages"])
 def test_bits_do_not_depend_on_the_number_of_threads(name, sizes, threads, monkeypatch):
-    monkeypatch.setattr(frame, "SMALL_CALL", 0)
-    monkeypatch.setattr(frame, "SMALL_STEP", 0)
-    frame.forward_frame.cache_clear(), frame.backward_frame.cache_clear()
+    monkeypatch.setattr(launch_plan, "SMALL_CALL", 0)
+    monkeypatch.setattr(launch_plan, "SMALL_STEP", 0)
+    launch_plan.forward_launch.cache_clear(), launch_plan.backward_launch.cache_clear()
     found = []
     for n, rows in ((1, 8), (2, 8), (2, 1 << 30), (3, 8), (4, 1 << 30)):
-        monkeypatch.setattr(frame, "FEW_ROWS", rows)
-        frame.forward_frame.cache_clear(), frame.backward_frame.cache_clear()
+        monkeypatch.setattr(launch_plan, "FEW_ROWS", rows)
+        launch_plan.forward_launch.cache_clear(), launch_plan.backward_launch.cache_clear()
         threads(n)
         found.append(run(make_call(EVERY[name], *sizes)))
-    frame.forward_frame.cache_clear(), frame.backward_frame.cache_clear()
+    launch_plan.forward_launch.cache_clear(), launch_plan.backward_launch.cache_clear()
     for other in found[1:]:
         assert all(same_bits(found[0][what], other[what]) for what in other)
 

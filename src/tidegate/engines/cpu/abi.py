@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from tidegate.engines.cpu.plan import Backward, Forward
 from tidegate.engines.cpu.target import Target
+from tidegate.engines.plan import Backward, Forward
 
 if TYPE_CHECKING:
     from tidegate.engines.cpu.vector import Int

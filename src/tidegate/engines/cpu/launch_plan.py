@@ -13,11 +13,11 @@ import torch
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
-from tidegate.engines.cpu.interface import APART, GROUP, PANEL, ROW, Products, blocks
+from tidegate.engines.cpu.abi import APART, GROUP, PANEL, ROW, Products, blocks
 from tidegate.engines.cpu.pace import Pace
-from tidegate.engines.cpu.plan import backward_plan, forward_plan, operand_state
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.cpu.workspace import Layout
+from tidegate.engines.plan import backward_plan, forward_plan, operand_state
 
 REAL = {torch.float32: "float", torch.float64: "double"}
 
@@ -54,7 +54,7 @@ class Shape:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class LaunchPlan:
     """`room` and `kept` are the layouts of scratch memory and of what the forward pass leaves for the backward pass."""
 
     kernel: kernels.Kernel
@@ -79,9 +79,9 @@ class Frame:
         self.pace.took(threads, perf_counter() - started)
 
 
-def make_frame(
+def make_launch_plan(
     kernel: kernels.Kernel, shape: Shape, room: Layout, kept: Layout, fixed: Mapping[str, int], *, on_matrix: bool
-) -> Frame:
+) -> LaunchPlan:
     threads, row_parts = division(shape, on_matrix=on_matrix)
     at = {name: i for i, name in enumerate(kernel.words)}
     barriers = -(-len(at) // APART) * APART
@@ -89,7 +89,7 @@ def make_frame(
     sizes = {"T": shape.T, "B": shape.B, "D": shape.D, "H": shape.H, "reverse": shape.reverse}
     for name, value in {**sizes, "row_parts": row_parts, "barriers": barriers * 8, **fixed}.items():
         template[at[name]] = value
-    return Frame(kernel, Pace(threads), room, kept, at, template)
+    return LaunchPlan(kernel, Pace(threads), room, kept, at, template)
 
 
 def division(shape: Shape, *, on_matrix: bool) -> tuple[int, int]:
@@ -139,7 +139,7 @@ def kept_layout(shape: Shape, saved: int) -> Layout:
 
 
 @lru_cache(maxsize=512)
-def forward_frame(shape: Shape, *, save: bool) -> Frame:
+def forward_launch(shape: Shape, *, save: bool) -> LaunchPlan:
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = forward_plan(step, save=save, ragged=shape.ragged, traced=shape.traced)
     on_matrix = matrix_inputs(shape)
@@ -168,11 +168,11 @@ def forward_frame(shape: Shape, *, save: bool) -> Frame:
     room.add("packed_c", Gq * padded)
     room.add("a", (D if shape.indexed else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
-    return make_frame(kernel, shape, room, kept, fixed, on_matrix=False)
+    return make_launch_plan(kernel, shape, room, kept, fixed, on_matrix=False)
 
 
 @lru_cache(maxsize=512)
-def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
+def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPlan:
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = backward_plan(step, ragged=shape.ragged, traced=shape.traced)
     chunk = min(T, -(-CHUNK_ROWS // B))
@@ -210,4 +210,4 @@ def backward_frame(shape: Shape, *, need_x: bool, need_w_ih: bool) -> Frame:
         room.add("sum_w_ih", Ga * H * padded_x)
     fixed |= {f"seq_t_{s}": B * H for s in step.state}
     kept = kept_layout(shape, plan.saved * padded)
-    return make_frame(kernel, shape, room, kept, fixed, on_matrix=on_matrix.recurrent)
+    return make_launch_plan(kernel, shape, room, kept, fixed, on_matrix=on_matrix.recurrent)

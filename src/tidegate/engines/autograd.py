@@ -8,9 +8,9 @@ from torch import Tensor
 
 from tidegate.engines import eager
 from tidegate.engines.call import Call, Result, Weights
-from tidegate.engines.cpu import scan, team
-from tidegate.engines.cpu.frame import Shape
-from tidegate.engines.cpu.scan import shape_of
+from tidegate.engines.cpu import launch, team
+from tidegate.engines.cpu.launch import shape_of
+from tidegate.engines.cpu.launch_plan import Shape
 
 
 def run(call: Call) -> Result:
@@ -20,7 +20,7 @@ def run(call: Call) -> Result:
         node = _ScanInBlocks if call.recompute and not call.keep_gates else _Scan
         flat: Any = node.apply(call, shape, *tensors)
     else:
-        found = scan.forward(call, shape, save=False)
+        found = launch.forward(call, shape, save=False)
         flat = (found.outputs, *found.finals, found.states, found.gates)
     n = 1 + len(call.states)
     if not call.keep_gates:
@@ -34,7 +34,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: Call, shape: Shape, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-        outputs, finals, states, gates, kept = scan.forward(call, shape, save=True)
+        outputs, finals, states, gates, kept = launch.forward(call, shape, save=True)
         assert kept is not None
         ctx.form = (call.step, call.reverse, call.lengths, call.resets, call.keep_gates)
         ctx.shape = shape
@@ -53,12 +53,12 @@ class _Scan(torch.autograd.Function):
             return None, None, *differentiable_gradients(call, tuple(tensors), d)
         shape, threads = ctx.shape, team.threads()
         needed = ctx.needs_input_grad[2:]
-        d_x, d_states, d_weights = scan.backward(
+        d_x, d_states, d_weights = launch.backward(
             shape if shape.threads == threads else replace(shape, threads=threads),
             x,
             w,
-            scan.Kept(first, memory, mask),
-            scan.Cotangents(d[0], d[1:n], d[n], d[n + 1]),
+            launch.Kept(first, memory, mask),
+            launch.Cotangents(d[0], d[1:n], d[n], d[n + 1]),
             need_x=needed[0],
             need_w_ih=needed[n],
             need_w_hh=needed[n + 1],
@@ -78,7 +78,7 @@ class _ScanInBlocks(torch.autograd.Function):
         for block in blocks(call):
             between.append(states)
             here = part(call, block, states)
-            found = scan.forward(here, shape_of(here), save=False)
+            found = launch.forward(here, shape_of(here), save=False)
             outputs[block] = found.outputs
             states = found.finals
         ctx.form = (call.step, call.reverse, call.lengths, call.resets)
@@ -102,10 +102,10 @@ class _ScanInBlocks(torch.autograd.Function):
         for block, states in reversed(list(zip(blocks(call), between, strict=True))):
             again = part(call, block, states)
             shape = shape_of(again)
-            kept_here = scan.forward(again, shape, save=True).kept
+            kept_here = launch.forward(again, shape, save=True).kept
             assert kept_here is not None
-            d_here = scan.Cotangents(None if d[0] is None else d[0][block], d_states, None, None)
-            found = scan.backward(
+            d_here = launch.Cotangents(None if d[0] is None else d[0][block], d_states, None, None)
+            found = launch.backward(
                 shape, again.x, again.weights, kept_here, d_here,
                 need_x=needed[0], need_w_ih=needed[1 + S], need_w_hh=needed[2 + S],
             )  # fmt: skip
