@@ -17,6 +17,10 @@ class ArgumentError(TidegateError, ValueError):
     """An argument has a value or a type that the call does not accept."""
 
 
+class IndicesError(ArgumentError, IndexError):
+    """A class index lies outside 0..D-1."""
+
+
 class EngineError(TidegateError, RuntimeError):
     """The engine that was asked for cannot run this call."""
 

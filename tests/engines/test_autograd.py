@@ -50,13 +50,50 @@ def test_inputs_need_not_lie_evenly_in_memory():
         assert same_bits(a.contiguous(), b.contiguous())
 
 
-def test_outputs_changed_in_place_before_backward_are_noticed():
-    call = make_call(EVERY["gru"], 3, 2, 2, 4)
-    y = cpu.run(call).outputs
-    total = y.sum()
-    y.detach().add_(1)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        total.backward()
+@pytest.mark.parametrize("reverse", [False, True])
+def test_outputs_changed_in_place_before_backward_leave_the_gradients_as_they_are(reverse):
+    call = make_call(EVERY["lstm"], 3, 2, 2, 4, reverse=reverse)
+    inputs = list(leaves(call).values())
+    expected = torch.autograd.grad(cpu.run(call).outputs.mul(2).sum(), inputs)
+    for change in (lambda y: y.mul_(2), lambda y: (y.detach().zero_(), 2 * y)[1]):
+        y = cpu.run(call).outputs
+        found = torch.autograd.grad(change(y).sum(), inputs)
+        assert all(same_bits(a, b) for a, b in zip(found, expected))
+
+
+def test_outputs_and_states_are_not_views():
+    for call in (make_call(EVERY["gru"], 3, 2, 2, 4), make_call(EVERY["lstm"], 3, 2, 2, 4, lengths=True)):
+        result = cpu.run(call)
+        for t in (result.outputs, *result.states):
+            assert not t._is_view()
+            t.detach_()
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_tied_parameters_have_the_right_gradients_with_create_graph(recompute):
+    call = in_double(make_call(EVERY["gru"], 4, 3, 5, 5))
+    shared = call.weights.w_ih.detach().clone().requires_grad_()
+    bias = call.weights.b_ih.detach().clone().requires_grad_()
+    tied = replace(call, weights=replace(call.weights, w_ih=shared, w_hh=shared, b_ih=bias, b_hh=bias))
+    for engine in (cpu, eager):
+        y = engine.run(replace(tied, recompute=recompute)).outputs.square().sum()
+        once = torch.autograd.grad(y, (shared, bias), retain_graph=True)
+        again = torch.autograd.grad(y, (shared, bias), create_graph=True)
+        assert all(torch.allclose(a, b) for a, b in zip(once, again))
+
+
+@pytest.mark.parametrize("mask", ["lengths", "resets"])
+def test_lengths_and_resets_changed_after_the_call_do_not_matter(mask):
+    call = in_double(make_call(EVERY["gru"], 6, 3, 2, 5, **{mask: True}))
+    inputs = list(leaves(call).values())
+    for recompute in (False, True):
+        y = cpu.run(replace(call, recompute=recompute)).outputs.sum()
+        expected = torch.autograd.grad(y, inputs, retain_graph=True)
+        before = getattr(call, mask).clone()
+        getattr(call, mask).zero_()
+        found = torch.autograd.grad(y, inputs, create_graph=True)
+        getattr(call, mask).copy_(before)
+        assert all(torch.allclose(a, b) for a, b in zip(found, expected))
 
 
 def test_a_graph_can_be_kept_and_used_twice():

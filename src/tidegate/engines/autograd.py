@@ -1,26 +1,88 @@
-"""The kernels as one node of torch's graph."""
+"""A whole sequence as one node of torch's graph, for any back end that computes its two passes.
+
+A back end is a module with the two functions of `Kernels`; they read and write memory and know nothing of autograd.
+This file saves what the backward pass needs, runs long sequences in stretches where the call says `recompute`, and
+leaves second derivatives to the eager engine, whose operations torch can differentiate to any order.
+"""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from tidegate.engines import eager
 from tidegate.engines.call import Call, Result, Weights
-from tidegate.engines.cpu import launch, team
-from tidegate.engines.cpu.launch import shape_of
-from tidegate.engines.cpu.launch_plan import Shape
+from tidegate.engines.stretches import stretch_of, stretches
 
 
-def run(call: Call) -> Result:
-    shape = shape_of(call)
+class Saved(NamedTuple):
+    """What a forward pass keeps for its backward pass: `tensors` in a form of the back end's own, and `outputs`, an
+    alias of the returned outputs if their memory is among them; None if changing the outputs does no harm."""
+
+    tensors: tuple[Tensor | None, ...]
+    outputs: Tensor | None
+
+
+class Forward(NamedTuple):
+    """outputs (T, B, P); final states, (B, H) each; with `keep_gates` every state (T, B, S, H) and gate (T, B, G, H).
+
+    Every tensor has memory of its own or is not a view of another: torch lets a caller change such outputs in place.
+    """
+
+    outputs: Tensor
+    finals: tuple[Tensor, ...]
+    states: Tensor | None
+    gates: Tensor | None
+    saved: Saved | None
+
+
+class Cotangents(NamedTuple):
+    """Gradients of the loss with respect to the fields of `Forward`; None where the loss does not depend on one."""
+
+    outputs: Tensor | None
+    finals: tuple[Tensor | None, ...]
+    states: Tensor | None
+    gates: Tensor | None
+
+
+class Needed(NamedTuple):
+    """Which gradients must be computed; those of states, biases and vectors always are."""
+
+    x: bool
+    w_ih: bool
+    w_hh: bool
+
+
+class Gradients(NamedTuple):
+    """Gradients of the loss with respect to x, the initial states, and the weights in the order of
+    `Weights.tensors`; None for those that are not needed or have no tensor."""
+
+    x: Tensor | None
+    states: tuple[Tensor, ...]
+    weights: tuple[Tensor | None, ...]
+
+
+class Kernels(Protocol):
+    """The two passes over a whole sequence, as a back end computes them."""
+
+    def forward(self, call: Call, *, save: bool) -> Forward:
+        """Outputs and final states; with `save`, also what `backward` needs."""
+        ...
+
+    def backward(self, call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradients:
+        """The gradients, from what the forward pass of the same call saved."""
+        ...
+
+
+def differentiable(call: Call, kernels: Kernels) -> Result:
+    """The call, computed by the kernels, as part of torch's graph where a gradient is required."""
     tensors = (call.x, *call.states, *call.weights.tensors())
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        node = _ScanInBlocks if call.recompute and not call.keep_gates else _Scan
-        flat: Any = node.apply(call, shape, *tensors)
+        node = _InStretches if call.recompute and not call.keep_gates else _AtOnce
+        flat: Any = node.apply(call, kernels, *tensors)
     else:
-        found = launch.forward(call, shape, save=False)
+        found = kernels.forward(call, save=False)
         flat = (found.outputs, *found.finals, found.states, found.gates)
     n = 1 + len(call.states)
     if not call.keep_gates:
@@ -29,125 +91,127 @@ def run(call: Call) -> Result:
     return Result(flat[0], flat[1:n], sequences, gates)
 
 
-class _Scan(torch.autograd.Function):
-    """Forward and backward kernel. A backward pass that is itself to be differentiated is run by the eager engine."""
+class _AtOnce(torch.autograd.Function):
+    """One forward and one backward pass over all steps."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, shape: Shape, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-        outputs, finals, states, gates, kept = launch.forward(call, shape, save=True)
-        assert kept is not None
-        ctx.form = (call.step, call.reverse, call.lengths, call.resets, call.keep_gates)
-        ctx.shape = shape
-        ctx.save_for_backward(*tensors, *kept)
-        ctx.set_materialize_grads(False)
+    def forward(ctx: Any, call: Call, kernels: Kernels, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        outputs, finals, states, gates, saved = kernels.forward(call, save=True)
+        assert saved is not None
+        remember(ctx, call, kernels, (*tensors, *saved.tensors))
+        ctx.outputs = saved.outputs
+        ctx.version = None if saved.outputs is None else saved.outputs._version
         return outputs, *finals, states, gates
 
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        *tensors, first, memory, mask = ctx.saved_tensors
-        step, *form = ctx.form
-        n = 1 + len(step.state)
-        x, w = tensors[0], Weights(*tensors[n:])
+        call, tensors, kept = recall(ctx)
         if torch.is_grad_enabled():
-            call = Call(step, x, tuple(tensors[1:n]), w, *form)
-            return None, None, *differentiable_gradients(call, tuple(tensors), d)
-        shape, threads = ctx.shape, team.threads()
-        needed = ctx.needs_input_grad[2:]
-        d_x, d_states, d_weights = launch.backward(
-            shape if shape.threads == threads else replace(shape, threads=threads),
-            x,
-            w,
-            launch.Kept(first, memory, mask),
-            launch.Cotangents(d[0], d[1:n], d[n], d[n + 1]),
-            need_x=needed[0],
-            need_w_ih=needed[n],
-            need_w_hh=needed[n + 1],
-        )
-        gradients = (d_x, *d_states, *d_weights)
-        return None, None, *[g if need else None for g, need in zip(gradients, needed)]
+            return None, None, *differentiable_gradients(call, tensors, d)
+        n = 1 + len(call.states)
+        saved = Saved(kept, ctx.outputs)
+        if saved.outputs is not None and saved.outputs._version != ctx.version:
+            # The caller has written to the outputs, and their memory held the states: compute those again.
+            saved = kernels_saved(ctx.kernels, call)
+        found = ctx.kernels.backward(call, saved, Cotangents(d[0], d[1:n], d[n], d[n + 1]), needed(ctx, call))
+        return None, None, *where_needed(ctx, (found.x, *found.states, *found.weights))
 
 
-class _ScanInBlocks(torch.autograd.Function):
-    """As `_Scan`, with memory for about 2 sqrt(T) steps: the forward pass keeps the states between blocks of steps, the
-    backward pass runs each block again before it goes back through it."""
+class _InStretches(torch.autograd.Function):
+    """As `_AtOnce`, in stretches of about sqrt(T) steps: the forward pass keeps the states between them, the backward
+    pass runs each stretch again before it differentiates it."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, shape: Shape, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Call, kernels: Kernels, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
         outputs = call.states[0].new_empty(call.T, call.B, call.H)
         states, between = call.states, []
-        for block in blocks(call):
+        for steps in stretches(call):
             between.append(states)
-            here = part(call, block, states)
-            found = launch.forward(here, shape_of(here), save=False)
-            outputs[block] = found.outputs
+            found = kernels.forward(stretch_of(call, steps, states), save=False)
+            outputs[steps] = found.outputs
             states = found.finals
-        ctx.form = (call.step, call.reverse, call.lengths, call.resets)
-        ctx.save_for_backward(*tensors, *(s for states in between[1:] for s in states))
-        ctx.set_materialize_grads(False)
-        return outputs, *states
+        # The last states are outputs too, which a caller may change; no stretch starts from them.
+        remember(ctx, call, kernels, (*tensors, *(s for states in between[1:] for s in states)))
+        return outputs, *states, None, None
 
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        step, *form = ctx.form
-        S = len(step.state)
-        n = len(ctx.needs_input_grad) - 2
-        tensors, kept = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
-        call = Call(step, tensors[0], tuple(tensors[1 : 1 + S]), Weights(*tensors[1 + S :]), *form)
+        call, tensors, kept = recall(ctx)
         if torch.is_grad_enabled():
             return None, None, *differentiable_gradients(call, tensors, d)
+        S = len(call.states)
         between = [call.states, *(kept[i : i + S] for i in range(0, len(kept), S))]
-        needed = ctx.needs_input_grad[2:]
-        d_x = torch.empty_like(call.x) if needed[0] else None
-        d_states, total = d[1:], None
-        for block, states in reversed(list(zip(blocks(call), between, strict=True))):
-            again = part(call, block, states)
-            shape = shape_of(again)
-            kept_here = launch.forward(again, shape, save=True).kept
-            assert kept_here is not None
-            d_here = launch.Cotangents(None if d[0] is None else d[0][block], d_states, None, None)
-            found = launch.backward(
-                shape, again.x, again.weights, kept_here, d_here,
-                need_x=needed[0], need_w_ih=needed[1 + S], need_w_hh=needed[2 + S],
-            )  # fmt: skip
+        needs = needed(ctx, call)
+        d_x = torch.empty_like(call.x) if needs.x else None
+        d_states, total = d[1 : 1 + S], None
+        for steps, states in reversed(list(zip(stretches(call), between, strict=True))):
+            stretch = stretch_of(call, steps, states)
+            d_here = Cotangents(None if d[0] is None else d[0][steps], d_states, None, None)
+            found = ctx.kernels.backward(stretch, kernels_saved(ctx.kernels, stretch), d_here, needs)
             if d_x is not None and found.x is not None:
-                d_x[block] = found.x
+                d_x[steps] = found.x
             d_states = found.states
-            weights = found.weights
-            total = weights if total is None else tuple(map(add, total, weights))
-        gradients = (d_x, *d_states, *(total or ()))
-        return None, None, *(g if need else None for g, need in zip(gradients, needed))
+            total = found.weights if total is None else tuple(map(add, total, found.weights))
+        return None, None, *where_needed(ctx, (d_x, *d_states, *(total or ())))
+
+
+def remember(ctx: Any, call: Call, kernels: Kernels, tensors: tuple[Tensor | None, ...]) -> None:
+    """Save the call for the backward pass; torch checks that nobody changes its tensors until then."""
+    masks = (None if mask is None else mask.clone() for mask in (call.lengths, call.resets))
+    ctx.form, ctx.kernels = (call.step, call.reverse, *masks, call.keep_gates), kernels
+    ctx.save_for_backward(*tensors)
+    ctx.set_materialize_grads(False)
+
+
+def recall(ctx: Any) -> tuple[Call, tuple[Tensor | None, ...], tuple[Tensor | None, ...]]:
+    """The call again, its tensors, and what was saved besides."""
+    n = len(ctx.needs_input_grad) - 2
+    tensors, kept = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
+    step, *form = ctx.form
+    S = len(step.state)
+    return Call(step, tensors[0], tuple(tensors[1 : 1 + S]), Weights(*tensors[1 + S :]), *form), tensors, kept
+
+
+def needed(ctx: Any, call: Call) -> Needed:
+    n = 3 + len(call.states)
+    return Needed(ctx.needs_input_grad[2], ctx.needs_input_grad[n], ctx.needs_input_grad[n + 1])
+
+
+def where_needed(ctx: Any, gradients: tuple[Tensor | None, ...]) -> list[Tensor | None]:
+    return [g if need else None for g, need in zip(gradients, ctx.needs_input_grad[2:])]
+
+
+def kernels_saved(kernels: Kernels, call: Call) -> Saved:
+    """What a forward pass of the call saves."""
+    saved = kernels.forward(call, save=True).saved
+    assert saved is not None
+    return saved
 
 
 def add(total: Tensor | None, more: Tensor | None) -> Tensor | None:
     return None if total is None or more is None else total.add_(more)
 
 
-def blocks(call: Call) -> list[slice]:
-    """About sqrt(T) stretches of steps, in the order in which they run."""
-    size = max(1, round(call.T**0.5))
-    found = [slice(t, min(t + size, call.T)) for t in range(0, call.T, size)]
-    return found[::-1] if call.reverse else found
-
-
-def part(call: Call, block: slice, states: tuple[Tensor, ...]) -> Call:
-    """The call on a stretch of its steps."""
-    lengths = None if call.lengths is None else (call.lengths - block.start).clamp(0, block.stop - block.start)
-    resets = None if call.resets is None else call.resets[block]
-    return Call(call.step, call.x[block], states, call.weights, call.reverse, lengths, resets)
-
-
 def differentiable_gradients(
     call: Call, tensors: tuple[Tensor | None, ...], d: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:
-    """The gradients as functions of inputs and cotangents, so that they can be differentiated in turn."""
-    result = eager.run(call)
+    """The gradients as functions of inputs and cotangents, so that they can be differentiated in turn.
+
+    One tensor may have several roles, as tied parameters do; each role has an alias, and so a gradient of its own.
+    """
+    aliases = [None if t is None else t.view_as(t) for t in tensors]
+    n = 1 + len(call.states)
+    result = eager.run(
+        replace(call, x=aliases[0], states=tuple(aliases[1:n]), weights=Weights(*aliases[n:]))  # type: ignore[arg-type]
+    )
     flat = [result.outputs, *result.states]
     if call.keep_gates:
         flat += [torch.stack(list(kept.values()), 2) for kept in (result.sequences, result.gates)]
     outputs = [(y, dy) for y, dy in zip(flat, d) if dy is not None]
-    wanted = [t for t in tensors if t is not None and t.requires_grad]
-    found = torch.autograd.grad(
-        [y for y, _ in outputs], wanted, [dy for _, dy in outputs], create_graph=True, allow_unused=True
+    wanted = [t for t in aliases if t is not None and t.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            [y for y, _ in outputs], wanted, [dy for _, dy in outputs], create_graph=True, allow_unused=True
+        )
     )
-    by_tensor = dict(zip(map(id, wanted), found))
-    return tuple(None if t is None else by_tensor.get(id(t)) for t in tensors)
+    return tuple(next(found) if t is not None and t.requires_grad else None for t in aliases)

@@ -1,4 +1,4 @@
-"""What an engine is asked, and what it answers: one layer, one direction, one whole sequence.
+"""The engine interface: Call and Result, for one whole sequence through one layer in one direction.
 
 Letters: T time, B batch, D input size, H hidden size, G gates (Ga of them with an input, Gq with a product),
 P the columns of the output state: H, or fewer where the output is projected.
@@ -6,9 +6,11 @@ P the columns of the output state: H, or fewer where the output is projected.
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from tidegate.calculus import Step
+from tidegate.errors import IndicesError
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,15 @@ class Weights:
 class Call:
     """A whole sequence through one layer in one direction.
 
-    x: (T, B, D), or an integer tensor (T, B) of class numbers 0 <= x < D, which stands for one-hot rows.
+    x: (T, B, D), or an integer tensor (T, B) of class indices 0 <= x < D, equivalent to one-hot rows.
     states: the initial states, one (B, H) each; the first (B, P).
-    reverse: t runs from T-1 down to 0; outputs stay at their own t.
-    lengths: (B,) whole numbers in 0..T. From a sequence's length on its states are frozen and its outputs are zero.
+    reverse: t runs from T-1 down to 0; the output of step t is still at index t.
+    lengths: (B,) integers in 0..T. From a sequence's length on its states stay constant and its outputs are zero.
     resets: (T, B), true where the states become zero before step t.
     keep_gates: the result holds every gate and every state at every step.
-    recompute: save states at about sqrt(T) steps only, and run the stretches between them again on the way back: much
-    less memory for long sequences, the same gradients. An engine that cannot refuses. Not together with keep_gates.
+    recompute: save states at about sqrt(T) steps only, and run the steps between them again in the backward pass: much
+    less memory for long sequences, the same gradients. An engine that cannot do so refuses. Not together with
+    keep_gates.
     """
 
     step: Step
@@ -77,7 +80,7 @@ class Call:
 
     @property
     def indexed(self) -> bool:
-        """Whether x holds class numbers."""
+        """Whether x holds class indices."""
         return self.x.dim() == 2
 
 
@@ -92,3 +95,14 @@ class Result:
     states: tuple[Tensor, ...]
     sequences: dict[str, Tensor] = field(default_factory=dict)
     gates: dict[str, Tensor] = field(default_factory=dict)
+
+
+def checked_indices(x: Tensor, D: int) -> Tensor:
+    """Class indices x, integers of any shape; IndicesError unless all lie in 0..D-1."""
+    if x.numel():
+        low, high = map(int, torch.aminmax(x))
+        if low < 0 or high >= D:
+            raise IndicesError(
+                f"class indices in `input` must be in 0..{D - 1} (input_size D = {D}), got {low}..{high}."
+            )
+    return x

@@ -1,7 +1,6 @@
 """The eager engine: the traced step as torch operations, for any device and dtype, with autograd of any order."""
 
 import operator
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,6 +11,8 @@ from torch.utils.checkpoint import checkpoint
 from tidegate.calculus import evaluate
 from tidegate.calculus.expression import Expression
 from tidegate.engines.call import Call, Result
+from tidegate.engines.ragged import walk
+from tidegate.engines.stretches import stretch_of, stretches
 
 NAME = "eager"
 
@@ -52,25 +53,16 @@ def run(call: Call) -> Result:
     inputs = F.embedding(call.x, w.w_ih.T) if call.indexed else F.linear(call.x, w.w_ih)
     a = (inputs if w.b_ih is None else inputs + w.b_ih).unbind(0)
     per_unit = {} if w.vectors is None else dict(zip(step.v.values(), w.vectors.view(-1, H)))
-    states = call.states
+    steps, states = walk(call), call.states
     outputs: list[Tensor] = []
     sequences: dict[str, list[Tensor]] = {s: [] for s in step.state}
     gates: dict[str, list[Tensor]] = {g: [] for g in step.gates}
-    active = None if call.lengths is None else in_range(call.lengths.to(call.x.device), call.T)
-    resets = None if call.resets is None else call.resets.unsqueeze(-1)
-    for t in reversed(range(call.T)) if call.reverse else range(call.T):
-        old = states
-        if resets is not None:
-            old = tuple(s.masked_fill(resets[t], 0) for s in states)
-        new, gate = one_step(call, a[t], old, per_unit)
-        if active is not None:
-            alive = active[t]
-            new = tuple(torch.where(alive, n, s) for n, s in zip(new, states))
-            gate = tuple(g.masked_fill(~alive, 0) for g in gate) if call.keep_gates else gate
-        states = new
-        outputs.append(new[0] if active is None else new[0].masked_fill(~active[t], 0))
+    for t in steps.forward():
+        new, gate = one_step(call, a[t], steps.before(t, states), per_unit)
+        states = steps.after(t, new, states)
+        outputs.append(steps.inside(t, new[0]))
         if call.keep_gates:
-            for kept, values in ((sequences, new), (gates, gate)):
+            for kept, values in ((sequences, states), (gates, [steps.inside(t, g) for g in gate])):
                 for sequence, value in zip(kept.values(), values):
                     sequence.append(value)
     return Result(
@@ -82,20 +74,11 @@ def run(call: Call) -> Result:
 
 
 def run_in_stretches(call: Call) -> Result:
-    """The sequence in about sqrt(T) stretches; torch keeps the states between them, and runs each again going back."""
-    size = max(1, round(call.T**0.5))
+    """The sequence in stretches of steps: torch keeps the states between them, and runs each again in the backward
+    pass."""
     outputs, states = [], call.states
-    starts = range(0, call.T, size)
-    for t in reversed(starts) if call.reverse else starts:
-        stretch = replace(
-            call,
-            x=call.x[t : t + size],
-            states=states,
-            lengths=None if call.lengths is None else call.lengths - t,
-            resets=None if call.resets is None else call.resets[t : t + size],
-            recompute=False,
-        )
-        result = checkpoint(run, stretch, use_reentrant=False, preserve_rng_state=False)
+    for steps in stretches(call):
+        result = checkpoint(run, stretch_of(call, steps, states), use_reentrant=False, preserve_rng_state=False)
         outputs.append(result.outputs)
         states = result.states
     whole = torch.cat(outputs[::-1] if call.reverse else outputs) if outputs else in_order([], call)
@@ -125,11 +108,6 @@ def one_step(
     values = evaluate([*step.new.values(), *step.gate.values()], given, OPERATIONS)
     h, *others = values[: len(step.new)]
     return (h if w.w_hr is None else F.linear(h, w.w_hr), *others), tuple(values[len(step.new) :])
-
-
-def in_range(lengths: Tensor, T: int) -> Tensor:
-    """(T, B, 1), true where t is inside the sequence."""
-    return (torch.arange(T, device=lengths.device).unsqueeze(1) < lengths).unsqueeze(-1)
 
 
 def in_order(sequence: list[Tensor], call: Call) -> Tensor:

@@ -1,4 +1,4 @@
-"""The matrix unit: parts that make up their number, products near float64, whole calls on it, and off it."""
+"""The matrix unit: terms that make up their number, products near float64, whole calls on it, and off it."""
 
 import ctypes
 from dataclasses import replace
@@ -32,33 +32,33 @@ def everywhere(monkeypatch, poisoned):
 
 
 def split(x: np.ndarray) -> np.ndarray:
-    """The three parts of a row of numbers, (3, K)."""
+    """The three terms of a row of numbers, (3, K)."""
     blocks = -(-len(x) // 32)
     rows = np.full((blocks, 3, 32), 0x7FFF, np.uint16)
     function("split_rows", "piiipiii")(x.ctypes.data, len(x), 1, len(x), rows.ctypes.data, 0, 0, -(-len(x) // 16))
-    parts = (rows.astype(np.uint32) << 16).view(np.float32)
-    assert not parts.transpose(1, 0, 2).reshape(3, -1)[:, len(x) :].any()
-    return parts.transpose(1, 0, 2).reshape(3, -1)[:, : len(x)]
+    terms = (rows.astype(np.uint32) << 16).view(np.float32)
+    assert not terms.transpose(1, 0, 2).reshape(3, -1)[:, len(x) :].any()
+    return terms.transpose(1, 0, 2).reshape(3, -1)[:, : len(x)]
 
 
 @needs_unit
 def test_three_parts_make_up_their_number_exactly():
     random = np.random.default_rng(0)
     x = (random.normal(size=5003) * 10.0 ** random.integers(-30, 37, size=5003)).astype(np.float32)
-    parts = split(x)
-    assert np.array_equal(parts.astype(np.float64).sum(0), x.astype(np.float64))
-    assert (np.abs(parts[1]) <= 2.0**-8 * np.abs(x)).all()
-    assert (np.abs(parts[2]) <= 2.0**-16 * np.abs(x)).all()
+    terms = split(x)
+    assert np.array_equal(terms.astype(np.float64).sum(0), x.astype(np.float64))
+    assert (np.abs(terms[1]) <= 2.0**-8 * np.abs(x)).all()
+    assert (np.abs(terms[2]) <= 2.0**-16 * np.abs(x)).all()
 
 
 @needs_unit
 def test_infinity_has_no_rest_and_nan_stays():
     odd = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001], np.uint32).view(np.float32)
     assert np.isnan(split(odd)).any(0).all()
-    parts = split(np.array([np.inf, -np.inf, np.nan, np.nan, 0.0, -0.0], np.float32))
-    assert np.array_equal(parts[:, :2], [[np.inf, -np.inf], [0, 0], [0, 0]])
-    assert np.isnan(parts[:, 2]).any()
-    assert np.isfinite(parts[:, 4:]).all()
+    terms = split(np.array([np.inf, -np.inf, np.nan, np.nan, 0.0, -0.0], np.float32))
+    assert np.array_equal(terms[:, :2], [[np.inf, -np.inf], [0, 0], [0, 0]])
+    assert np.isnan(terms[:, 2]).any()
+    assert np.isfinite(terms[:, 4:]).all()
 
 
 def multiply(x: np.ndarray, w: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""The CPU engine: whole sequences in one fused kernel, compiled by LLVM from the cell's equations."""
+"""The CPU engine: whole sequences in one fused kernel, compiled by LLVM from the cell's equations.
+
+The route of a call: `run` -> `engines.autograd.differentiable` -> `launch.forward` -> `LaunchPlan.start` -> the kernel.
+"""
 
 from functools import cache as once
 
@@ -6,6 +9,7 @@ import torch
 
 from tidegate.engines.call import Call, Result
 from tidegate.engines.cpu.garbage import uncollected
+from tidegate.engines.precision import ARITHMETIC, in_arithmetic, in_storage
 from tidegate.engines.transforms import transform
 
 NAME = "cpu"
@@ -16,8 +20,8 @@ def refuse(call: Call) -> str | None:
     if (at_work := transform(tensors)) is not None:
         return at_work
     dtype = call.weights.w_hh.dtype
-    if dtype not in (torch.float32, torch.float64):
-        return f"it computes in float32 and float64, and the weights are {dtype}"
+    if dtype not in ARITHMETIC:
+        return f"it takes {', '.join(map(str, ARITHMETIC))}, and the weights are {dtype}"
     for t in tensors:
         if not t.is_cpu:
             return f"it runs on the CPU, and a tensor of the call is on {t.device}"
@@ -48,12 +52,17 @@ def host_refuses() -> str | None:
             return "it needs a processor with AVX2 and FMA, AVX-512, or NEON"
         if openmp() is None:
             return "it runs in PyTorch's OpenMP threads, and no OpenMP library with GOMP_parallel is loaded"
-        import tidegate.engines.autograd  # noqa: F401
+        import tidegate.engines.autograd
+        import tidegate.engines.cpu.launch  # noqa: F401
     return None
 
 
 def run(call: Call) -> Result:
     """The sequence, differentiable by torch to any order."""
-    from tidegate.engines import autograd
+    from tidegate.engines.autograd import differentiable
+    from tidegate.engines.cpu import launch
 
-    return autograd.run(call)
+    storage = call.weights.w_hh.dtype
+    if ARITHMETIC[storage] is storage:
+        return differentiable(call, launch)
+    return in_storage(differentiable(in_arithmetic(call), launch), storage)

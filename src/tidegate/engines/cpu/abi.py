@@ -1,8 +1,18 @@
-"""What kernels and those who call them agree on: so that a kernel found on disk runs without a line of what would have
-written it."""
+"""The ABI of the kernels: the names, order and shapes of their arguments, and what the kernels call besides.
+
+A kernel takes one argument, an array of 64-bit words, each an integer or the address of numbers. `FORWARD_ARGUMENTS`
+and `BACKWARD_ARGUMENTS` document every word; numbers are of the arithmetic type and row-major unless stated otherwise.
+This file imports nothing that writes kernels, so a kernel found on disk runs without loading those modules.
+
+Letters: T steps, B sequences, D inputs, H units, Ga gates with an input, Gq gates with a recurrent product, K stages,
+S states, V vectors, G gates. L numbers fill a vector register; U = ceil(H / L) and X = ceil(D / L) count groups of L
+units and inputs. C is the number of steps in a chunk, R = C * B its rows. "saved" and "cross" are the values that
+the plan of the step (`engines.plan`) keeps; N is the number of blocks in dq.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tidegate.engines.cpu.target import Target
@@ -11,21 +21,101 @@ from tidegate.engines.plan import Backward, Forward
 if TYPE_CHECKING:
     from tidegate.engines.cpu.vector import Int
 
-#: The names of the two kernels in their programs.
-FORWARD, BACKWARD = "forward", "backward"
+#: The names of the kernels in their programs: the two passes, and packing the weights for the forward pass.
+FORWARD, BACKWARD, PACK = "forward", "backward", "pack_weights"
+
+#: Arguments of every kernel.
+COMMON: Mapping[str, str] = {
+    "T": "number of steps",
+    "B": "number of sequences",
+    "D": "number of inputs, or of classes where x holds class indices",
+    "H": "number of units",
+    "reverse": "1 to run from step T-1 to step 0, else 0",
+    "chunk": "C, steps whose inputs are projected together (forward) or whose gradients are (backward)",
+    "row_teams": "number of thread groups that divide the sequences among them; a divisor of the threads, or 1 is used",
+    "barriers": "(row_teams + 1, 16) 64-bit counters that start at 0",
+    "x": "(T, B, D) with the strides x_t, x_b, 1; null where x holds class indices",
+    "x_t": "stride of x from step to step, in numbers",
+    "x_b": "stride of x from sequence to sequence, in numbers",
+    "index": "(T, B) int64 class indices, 0 <= index < D; null where x holds numbers",
+    "w_ih": "(Ga*H, D) input weights",
+    "w_hh": "(Gq*H, H) recurrent weights",
+    "v": "(V, H) per-unit vectors",
+    "mask": "(T, B) bytes with a readable row before and after: bits ACTIVE and RESET; null without lengths and resets",
+    "saved": "(T, B, U, saved, L) values that the forward pass leaves for the backward pass",
+    "cross": "(B, cross, H) values that later phases of the same step read",
+    "operand": "forward (K + 1, B, H), backward (K, C, B, H): left sides of recurrent products that are no states",
+    "gate": "forward (T, B, G, H) gate values; backward gradients with respect to them; null unless traced",
+}
+#: For every state s, with the suffix _s.
+COMMON_STATES: Mapping[str, str] = {
+    "seq": "(T + 1, B, H) the state before every step and after the last, in the order of the steps' indices",
+    "seq_t": "stride of seq from step to step, in numbers; 0 where only the latest state is kept",
+}
+
+FORWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
+    "b_ih": "(Ga*H,) input biases, or null",
+    "b_hh": "(Gq*H,) recurrent biases, or null",
+    "outputs": "(T, B, H) outputs; written only with a mask, for else they are seq of the first state",
+    "states": "(T, B, S, H) the states after every step; null unless traced",
+    "prepared": "1 if the packed weights below are filled already, 0 to fill them first",
+    "packed_w": "(U, Ga, D, L) input weights, or (U, Ga, panel) on the matrix unit",
+    "packed_b": "(U, Ga, L) input biases",
+    "packed_u": "for each stage (U, gates of the stage, H, L) recurrent weights",
+    "packed_c": "for each stage (U, gates of the stage, L) recurrent biases",
+    "a": "(C, B, U, Ga, L) projected inputs of a chunk; for class indices (D, U, Ga, L), one row a class",
+    "x_terms": "(R, D) rows of x as bfloat16 terms, for the matrix unit",
+}
+FORWARD_STATES: Mapping[str, str] = COMMON_STATES | {
+    "start": "(B, H) initial state with the strides start_b, 1",
+    "start_b": "stride of start from sequence to sequence, in numbers",
+    "final": "(B, H) final state",
+}
+
+BACKWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
+    "d_outputs": "(T, B, H) with the strides d_outputs_t, d_outputs_b, 1: gradients with respect to the outputs",
+    "d_outputs_t": "stride of d_outputs from step to step, in numbers; 0 for gradients that are all zero",
+    "d_outputs_b": "stride of d_outputs from sequence to sequence, in numbers",
+    "d_states": "(T, B, S, H) gradients with respect to the states after every step; null unless traced",
+    "carry": "(B, S, H) gradients with respect to the states, carried from step to step",
+    "dq": "(C, B, N, H) gradients with respect to the recurrent products, then to other inputs of gates and vectors",
+    "packed_u": "for each stage (U, gates of the stage * H, L) transposed recurrent weights",
+    "packed_w": "(X, Ga*H, L) transposed input weights",
+    "left": "(N, U, R, L) blocks of dq as left sides of the products that give weight gradients",
+    "right": "(K*U + X, R, L) operands and inputs as right sides of those products",
+    "no_x": "zeros, at least max(H, D) of them",
+    "d_w_hh": "(Gq*H, H) gradients with respect to w_hh; null if not needed",
+    "sum_w_hh": "(Gq*H, sum_w_hh_b) where they are added up: d_w_hh itself, or rows padded to whole vectors",
+    "sum_w_hh_b": "stride of sum_w_hh from row to row, in numbers",
+    "d_w_ih": "(Ga*H, D) gradients with respect to w_ih; null if not needed",
+    "sum_w_ih": "(Ga*H, sum_w_ih_b) where they are added up",
+    "sum_w_ih_b": "stride of sum_w_ih from row to row, in numbers",
+    "table": "(D, Ga*H) gradients with respect to w_ih, transposed, where x holds class indices; starts at 0",
+    "d_x": "(T, B, D) gradients with respect to x; null if not needed",
+    "sums": "(N*H + L,) sums of dq over all rows",
+    "d_b_ih": "(Ga*H,) gradients with respect to b_ih, or null",
+    "d_b_hh": "(Gq*H,) gradients with respect to b_hh, or null",
+    "d_v": "(V*H,) gradients with respect to v, or null",
+    "dq_terms": "(2, B, Gq, H) dq of the latest two steps as bfloat16 terms, for the matrix unit",
+    "x_terms": "(R, Ga, H) gradients with respect to the projected inputs as bfloat16 terms, for the matrix unit",
+}
+BACKWARD_STATES: Mapping[str, str] = COMMON_STATES | {
+    "d_final": "(B, H) with the strides d_final_b, 1: gradients with respect to the final state",
+    "d_final_b": "stride of d_final from sequence to sequence, in numbers; 0 for gradients that are all zero",
+    "d_start": "(B, H) gradients with respect to the initial state",
+}
+
 #: 64-bit words between two barrier counters: two cache lines, for processors that fetch lines in pairs.
 APART = 16
 
-#: Marks of a step of a sequence in the mask of ragged sequences: it is inside; the state is reset before it.
-ACTIVE, RESET = 1, 2
-
-#: Steps of k in a block, and rows or columns in a group.
+#: The matrix unit multiplies blocks of BLOCK steps of k, GROUP rows or columns at a time, and a float32 number there is
+#: the sum of TERMS bfloat16 numbers.
 BLOCK, GROUP = 32, 16
-PARTS = 3
-#: Numbers that a block takes in a part of a row, in a row, and in a group.
-PART, ROW, PANEL = BLOCK // 2, PARTS * BLOCK // 2, PARTS * BLOCK // 2 * GROUP
+TERMS = 3
+#: Numbers of float32 size that a block takes: in one term of a row, in a row, and in a group.
+TERM, ROW, PANEL = BLOCK // 2, TERMS * BLOCK // 2, TERMS * BLOCK // 2 * GROUP
 
-#: What programs call besides: on every processor, and on one with a matrix unit.
+#: Functions that all kernels call: on every processor, and on one with a matrix unit.
 SHARED = ("product", "pack_transposed", "pack_rows", "scatter_rows")
 SHARED_MATRIX = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
 
@@ -53,26 +143,11 @@ class Products(NamedTuple):
     of_chunks: bool
 
 
-def forward_words(plan: Forward) -> list[str]:
-    """The names of the kernel's arguments, in order. Strides count numbers; `_t` is per step, `_b` per sequence."""
-    states = [f"{kind}_{s}" for s in plan.step.state for kind in ("start", "start_b", "seq", "seq_t", "final")]
-    return [
-        "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers",
-        "x", "x_t", "x_b", "index", "w_ih", "b_ih", "w_hh", "b_hh", "v", *states,
-        "outputs", "mask", "saved", "cross", "operand", "gate", "states",
-        "packed_w", "packed_b", "packed_u", "packed_c", "a", "x_parts",
-    ]  # fmt: skip
+def forward_arguments(plan: Forward) -> list[str]:
+    """The names of the forward kernel's words, in order."""
+    return [*FORWARD_ARGUMENTS, *(f"{name}_{s}" for s in plan.step.state for name in FORWARD_STATES)]
 
 
-def backward_words(plan: Backward) -> list[str]:
-    """The names of the kernel's arguments, in order. Strides count numbers; `_t` is per step, `_b` per sequence."""
-    kinds = ("seq", "seq_t", "d_final", "d_final_b", "d_start")
-    states = [f"{kind}_{s}" for s in plan.step.state for kind in kinds]
-    return [
-        "T", "B", "D", "H", "reverse", "chunk", "row_parts", "barriers",
-        "x", "x_t", "x_b", "index", "w_ih", "w_hh", "v", *states,
-        "d_outputs", "d_outputs_t", "d_outputs_b", "d_states", "gate", "mask", "saved",
-        "carry", "cross", "dq", "operand", "packed_u", "packed_w", "left", "right", "no_x",
-        "d_w_hh", "sum_w_hh", "sum_w_hh_b", "d_w_ih", "sum_w_ih", "sum_w_ih_b", "table", "d_x", "sums",
-        "d_b_ih", "d_b_hh", "d_v", "parts", "x_parts",
-    ]  # fmt: skip
+def backward_arguments(plan: Backward) -> list[str]:
+    """The names of the backward kernel's words, in order."""
+    return [*BACKWARD_ARGUMENTS, *(f"{name}_{s}" for s in plan.step.state for name in BACKWARD_STATES)]

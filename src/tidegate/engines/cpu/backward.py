@@ -10,12 +10,13 @@ Layouts: dq (chunk, B, blocks, H); operand (K, chunk, B, H); carry (B, states, H
 """
 
 from tidegate.engines.cpu import matrix, tile
-from tidegate.engines.cpu.abi import BACKWARD, RESET, Products, backward_words
+from tidegate.engines.cpu.abi import BACKWARD, Products, backward_arguments
 from tidegate.engines.cpu.gradients import Gradients
 from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, null, product
 from tidegate.engines.cpu.matrix_gradients import MatrixGradients
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
 from tidegate.engines.plan import Backward, Phase, Place
+from tidegate.engines.ragged import RESET
 
 
 def emit(code: Code, plan: Backward, *, ragged: bool, on_matrix: Products) -> None:
@@ -39,7 +40,7 @@ class _Writer:
         The phase that begins a step first adds the cotangents given for this step's states to those carried."""
         code, L, zero = self.code, self.code.lanes, self.code.vec(0.0)
         with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
-            args = Arguments(code, backward_words(self.plan), at)
+            args = Arguments(code, backward_arguments(self.plan), at)
             H = args["H"]
             with code.loop(r0, r1) as r:
                 base = self._rows(args, t, r, low)
@@ -112,7 +113,7 @@ class _Writer:
     def kernel(self) -> None:
         code, step, K = self.code, self.step, len(self.step.stages)
         with code.function(BACKWARD, "p", public=True) as (at,):
-            args = Arguments(code, backward_words(self.plan), at)
+            args = Arguments(code, backward_arguments(self.plan), at)
             share = Share(code, args)
             sums = code.stack(ROWS * SIDE_BY_SIDE)
             kind = MatrixGradients if self.on_matrix.of_chunks else Gradients
@@ -120,7 +121,7 @@ class _Writer:
             self.pack(args, share)
             gradients.pack()
             self.begin(args, share)
-            share.meet_all()
+            share.wait_for_all()
             T, chunk, reverse = args["T"], args["chunk"], args["reverse"]
             chunks = (T + chunk - 1) // chunk
             with code.loop(0, chunks) as c:
@@ -129,27 +130,27 @@ class _Writer:
                 low = code.select(reverse.equals(0), i0, T - i1)
                 last = code.select(reverse.equals(0), i1 - 1, T - i1)
                 self.run(args, 0, sums, last, low, (*share.rows, *share.units))
-                share.meet_peers()
+                share.wait_for_peers()
                 with code.loop(0, i1 - i0) as i:
                     t = last - i + reverse * i * 2
                     more = (i + 1) < (i1 - i0)
                     for k in reversed(range(K)):
                         self.product(args, share, sums, k, t, low, more)
-                        share.meet_peers()
+                        share.wait_for_peers()
                     if not step.stages:
                         with code.when(more):
                             self.run(args, 0, sums, t - 1 + reverse * 2, low, (*share.rows, *share.units))
-                share.meet_all()
+                share.wait_for_all()
                 add = code.select(c > 0, code.int(1), code.int(0))
                 gradients.chunk(low, i1 - i0, add)
-                share.meet_all()
+                share.wait_for_all()
             gradients.finish()
             self.finish(args, share)
             if self.on_matrix.recurrent or self.on_matrix.of_chunks:
                 code.call(tile.symbol(code, "matrix_done"))
 
     def run(self, args: Arguments, i: int, sums: Ptr, t: Int, low: Int, block: tuple[Int, ...]) -> None:
-        """Phase i on a block; on the matrix unit, the dq that it wrote are then cut into parts."""
+        """Phase i on a block; on the matrix unit, the dq that it wrote are then cut into terms."""
         code, H, blocks = self.code, args["H"], self.plan.blocks
         code.call(f"back{i}", args.at, sums, t, low, *block)
         if not self.on_matrix.recurrent:
@@ -158,15 +159,15 @@ class _Writer:
         for place, _ in self.plan.phases[i].store:
             if place.buffer == "dq" and place.block < len(self.step.products):
                 source = args.pointer("dq") + (((t - low) * args["B"] + r0) * blocks + place.block) * H
-                to = self.parts(args, t, place.block, r0)
+                to = self.terms(args, t, place.block, r0)
                 matrix.split(code, source, H * blocks, r1 - r0, H, *to, (g0, g1))
 
-    def parts(self, args: Arguments, t: Int, first: int, r: Int) -> tuple[Ptr, Int]:
-        """The dq of a step in parts, from the gate `first` and row r on, and the row stride; even and odd steps have a
+    def terms(self, args: Arguments, t: Int, first: int, r: Int) -> tuple[Ptr, Int]:
+        """The dq of a step in terms, from the gate `first` and row r on, and the row stride; even and odd steps have a
         room each."""
         gate = matrix.blocks(args["H"]) * matrix.ROW
         row = gate * len(self.step.products)
-        return args.pointer("parts") + ((t % 2 * args["B"] + r) * row + gate * first), row
+        return args.pointer("dq_terms") + ((t % 2 * args["B"] + r) * row + gate * first), row
 
     def product(self, args: Arguments, share: Share, sums: Ptr, k: int, t: Int, low: Int, more: Value) -> None:
         """d_p of stage k and the phase that follows it; after the last, the beginning of the next step."""
@@ -178,7 +179,7 @@ class _Writer:
         with share.blocks(1) as (r0, r1, g0, g1):
             width = g1 - g0
             if self.on_matrix.recurrent:
-                left, row = self.parts(args, t, first, r0)
+                left, row = self.terms(args, t, first, r0)
                 count = matrix.blocks(H) * len(gates)
                 panel = args.pointer("packed_u") + self.panel(args, share, first, g0, len(gates))
                 matrix.of_rows(code, left, row, r1 - r0, panel, width, count, null(code), sums, width * L)
@@ -203,7 +204,7 @@ class _Writer:
     def pack(self, args: Arguments, share: Share) -> None:
         """The team's share of packing U^T: for every stage panels by [group][gate, unit of dq]."""
         code, step, L, H = self.code, self.step, self.code.lanes, args["H"]
-        g0, g1 = share.part(share.groups)
+        g0, g1 = share.slice_of(share.groups)
         units = (g1 * L).least(H) - g0 * L
         for stage in step.stages:
             first, length = self.plan.dq[stage.gates[0]], H * len(stage.gates)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tidegate.engines.cpu import matrix, tile
-from tidegate.engines.cpu.abi import ACTIVE, FORWARD, RESET, forward_words
+from tidegate.engines.cpu.abi import FORWARD, PACK, forward_arguments
 from tidegate.engines.cpu.kernel import (
     ROWS,
     SIDE_BY_SIDE,
@@ -27,6 +27,7 @@ from tidegate.engines.cpu.kernel import (
 )
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
 from tidegate.engines.plan import Forward, Phase, Place, operand_state
+from tidegate.engines.ragged import ACTIVE, RESET
 
 
 def emit(code: Code, plan: Forward, *, ragged: bool, on_matrix: bool) -> None:
@@ -51,7 +52,7 @@ class _Writer:
         product of so many gates."""
         code, step, L = self.code, self.step, self.code.lanes
         with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
-            args = Arguments(code, forward_words(self.plan), at)
+            args = Arguments(code, forward_arguments(self.plan), at)
             H, B, groups = args["H"], args["B"], (args["H"] + (L - 1)) // L
             with code.loop(r0, r1) as r:
                 row = t * B + r
@@ -152,28 +153,32 @@ class _Writer:
     def kernel(self) -> None:
         code = self.code
         widest = max((len(stage.gates) for stage in self.step.stages), default=1)
+        with code.function(PACK, "p", public=True) as (at,):
+            args = Arguments(code, forward_arguments(self.plan), at)
+            self.pack(args, Share(code, args))
         with code.function(FORWARD, "p", public=True) as (at,):
-            args = Arguments(code, forward_words(self.plan), at)
+            args = Arguments(code, forward_arguments(self.plan), at)
             share = Share(code, args)
             sums = code.stack(ROWS * max(SIDE_BY_SIDE, widest))
-            self.pack(args, share)
+            with code.when(args["prepared"].equals(0)):
+                code.call(PACK, at)
             self.begin(args, share)
-            share.meet_all()
+            share.wait_for_all()
             T, chunk, reverse = args["T"], args["chunk"], args["reverse"]
             with code.loop(0, T, chunk) as i0:
                 i1 = (i0 + chunk).least(T)
                 low = code.select(reverse.equals(0), i0, T - i1)
                 with code.when(args.pointer("index").is_null):
                     if self.on_matrix:
-                        share.meet_all()
+                        share.wait_for_all()
                         self.project_on_matrix(args, share, low, i1 - i0)
-                        share.meet_all()
+                        share.wait_for_all()
                     else:
                         self.project(args, share, low, i1 - i0)
                 first = code.select(reverse.equals(0), i0, T - 1 - i0)
                 if self.plan.lead is not None:
                     code.call("lead", at, sums, first, low, *share.rows, *share.units)
-                    share.meet_peers()
+                    share.wait_for_peers()
                 with code.loop(i0, i1) as i:
                     t = code.select(reverse.equals(0), i, T - 1 - i)
                     self.one_step(args, share, sums, t, low, (i + 1) < i1)
@@ -200,7 +205,7 @@ class _Writer:
                 if self.plan.lead is not None and k + 1 == len(self.plan.phases):
                     with code.when(more):
                         code.call("lead", args.at, sums, t + 1 - args["reverse"] * 2, low, r0, r1, g0, g1)
-            share.meet_peers()
+            share.wait_for_peers()
             offset += gates
 
     def left(self, args: Arguments, k: int, t: Int) -> Ptr:
@@ -218,7 +223,7 @@ class _Writer:
         rows."""
         code, step, L = self.code, self.step, self.code.lanes
         H, D = args["H"], args["D"]
-        g0, g1 = share.part(share.groups)
+        g0, g1 = share.slice_of(share.groups)
         u0, units = g0 * L, (g1 * L).least(H) - g0 * L
         transposed = tile.symbol(code, "pack_transposed")
 
@@ -275,7 +280,7 @@ class _Writer:
         panel = args.pointer("packed_w") + g0 * D * (G * L)
         bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + g0 * (G * L))
         even, stride = self.spacing(args)
-        even = code.b.and_(share.row_parts.equals(1), even)
+        even = code.b.and_(share.row_teams.equals(1), even)
         times = code.select(even, code.int(1), steps)
         rows = code.select(even, steps * B, r1 - r0)
         with code.loop(0, times) as i:
@@ -284,23 +289,23 @@ class _Writer:
             product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, a, line, 0)
 
     def project_on_matrix(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
-        """The team's share of a = x W + b: cut the rows of x into parts, then take them through a few panels at a time,
+        """The team's share of a = x W + b: cut the rows of x into terms, then take them through a few panels at a time,
         which stay in the far cache."""
         code, L, B, D, G = self.code, self.code.lanes, args["B"], args["D"], len(self.step.inputs)
-        first, last = share.part(steps * B)
+        first, last = share.slice_of(steps * B)
         count, line = matrix.blocks(D), share.groups * (G * L)
         row, panels = count * matrix.ROW, args.pointer("packed_w")
-        parts = args.pointer("x_parts") + first * row
+        terms = args.pointer("x_terms") + first * row
         whole = code.int(0), (D + (L - 1)) // L
         with self.stretches(args, first, last) as (r0, r1, x, stride):
-            matrix.split(code, x + args["x_t"] * low, stride, r1 - r0, D, parts + (r0 - first) * row, row, whole)
+            matrix.split(code, x + args["x_t"] * low, stride, r1 - r0, D, terms + (r0 - first) * row, row, whole)
         with (
             in_blocks(code, (code.int(0), share.groups * G), SIDE_BY_SIDE) as (c0, c1),
             in_blocks(code, (first, last), ROWS) as (r0, r1),
         ):
             bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + c0 * L)
             matrix.of_rows(
-                code, parts + row * (r0 - first), row, r1 - r0, panels + c0 * count * matrix.PANEL, c1 - c0, count,
+                code, terms + row * (r0 - first), row, r1 - r0, panels + c0 * count * matrix.PANEL, c1 - c0, count,
                 bias, args.pointer("a") + (line * r0 + c0 * L), line,
             )  # fmt: skip
 

@@ -11,10 +11,11 @@ added in order, so the bits do not depend on the team.
 from collections.abc import Iterable, Mapping
 
 from tidegate.engines.cpu import tile
-from tidegate.engines.cpu.abi import ACTIVE, BLOCK
+from tidegate.engines.cpu.abi import BLOCK
 from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, in_blocks, null, product
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
 from tidegate.engines.plan import Backward, operand_state
+from tidegate.engines.ragged import ACTIVE
 
 #: Rows of dq that are packed and added up together: a block of the matrix unit's panels.
 NEAR = BLOCK
@@ -26,7 +27,7 @@ class Gradients:
     def __init__(self, code: Code, plan: Backward, args: Arguments, share: Share, sums: Ptr, *, ragged: bool):
         self.code, self.plan, self.args, self.share, self.ragged = code, plan, args, share, ragged
         self.step, self.scratch = plan.step, sums
-        self.my_groups = share.part(share.groups)
+        self.my_groups = share.slice_of(share.groups)
         self.x_groups = (args["D"] + (code.lanes - 1)) // code.lanes
 
     @property
@@ -36,7 +37,7 @@ class Gradients:
     def pack(self) -> None:
         """Panels of W for dx, by [group of inputs][gate, unit]."""
         with self.code.when(self.code.b.not_(self.args.pointer("d_x").is_null)):
-            self._pack_w(self.share.part(self.x_groups))
+            self._pack_w(self.share.slice_of(self.x_groups))
 
     def _pack_w(self, groups: tuple[Int, Int]) -> None:
         code, args, L = self.code, self.args, self.code.lanes
@@ -67,7 +68,7 @@ class Gradients:
                 self._pack_right(self._operand(k, low), rows, right[k])
         with code.when(dense):
             self._pack_x(low, steps, right[-1])
-        self.share.meet_all()
+        self.share.wait_for_all()
         with code.when(needs_w_hh):
             for k, stage in enumerate(self.step.stages):
                 blocks = {self.step.products.index(gate): self.plan.dq[gate] for gate in stage.gates}
@@ -126,7 +127,7 @@ class Gradients:
         there."""
         code, args, L = self.code, self.args, self.code.lanes
         B = args["B"]
-        rows, groups = steps * B, self.share.part(self.x_groups)
+        rows, groups = steps * B, self.share.slice_of(self.x_groups)
         count = code.int(1) if self.ragged else B
         with code.loop(0, steps) as i, code.loop(0, B, count) as r:
             source = self._x(low + i, r) + groups[0] * L
@@ -188,7 +189,7 @@ class Gradients:
         columns = code.int(0), self.x_groups
         with (
             in_blocks(code, columns, SIDE_BY_SIDE) as (g0, g1),
-            in_blocks(code, self.share.part(rows), ROWS) as (r0, r1),
+            in_blocks(code, self.share.slice_of(rows), ROWS) as (r0, r1),
         ):
             width = g1 - g0
             for number, (gate, block, count) in enumerate(self._runs()):
@@ -219,7 +220,7 @@ class Gradients:
         """Every column of dq summed over some rows: a product with ones."""
         code, args, L = self.code, self.args, self.code.lanes
         width = args["H"] * self.plan.blocks
-        v0, v1 = self.share.part((width + (L - 1)) // L)
+        v0, v1 = self.share.slice_of((width + (L - 1)) // L)
         product(
             code, code.ones(), 0, 0, 1, args.pointer("dq") + (first * width + v0 * L), L, width, v1 - v0, rows,
             null(code), args.pointer("sums") + v0 * L, 0, add,
@@ -234,7 +235,7 @@ class Gradients:
             dense = code.b.not_(to.is_null) if name == "w_hh" else code.b.and_(code.b.not_(to.is_null), self._dense)
             padded = code.b.icmp_unsigned("!=", to.v, source.v)
             with code.when(code.b.and_(dense, padded)):
-                r0, r1 = self.share.part(H * len(gates))
+                r0, r1 = self.share.slice_of(H * len(gates))
                 with code.loop(r0, r1) as r:
                     self._copy(source + r * args[f"sum_{name}_b"], to + r * columns, columns)
         named = (

@@ -1,4 +1,4 @@
-"""What the forward and the backward kernel share: arguments, the share of a thread, barriers, and element-wise
+"""What the forward and the backward kernel have in common: arguments, the work of a thread, barriers, and element-wise
 phases."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,20 +13,20 @@ from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec
 from tidegate.engines.plan import Phase, Place
 
-#: Spins of a barrier before it lets another process have the core.
-PATIENCE = 300
-#: Rows whose products are computed together, and then their element-wise part while they are still in the near cache.
+#: Turns that a barrier spins before it yields the core.
+SPINS = 300
+#: Rows whose products are computed together, followed by their element-wise phase while they are still in the L1 cache.
 ROWS = 32
-#: Vectors of columns that are computed side by side.
+#: Vectors of columns that are computed together.
 SIDE_BY_SIDE = 6
 
 
 class Arguments:
     """The kernel's single argument: an array of 64-bit words, addresses and integers, by name."""
 
-    def __init__(self, code: Code, words: Sequence[str], at: Ptr):
+    def __init__(self, code: Code, names: Sequence[str], at: Ptr):
         self.code, self.at = code, at
-        self.index = {name: i for i, name in enumerate(words)}
+        self.index = {name: i for i, name in enumerate(names)}
 
     def pointer(self, name: str) -> Ptr:
         return self.at.pointer(self.index[name])
@@ -36,10 +36,11 @@ class Arguments:
 
 
 class Share:
-    """The rows and unit groups of one thread, and its barriers.
+    """The rows (sequences) and groups of units of one thread, and its barriers.
 
-    The team is a grid of `row_parts` times the rest. Threads of one row part work on the same sequences, each on its
-    own hidden units, and meet after every product; row parts do not meet inside the loop over time.
+    The threads form `row_teams` groups of equal size. Threads of one group work on the same sequences, each on units of
+    its own, and wait for each other after every product; the groups do not wait for each other inside the loop over
+    time.
     """
 
     def __init__(self, code: Code, args: Arguments):
@@ -48,17 +49,17 @@ class Share:
             Int(code, code.b.sext(code.b.call(code.declare(f"omp_get_{name}", I32, []), []), I64))
             for name in ("thread_num", "num_threads")
         )
-        self.row_parts = code.select((self.size % args["row_parts"]).equals(0), args["row_parts"], code.int(1))
-        self.peers = self.size // self.row_parts
-        self.row_part, self.unit_part = self.me // self.peers, self.me % self.peers
+        self.row_teams = code.select((self.size % args["row_teams"]).equals(0), args["row_teams"], code.int(1))
+        self.peers = self.size // self.row_teams
+        self.row_team, self.unit_share = self.me // self.peers, self.me % self.peers
         self.groups = (args["H"] + (code.lanes - 1)) // code.lanes
-        self.rows = split(args["B"], self.row_part, self.row_parts)
-        self.units = split(self.groups, self.unit_part, self.peers)
+        self.rows = split(args["B"], self.row_team, self.row_teams)
+        self.units = split(self.groups, self.unit_share, self.peers)
         self._counters = args.pointer("barriers")
-        self._passed = [Cell(code, 0), Cell(code, 0)]
+        self._passed = [StackSlot(code, 0), StackSlot(code, 0)]
 
-    def part(self, total: Int) -> tuple[Int, Int]:
-        """This thread's part of work that the whole team shares."""
+    def slice_of(self, total: Int) -> tuple[Int, Int]:
+        """[from, to) of this thread, where all threads divide `total` among them."""
         return split(total, self.me, self.size)
 
     @contextmanager
@@ -71,17 +72,17 @@ class Share:
         with in_blocks(self.code, self.units, groups) as g, in_blocks(self.code, self.rows, ROWS) as r:
             yield *r, *g
 
-    def meet_peers(self) -> None:
+    def wait_for_peers(self) -> None:
         """Wait for the threads that work on the same rows."""
         with self.code.when(self.peers > 1):
-            self._meet(self._counters.words((self.row_part + 1) * APART), self._passed[0], self.peers)
+            self._barrier(self._counters.words((self.row_team + 1) * APART), self._passed[0], self.peers)
 
-    def meet_all(self) -> None:
+    def wait_for_all(self) -> None:
         with self.code.when(self.size > 1):
-            self._meet(self._counters, self._passed[1], self.size)
+            self._barrier(self._counters, self._passed[1], self.size)
 
-    def _meet(self, counter: Ptr, passed: "Cell", of: Int) -> None:
-        """Arrive, then spin a little and after that yield until all have come. The counter only grows."""
+    def _barrier(self, counter: Ptr, passed: "StackSlot", of: Int) -> None:
+        """Count this thread, then spin a little and after that yield until all are counted. The counter only grows."""
         code, b = self.code, self.code.b
         passed.set(passed.get() + of)
         target = passed.get()
@@ -98,15 +99,15 @@ class Share:
         if code.target.triple.startswith("x86"):
             b.call(code.declare("llvm.x86.sse2.pause", VOID, []), [])
         more = Int(code, tries) + 1
-        with code.when(more > PATIENCE):
+        with code.when(more > SPINS):
             b.call(code.declare("sched_yield", I32, []), [])
         tries.add_incoming(more.v, b.block)
         b.branch(spin)
         b.position_at_end(done)
 
 
-class Cell:
-    """An integer variable of the function being written."""
+class StackSlot:
+    """An integer variable on the stack of the function being written."""
 
     def __init__(self, code: Code, value: int):
         self.code = code
@@ -121,9 +122,9 @@ class Cell:
         self.code.b.store(value.v, self.at)
 
 
-def split(total: Int, part: Int, parts: Int) -> tuple[Int, Int]:
-    """[from, to) of one part, the parts as equal as can be."""
-    return total * part // parts, total * (part + 1) // parts
+def split(total: Int, i: Int, count: Int) -> tuple[Int, Int]:
+    """[from, to) of share i of `count`, the shares as equal as can be."""
+    return total * i // count, total * (i + 1) // count
 
 
 @contextmanager

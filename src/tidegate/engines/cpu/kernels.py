@@ -20,8 +20,8 @@ from tidegate.engines.cpu.abi import (
     SHARED,
     SHARED_MATRIX,
     Products,
-    backward_words,
-    forward_words,
+    backward_arguments,
+    forward_arguments,
     matrix_usable,
     symbol,
 )
@@ -43,20 +43,26 @@ _compiling = held_while_forking(RLock())
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A function of one argument, an array of 64-bit words named by `words`; `lanes` numbers make a vector."""
+    """A compiled function of one argument, an array of 64-bit words named by `arguments` (see `abi`); `lanes` numbers
+    fill a vector register."""
 
     library: runtime.Library
     address: int
     alone: Callable[[ctypes.Array], None]
-    words: Sequence[str]
+    arguments: Sequence[str]
     lanes: int
 
-    def __call__(self, words: ctypes.Array, threads: int) -> None:
-        """Run in PyTorch's OpenMP team; the interpreter's lock is free meanwhile."""
+    def __call__(self, arguments: ctypes.Array, threads: int) -> None:
+        """Run in PyTorch's OpenMP threads; the interpreter's lock is released meanwhile."""
         if threads == 1:
-            self.alone(words)
+            self.alone(arguments)
         else:
-            parallel()(self.address, words, threads, 0)
+            parallel()(self.address, arguments, threads, 0)
+
+    @once  # noqa: B019  kernels live as long as the process
+    def entry(self, name: str) -> Kernel:
+        """Another function of the same library, with the same arguments."""
+        return _function(self.library, name, self.arguments, self.lanes)
 
 
 class _Once(Generic[P]):
@@ -158,7 +164,7 @@ def forward_kernel(
 
     plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
     name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
-    return _link(runtime.object_code(name, program, target), target, real, FORWARD, forward_words(plan))
+    return _link(runtime.object_code(name, program, target), target, real, FORWARD, forward_arguments(plan))
 
 
 @_Once
@@ -170,10 +176,14 @@ def backward_kernel(
 
     plan = backward_plan(step, ragged=ragged, traced=traced)
     name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
-    return _link(runtime.object_code(name, program, target), target, real, BACKWARD, backward_words(plan))
+    return _link(runtime.object_code(name, program, target), target, real, BACKWARD, backward_arguments(plan))
 
 
-def _link(made: bytes, target: Target, real: str, name: str, words: Sequence[str]) -> Kernel:
+def _link(made: bytes, target: Target, real: str, name: str, arguments: Sequence[str]) -> Kernel:
     library = runtime.Library(made, target, {**shared(target, real)[1], **team.symbols()})
+    return _function(library, name, arguments, target.lanes(real))
+
+
+def _function(library: runtime.Library, name: str, arguments: Sequence[str], lanes: int) -> Kernel:
     address = library[name]
-    return Kernel(library, address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), words, target.lanes(real))
+    return Kernel(library, address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), arguments, lanes)

@@ -1,6 +1,7 @@
-"""What the calls of one shape have in common: kernel, memory layout, division among threads, and most of the arguments.
+"""Launch plans: what all calls of one shape share, that is kernel, memory layout, division among threads, and most of
+the arguments.
 
-A frame is made once for a shape and kept, so that a call has little to do but to fill in addresses.
+A launch plan is made once for each shape and cached, so a call only has to fill in addresses.
 """
 
 import ctypes
@@ -13,7 +14,7 @@ import torch
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
-from tidegate.engines.cpu.abi import APART, GROUP, PANEL, ROW, Products, blocks
+from tidegate.engines.cpu.abi import APART, GROUP, PACK, PANEL, ROW, Products, blocks
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.cpu.workspace import Layout
@@ -21,16 +22,17 @@ from tidegate.engines.plan import backward_plan, forward_plan, operand_state
 
 REAL = {torch.float32: "float", torch.float64: "double"}
 
-#: Bytes of inputs' shares that are computed ahead of the recurrence, so that they are still in the cache when it comes.
+#: Bytes of projected inputs that are computed ahead of the recurrence, so that they are still in the cache when it
+#: reads them.
 AHEAD = 1 << 20
 #: Rows (steps times sequences) in one chunk of the backward pass: enough for an efficient product of weight gradients.
 CHUNK_ROWS = 384
-#: Multiplications below which a second thread costs more than it saves, for a whole call and for one step.
+#: Multiplications below which a second thread costs more than it saves: in all of a call, and in one step.
 SMALL_CALL, SMALL_STEP = 1 << 20, 1 << 17
-#: Rows a thread should have when rows are shared out, and the bytes of U that it may then have to itself.
+#: Threads divide the sequences if each gets at least so many and the recurrent weights have at most so many bytes.
 FEW_ROWS, LARGE_U = 8, 3 << 19
 #: From how many hidden units and inputs, sequences (recurrent products) and rows (products over a chunk) on the matrix
-#: unit pays; rows that a thread should have there, and bytes of U that it may have to itself, before it is in parts.
+#: unit pays; rows that a thread should have there, and bytes of U that it may have to itself, before it is in terms.
 MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 128, 16, 64
 MATRIX_FEW_ROWS, MATRIX_LARGE_U = 16, 9 << 17
 
@@ -40,7 +42,7 @@ class Shape:
     """All that decides how a call is run, except addresses and strides."""
 
     step: Step
-    dtype: torch.dtype
+    arithmetic: torch.dtype
     T: int
     B: int
     D: int
@@ -55,45 +57,68 @@ class Shape:
 
 @dataclass(frozen=True, eq=False)
 class LaunchPlan:
-    """`room` and `kept` are the layouts of scratch memory and of what the forward pass leaves for the backward pass."""
+    """`scratch`, `packed` and `kept` are the layouts of scratch memory, of packed weights, and of what the forward pass
+    leaves for the backward pass; `packed_form` says which plans read packed weights of the same layout. `at` is the
+    index of each argument, `template` the arguments that are the same for every call."""
 
     kernel: kernels.Kernel
     pace: Pace
-    room: Layout
+    scratch: Layout
+    packed: Layout
     kept: Layout
+    packed_form: tuple
     at: Mapping[str, int]
     template: ctypes.Array
 
-    def run(self, words: Mapping[str, int], room: int, kept: int) -> None:
-        """Run the kernel with these words besides the fixed ones, and memory at these addresses."""
-        array = type(self.template).from_buffer_copy(self.template)
-        at = self.at
-        for base, layout in ((room, self.room), (kept, self.kept)):
-            for name, offset in layout.offset.items():
-                array[at[name]] = base + offset
-        for name, value in words.items():
-            array[at[name]] = value
-        array[at["barriers"]] += ctypes.addressof(array)
+    def start(self, arguments: Mapping[str, int], scratch: int, packed: int, kept: int, *, prepared: bool) -> None:
+        """Run the kernel with these arguments besides those of the template, and memory at these addresses; with
+        `prepared`, the packed weights are filled already."""
+        array = self._filled(arguments, (scratch, self.scratch), (packed, self.packed), (kept, self.kept))
+        if prepared:
+            array[self.at["prepared"]] = 1
         threads, started = self.pace.threads(), perf_counter()
         self.kernel(array, threads)
         self.pace.took(threads, perf_counter() - started)
 
+    def pack(self, arguments: Mapping[str, int], packed: int) -> None:
+        """Fill the packed weights at this address."""
+        self.kernel.entry(PACK)(self._filled(arguments, (packed, self.packed)), 1)
+
+    def _filled(self, arguments: Mapping[str, int], *memory: tuple[int, Layout]) -> ctypes.Array:
+        array = type(self.template).from_buffer_copy(self.template)
+        at = self.at
+        for base, layout in memory:
+            for name, offset in layout.offset.items():
+                array[at[name]] = base + offset
+        for name, value in arguments.items():
+            array[at[name]] = value
+        array[at["barriers"]] += ctypes.addressof(array)
+        return array
+
 
 def make_launch_plan(
-    kernel: kernels.Kernel, shape: Shape, room: Layout, kept: Layout, fixed: Mapping[str, int], *, on_matrix: bool
+    kernel: kernels.Kernel,
+    shape: Shape,
+    scratch: Layout,
+    packed: Layout,
+    kept: Layout,
+    fixed: Mapping[str, int],
+    *,
+    on_matrix: bool,
+    packed_form: tuple = (),
 ) -> LaunchPlan:
-    threads, row_parts = division(shape, on_matrix=on_matrix)
-    at = {name: i for i, name in enumerate(kernel.words)}
+    threads, row_teams = division(shape, on_matrix=on_matrix)
+    at = {name: i for i, name in enumerate(kernel.arguments)}
     barriers = -(-len(at) // APART) * APART
     template = (ctypes.c_int64 * (barriers + (threads + 2) * APART))()
     sizes = {"T": shape.T, "B": shape.B, "D": shape.D, "H": shape.H, "reverse": shape.reverse}
-    for name, value in {**sizes, "row_parts": row_parts, "barriers": barriers * 8, **fixed}.items():
+    for name, value in {**sizes, "row_teams": row_teams, "barriers": barriers * 8, **fixed}.items():
         template[at[name]] = value
-    return LaunchPlan(kernel, Pace(threads), room, kept, at, template)
+    return LaunchPlan(kernel, Pace(threads), scratch, packed, kept, packed_form, at, template)
 
 
 def division(shape: Shape, *, on_matrix: bool) -> tuple[int, int]:
-    """(threads, parts into which they divide the rows). Threads that have rows of their own never wait for each other,
+    """(threads, terms into which they divide the rows). Threads that have rows of their own never wait for each other,
     but each reads all of U; threads that share rows keep a slice of U in their near cache and meet after every
     product."""
     threads, B, H, G = shape.threads, shape.B, shape.H, len(shape.step.products)
@@ -101,7 +126,7 @@ def division(shape: Shape, *, on_matrix: bool) -> tuple[int, int]:
     if threads == 1 or per_step * shape.T < SMALL_CALL:
         return 1, 1
     few, large = (MATRIX_FEW_ROWS, MATRIX_LARGE_U) if on_matrix else (FEW_ROWS, LARGE_U)
-    if threads * few <= B and G * H * H * shape.dtype.itemsize <= large:
+    if threads * few <= B and G * H * H * shape.arithmetic.itemsize <= large:
         return threads, threads
     if per_step < SMALL_STEP:
         return 1, 1
@@ -109,13 +134,13 @@ def division(shape: Shape, *, on_matrix: bool) -> tuple[int, int]:
 
 
 def on_matrix_unit(shape: Shape) -> bool:
-    return shape.target.matrix and shape.dtype is torch.float32 and shape.H >= MATRIX_UNITS
+    return shape.target.matrix and shape.arithmetic is torch.float32 and shape.H >= MATRIX_UNITS
 
 
 def matrix_inputs(shape: Shape) -> bool:
-    """Whether inputs are projected on the matrix unit. The batch has no say, nor has the number of steps: a sequence's
-    bits must not depend on what travels with it. For the same reason the recurrent product of the forward pass never
-    runs there: it would be slower for few sequences."""
+    """Whether inputs are projected on the matrix unit. The rule does not use B or T: the bits of a sequence must not
+    depend on the rest of its batch. For the same reason the recurrent product of the forward pass never runs there: it
+    would be slower for few sequences."""
     return on_matrix_unit(shape) and not shape.indexed and shape.D >= MATRIX_INPUTS
 
 
@@ -130,8 +155,9 @@ def panels(columns: int, k: int) -> int:
 
 
 def kept_layout(shape: Shape, saved: int) -> Layout:
-    """What both passes know: `saved` numbers a row, and the sequences of all states but the first."""
-    layout = Layout(shape.dtype.itemsize)
+    """What the forward pass leaves for the backward pass: `saved` numbers a row, and the sequences of all states but
+    the first, which has memory of its own."""
+    layout = Layout(shape.arithmetic.itemsize)
     layout.add("saved", shape.T * shape.B * saved)
     for s in shape.step.state[1:]:
         layout.add(f"seq_{s}", (shape.T + 1) * shape.B * shape.H)
@@ -144,31 +170,33 @@ def forward_launch(shape: Shape, *, save: bool) -> LaunchPlan:
     plan = forward_plan(step, save=save, ragged=shape.ragged, traced=shape.traced)
     on_matrix = matrix_inputs(shape)
     kernel = kernels.forward_kernel(
-        step, shape.target, REAL[shape.dtype],
+        step, shape.target, REAL[shape.arithmetic],
         save=save, ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix,
     )  # fmt: skip
-    L, item = kernel.lanes, shape.dtype.itemsize
+    L, item = kernel.lanes, shape.arithmetic.itemsize
     padded = (H + L - 1) // L * L
     Ga, Gq = len(step.inputs), len(step.products)
     chunk = T if shape.indexed else min(T, max(1, AHEAD // (B * Ga * H * item), -(-64 // B)))
-    room = Layout(item)
+    scratch, packed = Layout(item), Layout(item)
     fixed = {"chunk": chunk}
     in_products = {operand_state(step, k) for k in range(len(step.stages))}
     for i, s in enumerate(step.state):
         in_place = not save and i > 0 and i not in in_products
         fixed[f"seq_t_{s}"] = 0 if in_place else B * H
         if not save and i > 0 and not in_place:
-            room.add(f"seq_{s}", (T + 1) * B * H)
-    room.add("cross", B * plan.cross * H)
-    room.add("operand", (len(step.stages) + 1) * B * H)
-    room.add("packed_w", 0 if shape.indexed else Ga * (panels(padded, D) if on_matrix else padded * D))
-    room.add("x_parts", chunk * B * blocks(D) * ROW if on_matrix else 0)
-    room.add("packed_b", Ga * padded)
-    room.add("packed_u", Gq * padded * H)
-    room.add("packed_c", Gq * padded)
-    room.add("a", (D if shape.indexed else chunk * B) * Ga * padded)
+            scratch.add(f"seq_{s}", (T + 1) * B * H)
+    scratch.add("cross", B * plan.cross * H)
+    scratch.add("operand", (len(step.stages) + 1) * B * H)
+    packed.add("packed_w", 0 if shape.indexed else Ga * (panels(padded, D) if on_matrix else padded * D))
+    scratch.add("x_terms", chunk * B * blocks(D) * ROW if on_matrix else 0)
+    packed.add("packed_b", Ga * padded)
+    packed.add("packed_u", Gq * padded * H)
+    packed.add("packed_c", Gq * padded)
+    # Of class indices `a` is a table of the projections of all classes, so it is packed from the weights alone.
+    (packed if shape.indexed else scratch).add("a", (D if shape.indexed else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
-    return make_launch_plan(kernel, shape, room, kept, fixed, on_matrix=False)
+    form = (step.name, shape.arithmetic, D, H, "class indices" if shape.indexed else "numbers", shape.target, on_matrix)
+    return make_launch_plan(kernel, shape, scratch, packed, kept, fixed, on_matrix=False, packed_form=(*form, step))
 
 
 @lru_cache(maxsize=512)
@@ -179,35 +207,35 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
     rows = chunk * B
     on_matrix = matrix_gradients(shape, rows)
     kernel = kernels.backward_kernel(
-        step, shape.target, REAL[shape.dtype], ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix
+        step, shape.target, REAL[shape.arithmetic], ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix
     )
-    L, item = kernel.lanes, shape.dtype.itemsize
+    L, item = kernel.lanes, shape.arithmetic.itemsize
     padded, padded_x = (H + L - 1) // L * L, (D + L - 1) // L * L
     Ga, Gq, K = len(step.inputs), len(step.products), len(step.stages)
     dense = need_w_ih and not shape.indexed
-    room = Layout(item)
-    room.add("carry", B * len(step.state) * H)
-    room.add("cross", B * plan.cross * H)
-    room.add("dq", rows * plan.blocks * H)
-    room.add("operand", K * rows * H)
+    scratch = Layout(item)
+    scratch.add("carry", B * len(step.state) * H)
+    scratch.add("cross", B * plan.cross * H)
+    scratch.add("dq", rows * plan.blocks * H)
+    scratch.add("operand", K * rows * H)
     right = K * padded + (padded_x if dense else 0)
-    room.add("packed_u", Gq * (panels(padded, H) if on_matrix.recurrent else padded * H))
-    room.add("parts", 2 * B * Gq * blocks(H) * ROW if on_matrix.recurrent else 0)
+    scratch.add("packed_u", Gq * (panels(padded, H) if on_matrix.recurrent else padded * H))
+    scratch.add("dq_terms", 2 * B * Gq * blocks(H) * ROW if on_matrix.recurrent else 0)
     if on_matrix.of_chunks:
-        room.add("packed_w", Ga * panels(padded_x, H) if need_x else 0)
-        room.add("x_parts", rows * Ga * blocks(H) * ROW if need_x else 0)
-        room.add("left", plan.blocks * panels(padded, rows))
-        room.add("right", panels(right, rows))
+        scratch.add("packed_w", Ga * panels(padded_x, H) if need_x else 0)
+        scratch.add("x_terms", rows * Ga * blocks(H) * ROW if need_x else 0)
+        scratch.add("left", plan.blocks * panels(padded, rows))
+        scratch.add("right", panels(right, rows))
     else:
-        room.add("packed_w", Ga * H * padded_x if need_x else 0)
-        room.add("left", plan.blocks * padded * rows)
-        room.add("right", right * rows)
-    room.add("sums", plan.blocks * H + L)
+        scratch.add("packed_w", Ga * H * padded_x if need_x else 0)
+        scratch.add("left", plan.blocks * padded * rows)
+        scratch.add("right", right * rows)
+    scratch.add("sums", plan.blocks * H + L)
     fixed = {"chunk": chunk, "sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
     if padded != H:
-        room.add("sum_w_hh", Gq * H * padded)
+        scratch.add("sum_w_hh", Gq * H * padded)
     if dense and padded_x != D:
-        room.add("sum_w_ih", Ga * H * padded_x)
+        scratch.add("sum_w_ih", Ga * H * padded_x)
     fixed |= {f"seq_t_{s}": B * H for s in step.state}
     kept = kept_layout(shape, plan.saved * padded)
-    return make_launch_plan(kernel, shape, room, kept, fixed, on_matrix=on_matrix.recurrent)
+    return make_launch_plan(kernel, shape, scratch, Layout(item), kept, fixed, on_matrix=on_matrix.recurrent)

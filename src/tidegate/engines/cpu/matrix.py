@@ -4,21 +4,21 @@ A float32 number has 24 significant bits and a bfloat16 number 8, so three of th
 
     x = x1 + x2 + x3        x1 = x rounded to 8 bits, x2 = x - x1 rounded to 8 bits, x3 = x - x1 - x2
 
-and a product needs six of the nine products of parts; what is left out is below 2^-23 |x y|:
+and a product needs six of the nine products of terms; what is left out is below 2^-23 |x y|:
 
     x y = x1 y1 + (x1 y2 + x2 y1) + (x1 y3 + x2 y2 + x3 y1)
 
 The unit adds up 32 products in float32 before it adds them to the result, so sums come out nearer to float64 than one
-chain of multiply-adds does, at nearly twice its speed. Numbers below 2^-126 count as zero, and parts of numbers below
+chain of multiply-adds does, at nearly twice its speed. Numbers below 2^-126 count as zero, and terms of numbers below
 2^-110 are lost to that; numbers above 3.39e38 count as infinite; infinity times a number with few digits may give NaN.
 
-Layouts, in 16-bit parts; a *block* is 32 steps of k, and rows and columns come in groups of 16:
+Layouts, in 16-bit terms; a *block* is 32 steps of k, and rows and columns come in groups of 16:
 
     rows     [row][block][part][k]                      left sides that change from step to step
     left     [group of rows][block][row][part][k]       left sides packed from their columns
     right    [group of columns][block][part][pair of k][column][k of the pair]
 
-Each is zero beyond the edge of k. Sizes and strides count float32 numbers, as everywhere: two parts make one. Every
+Each is zero beyond the edge of k. Sizes and strides count float32 numbers, as everywhere: two terms make one. Every
 element of a result is one chain over the blocks of k, whatever stands in the other rows and columns.
 """
 
@@ -26,13 +26,13 @@ from collections.abc import Callable, Sequence
 
 import llvmlite.ir as ir
 
-from tidegate.engines.cpu.abi import BLOCK, GROUP, PANEL, PART, PARTS, ROW, blocks
+from tidegate.engines.cpu.abi import BLOCK, GROUP, PANEL, ROW, TERM, TERMS, blocks
 from tidegate.engines.cpu.tile import symbol
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec, from_bits
 
-#: (part of the left side, part of the right side), in one order for all tiles, which fixes the bits. Right sides stream
-#: from the far cache and are asked for once.
-TERMS = ((0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0))
+#: (term of the left side, term of the right side), in one order for all tiles, which fixes the bits. Right sides are
+#: read from the L2 cache once.
+PAIRS = ((0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0))
 #: Tile registers: results of two by two tiles, left sides (one earlier when there is one row of tiles), right sides.
 RESULT, LEFT, RIGHT = 0, 4, 6
 I8, I16 = ir.IntType(8), ir.IntType(16)
@@ -67,7 +67,7 @@ def of_rows(
 def split(
     code: Code, source: Ptr, source_row: Int, rows: Int, columns: Int, target: Ptr, row: Int, groups: tuple[Int, Int]
 ) -> None:
-    """Cut a stretch of groups of rows of numbers into parts."""
+    """Cut a stretch of groups of rows of numbers into terms."""
     code.call(symbol(code, "split_rows"), source, source_row, rows, columns, target, row, *groups)
 
 
@@ -104,13 +104,13 @@ def tile(code: Code, rows: int, columns: int) -> None:
                     held[register] = name
                 return register
 
-            for i, j in TERMS:
+            for i, j in PAIRS:
                 for c in range(columns):
-                    panel = hold(RIGHT + c, w + (group * c + PANEL // PARTS * j), code.int(GROUP), (j,))
+                    panel = hold(RIGHT + c, w + (group * c + PANEL // TERMS * j), code.int(GROUP), (j,))
                     for r in range(rows):
-                        # One row of tiles leaves room for all three parts of its left side.
+                        # One row of tiles leaves room for all three terms of its left side.
                         register = LEFT + r if rows == 2 else LEFT - 1 + i
-                        line = hold(register, x + (second * r + PART * i), row, (i,))
+                        line = hold(register, x + (second * r + TERM * i), row, (i,))
                         _call(code, "tdpbf16ps", RESULT + 2 * r + c, line, panel)
             following[:] = [x + block, w + PANEL]
         for r, c, register in tiles:
@@ -183,7 +183,7 @@ def _call(code: Code, name: str, *arguments: int | Int | Ptr) -> None:
 # -- the packing of its operands ----------------------------------------------------------------------------------
 
 
-def parts(code: Code, x: Vec) -> list[Vec]:
+def terms(code: Code, x: Vec) -> list[Vec]:
     """x1, x2, x3 as float32 numbers whose lower 16 bits are zero."""
     half, upper = code.bit_vector(0x8000), code.bit_vector(0xFFFF0000)
 
@@ -203,7 +203,7 @@ def pairs(code: Code, even: Vec, odd: Vec) -> list[Vec]:
     b = code.b
     return [
         from_bits(code, b.or_(b.lshr(x.as_bits(), sixteen), b.and_(y.as_bits(), upper)))
-        for x, y in zip(parts(code, even), parts(code, odd))
+        for x, y in zip(terms(code, even), terms(code, odd))
     ]
 
 
@@ -217,13 +217,13 @@ def split_rows(code: Code) -> None:
             line, to = source + source_row * r, target + target_row * r
 
             def write(g: Int, values: Sequence[Value]) -> None:
-                at = to + (g // 2 * ROW + g % 2 * (PART // 2))
+                at = to + (g // 2 * ROW + g % 2 * (TERM // 2))
                 for i, value in enumerate(values):
-                    code.b.store(value, (at + i * PART).v, align=4)
+                    code.b.store(value, (at + i * TERM).v, align=4)
 
             def split(g: Int, mask: Value | None) -> None:
                 sixteen, kind = code.bit_vector(16), ir.VectorType(I16, GROUP)
-                shifted = (code.b.lshr(x.as_bits(), sixteen) for x in parts(code, line.load(g * GROUP, mask)))
+                shifted = (code.b.lshr(x.as_bits(), sixteen) for x in terms(code, line.load(g * GROUP, mask)))
                 write(g, [code.b.trunc(x, kind) for x in shifted])
 
             with code.loop(g0, g1.least(whole)) as g:
@@ -231,7 +231,7 @@ def split_rows(code: Code) -> None:
             with code.when(g1 > whole):
                 split(whole, code.first_lanes(columns % GROUP))
             with code.when(code.b.and_((g1 * GROUP) >= columns, (g1 % 2).equals(1))):
-                write(g1, [ir.Constant(ir.VectorType(I16, GROUP), [0] * GROUP)] * PARTS)
+                write(g1, [ir.Constant(ir.VectorType(I16, GROUP), [0] * GROUP)] * TERMS)
 
 
 def pack_pair(code: Code) -> None:
@@ -242,7 +242,7 @@ def pack_pair(code: Code) -> None:
         def pack(g: Int, mask: Value | None) -> None:
             pair = pairs(code, even.load(g * GROUP, mask), odd.load(g * GROUP, mask))
             for i, words in enumerate(pair):
-                (target + (group * g + i * (PANEL // PARTS))).store(words)
+                (target + (group * g + i * (PANEL // TERMS))).store(words)
 
         with code.loop(0, whole) as g:
             pack(g, None)
@@ -284,6 +284,6 @@ def pack_left(code: Code) -> None:
             to = target + (u // GROUP * group + k // BLOCK * PANEL)
             with code.loop(0, GROUP) as i:
                 for number, words in enumerate(pairs(code, line(i * 2), line(i * 2 + 1))):
-                    to.store(words, i * ROW + PART * number)
-            with code.loop(0, PARTS) as number:
-                code.call("transpose", to + number * PART, code.int(ROW), to + number * PART, code.int(ROW))
+                    to.store(words, i * ROW + TERM * number)
+            with code.loop(0, TERMS) as number:
+                code.call("transpose", to + number * TERM, code.int(ROW), to + number * TERM, code.int(ROW))

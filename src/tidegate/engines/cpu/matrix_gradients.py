@@ -9,7 +9,7 @@ from tidegate.engines.cpu.vector import Int, Ptr
 
 
 class MatrixGradients(Gradients):
-    """As `Gradients`; operands are packed in parts, and units go through the unit two groups at a time."""
+    """As `Gradients`; operands are packed in terms, and units go through the unit two groups at a time."""
 
     def panel(self, rows: Int) -> Int:
         return matrix.blocks(rows) * matrix.PANEL
@@ -33,7 +33,7 @@ class MatrixGradients(Gradients):
         self._pack(lambda r: first + H * r, rows, units, to + self.panel(rows) * g0, self.panel(rows))
 
     def _pack_x(self, low: Int, steps: Int, to: Ptr) -> None:
-        B, groups = self.args["B"], self.share.part(self.x_groups)
+        B, groups = self.args["B"], self.share.slice_of(self.x_groups)
         rows, units = steps * B, self._units(groups, self.args["D"])
 
         def row(n: Int) -> Ptr:
@@ -63,17 +63,17 @@ class MatrixGradients(Gradients):
         H, blocks = args["H"], self.plan.blocks
         gate, count = matrix.blocks(H) * matrix.ROW, matrix.blocks(H) * len(self.step.inputs)
         row = count * matrix.ROW
-        first, last = self.share.part(rows)
-        parts = args.pointer("x_parts") + first * row
+        first, last = self.share.slice_of(rows)
+        terms = args.pointer("x_terms") + first * row
         for i, name in enumerate(self.step.inputs):
             source = args.pointer("dq") + (first * blocks + self.plan.da[name]) * H
-            to = parts + gate * i
+            to = terms + gate * i
             matrix.split(code, source, H * blocks, last - first, H, to, row, (code.int(0), self.share.groups))
         with (
             in_blocks(code, (code.int(0), self.x_groups), SIDE_BY_SIDE) as (g0, g1),
             in_blocks(code, (first, last), ROWS) as (r0, r1),
         ):
-            left, width = parts + (r0 - first) * row, g1 - g0
+            left, width = terms + (r0 - first) * row, g1 - g0
             panel = args.pointer("packed_w") + g0 * count * matrix.PANEL
             matrix.of_rows(code, left, row, r1 - r0, panel, width, count, null(code), self.scratch, width * L)
             self._store_inputs(low, (r0, r1), (g0, g1))

@@ -1,0 +1,52 @@
+"""The boundary between torch and the kernels: only here do tensors become addresses and plain numbers.
+
+A kernel trusts its arguments, so each function here returns memory of a checked form: on the CPU, dense, of the type
+that the kernel computes in, with the numbers of a row next to each other, and with no operation pending. `launch`
+checks the sizes against each other.
+"""
+
+import torch
+from torch import Tensor
+
+from tidegate.engines.call import checked_indices
+from tidegate.errors import EngineError
+
+
+def address(t: Tensor | None) -> int:
+    """The address of the first number; 0 for None."""
+    if t is None:
+        return 0
+    found = t.data_ptr()
+    if not found and t.numel():
+        raise EngineError(
+            f"a tensor of shape {tuple(t.shape)} has no memory: its storage was resized to zero, or it is a wrapper "
+            "without storage. Use the layer where its tensors hold their values."
+        )
+    return found
+
+
+def rows(t: Tensor) -> Tensor:
+    """`t` with the numbers of a row, its last dimension, next to each other; no negation is pending."""
+    t = t.resolve_neg() if t.is_neg() else t
+    return t if t.stride(-1) == 1 or t.shape[-1] == 1 else t.contiguous()
+
+
+def whole(t: Tensor) -> Tensor:
+    """`t` contiguous in memory; no negation is pending."""
+    t = t.resolve_neg() if t.is_neg() else t
+    return t if t.is_contiguous() else t.contiguous()
+
+
+def gradient(d: Tensor, like: Tensor) -> Tensor:
+    """A gradient that autograd hands to a backward pass, checked to be plain memory of the type of `like`."""
+    if type(d) is not Tensor or d.dtype is not like.dtype or not d.is_cpu or d.layout is not torch.strided:
+        raise EngineError(
+            f'engine "cpu" takes gradients as dense {like.dtype} tensors on the CPU, got a {type(d).__name__} of '
+            f'{d.dtype}, {d.layout}, on {d.device}. Use engine="eager".'
+        )
+    return d
+
+
+def indices(x: Tensor, D: int) -> Tensor:
+    """Class indices (T, B) as contiguous int64, checked to lie in 0..D-1: kernels read and write rows by them."""
+    return whole(checked_indices(x, D).to(torch.int64))
