@@ -88,7 +88,7 @@ def run_in_stretches(call: Call) -> Result:
 def one_step(
     call: Call, a: Tensor, old: tuple[Tensor, ...], per_unit: dict[Expression, Tensor]
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """New states and gate values, (B, H) each, from the inputs' share `a` (B, Ga*H) and the old states.
+    """New states and gate values, (B, H) each, from the projected inputs `a` (B, Ga*H) and the old states.
 
     The output state has P columns where it is projected.
     """

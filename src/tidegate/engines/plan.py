@@ -1,17 +1,16 @@
-"""From a traced step to the order of work of a kernel: what is computed after each matrix product, and where values
-live.
+"""The plan of a step, for any back end: what is computed after each matrix product, and in which buffer it is kept.
 
-A step with K products runs in phases, each of which follows one product (or none, for the first phase of the way back)
-and turns its results, and values from memory, into values in memory. A `Place` names memory: a buffer, and a block of H
-numbers in it.
+A step with K products runs in phases. Each phase follows one product (the first phase of the backward pass follows
+none) and computes, from its result and from values in memory, values in memory. A `Place` names memory: a buffer, and a
+block of H numbers in it. The buffers of a row, which is one sequence at one step, are
 
     forward                                         backward
-    a     inputs' shares, by `step.inputs`          dq    what goes into products, by stage; then the other da, then dv
+    a     projected inputs, by `step.inputs`        dq    gradients for products, by stage; then other da, then dv
     q     the product just computed, by gate        dp    the product just computed
-    old   states before the step                    carry cotangents of the states
-    new   states after it                           gate  cotangents given for gates
+    old   states before the step                    carry gradients with respect to the states
+    new   states after it                           gate  given gradients with respect to gates
     gate  gate values that are outputs
-    saved values for the way back, by time          cross values that only later phases of the same step read
+    saved values for the backward pass              cross values that only later phases of the same step read
     operand  left sides of products
     v     per-unit vectors
 """
@@ -41,7 +40,7 @@ class Phase:
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """`lead` computes the first operand where it is not simply a state; phase k follows the product of stage k."""
+    """`lead` computes the operand of stage 0 unless that is a state; phase k follows the product of stage k."""
 
     step: Step
     traced: bool
@@ -55,8 +54,8 @@ class Forward:
 class Backward:
     """Phase 0 begins a step, phase i follows the product of stage K - i, and the last phase ends the step.
 
-    `dq[g]` and `da[g]` are the blocks of a gate in the buffer dq, `dv[n]` that of a vector's terms; gates of a stage
-    stand together. `operands` are the stages whose left side phases compute again; other left sides are states.
+    `dq[g]` and `da[g]` are the blocks of a gate in the buffer dq, `dv[n]` that of a vector; the blocks of the gates of
+    a stage are consecutive.
     """
 
     step: Step
@@ -73,8 +72,9 @@ class Backward:
 class Schedule:
     """Distributes expressions over phases, each as early as its products allow.
 
-    `leaves` are values in memory, `products` the results of products with the phase from which they exist. A value that
-    a later phase needs is computed again there when that is cheap, and otherwise kept, in its own place or in `cross`.
+    `leaves` are values in memory, `products` the results of products with the phase from which on they exist. A value
+    that a later phase needs is computed again there if that is cheap, and otherwise kept, in its own place or in
+    `cross`.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Schedule:
         return tuple(Phase(load, tuple(store.items())) for load, store in zip(self.loads, self.stores))
 
     def _needed(self, node: Expression, k: int) -> tuple[Expression, ...]:
-        """What phase k must know to compute `node`; records what it loads instead."""
+        """The values from which phase k computes `node`; none if it loads `node`, which is then recorded."""
         if node in self.leaves:
             self.loads[k][node] = self.leaves[node]
         elif self.level(node) == k:
@@ -136,7 +136,7 @@ class Schedule:
 
 def saved_places(backstep: Adjoint, *, ragged: bool) -> dict[Expression, Place]:
     """Where the backward pass finds the forward values it needs. States have sequences of their own; with `ragged`
-    sequences a state may be reset after the step, so there new states are saved besides."""
+    sequences a state may be reset after the step, so new states are saved in addition."""
     step = backstep.step
     own = {e: Place("old", i) for i, e in enumerate(step.old.values())}
     if not ragged:
@@ -149,7 +149,7 @@ def saved_places(backstep: Adjoint, *, ragged: bool) -> dict[Expression, Place]:
 
 @cache
 def forward_plan(step: Step, *, save: bool, ragged: bool, traced: bool) -> Forward:
-    """The forward kernel's order of work; with `save` it leaves what the backward kernel needs."""
+    """The plan of a forward step; with `save` it keeps what the backward step needs."""
     vectors = {e: Place("v", i) for i, e in enumerate(step.v.values())}
     leaves = {e: Place("old", i) for i, e in enumerate(step.old.values())} | vectors
     leaves |= {e: Place("a", i) for i, e in enumerate(step.a.values())}
@@ -179,7 +179,7 @@ def forward_plan(step: Step, *, save: bool, ragged: bool, traced: bool) -> Forwa
 
 @cache
 def backward_plan(step: Step, *, ragged: bool, traced: bool) -> Backward:
-    """The backward kernel's order of work."""
+    """The plan of a backward step."""
     backstep = adjoint(step, of_gates=traced)
     K = len(step.stages)
     leaves: dict[Expression, Place] = {e: Place("v", i) for i, e in enumerate(step.v.values())}

@@ -1,12 +1,12 @@
 """The backward kernel: backpropagation through a whole sequence in one call.
 
-Chunks of steps run from the last to the first. Within a chunk the loop over time carries the cotangents of the states:
-phase 0 begins a step and leaves dq of the last stage, each product d_p = sum_g dq_g U_g^T is followed by its phase, and
-the last phase leaves the cotangents of the old states. After a chunk the whole team turns its dq, da and operands into
-gradients of weights, inputs, biases and vectors, one product each over all rows of the chunk (`gradients`).
+Chunks of steps run from the last to the first. Within a chunk the loop over time carries the gradients with respect to
+the states: phase 0 begins a step and computes dq of the last stage, each product d_p = sum_g dq_g U_g^T is followed by
+its phase, and the last phase computes the gradients with respect to the old states. After a chunk all threads compute
+the gradients of weights, inputs, biases and vectors from its dq, da and operands, one product each over all rows of the
+chunk (`gradients`).
 
-Layouts: dq (chunk, B, blocks, H); operand (K, chunk, B, H); carry (B, states, H); cross (B, values, H); the rest as in
-`forward`.
+`abi` documents the arguments and the layouts of all buffers.
 """
 
 from tidegate.engines.cpu import matrix, tile
@@ -37,7 +37,7 @@ class _Writer:
     def phase(self, name: str, phase: Phase, *, begin: bool) -> None:
         """name(arguments, product, t, first step of the chunk, rows from, to, groups from, to): one phase on a block.
 
-        The phase that begins a step first adds the cotangents given for this step's states to those carried."""
+        The phase that begins a step first adds the gradients given for the states of this step to those carried."""
         code, L, zero = self.code, self.code.lanes, self.code.vec(0.0)
         with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
             args = Arguments(code, backward_arguments(self.plan), at)
@@ -150,7 +150,7 @@ class _Writer:
                 code.call(tile.symbol(code, "matrix_done"))
 
     def run(self, args: Arguments, i: int, sums: Ptr, t: Int, low: Int, block: tuple[Int, ...]) -> None:
-        """Phase i on a block; on the matrix unit, the dq that it wrote are then cut into terms."""
+        """Phase i on a block; for the matrix unit, the dq that it wrote are then split into terms."""
         code, H, blocks = self.code, args["H"], self.plan.blocks
         code.call(f"back{i}", args.at, sums, t, low, *block)
         if not self.on_matrix.recurrent:
@@ -163,8 +163,8 @@ class _Writer:
                 matrix.split(code, source, H * blocks, r1 - r0, H, *to, (g0, g1))
 
     def terms(self, args: Arguments, t: Int, first: int, r: Int) -> tuple[Ptr, Int]:
-        """The dq of a step in terms, from the gate `first` and row r on, and the row stride; even and odd steps have a
-        room each."""
+        """The dq of a step as terms, from the gate `first` and row r on, and the row stride; even and odd steps have
+        separate memory."""
         gate = matrix.blocks(args["H"]) * matrix.ROW
         row = gate * len(self.step.products)
         return args.pointer("dq_terms") + ((t % 2 * args["B"] + r) * row + gate * first), row
@@ -202,7 +202,7 @@ class _Writer:
     # -- before and after -----------------------------------------------------------------------------------------
 
     def pack(self, args: Arguments, share: Share) -> None:
-        """The team's share of packing U^T: for every stage panels by [group][gate, unit of dq]."""
+        """Pack this thread's share of U^T: for every stage panels by [group][gate, unit of dq]."""
         code, step, L, H = self.code, self.step, self.code.lanes, args["H"]
         g0, g1 = share.slice_of(share.groups)
         units = (g1 * L).least(H) - g0 * L
@@ -222,11 +222,11 @@ class _Writer:
                     code.call(tile.symbol(code, "pack_rows"), source, H, H, units, to, length * L)
 
     def begin(self, args: Arguments, share: Share) -> None:
-        """The cotangents of the final states, to be carried."""
+        """Start `carry` with the gradients with respect to the final states."""
         self._states(args, share, lambda i, r: args.pointer(f"d_final_{i}") + args[f"d_final_b_{i}"] * r, "load")
 
     def finish(self, args: Arguments, share: Share) -> None:
-        """The cotangents of the initial states."""
+        """Copy `carry` to the gradients with respect to the initial states."""
         self._states(args, share, lambda i, r: args.pointer(f"d_start_{i}") + args["H"] * r, "store")
 
     def _states(self, args: Arguments, share: Share, outside, direction: str) -> None:

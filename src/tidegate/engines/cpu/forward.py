@@ -1,13 +1,11 @@
 """The forward kernel: a whole sequence in one call.
 
-Every thread packs its share of the weights, then for each chunk of steps projects its inputs (a = x W + b, or a row of
-a table when x holds class numbers), and for each step and stage multiplies by the packed U and runs the phase on the
-product while it is in the near cache. States are written to sequences of T + 1 steps, so that step t reads where step t
-- 1 wrote, and for a plain state those sequences are the layer's outputs.
+Every thread packs a share of the weights. Then for each chunk of steps it projects inputs (a = x W + b, or a row of a
+table if x holds class indices), and for each step and stage it multiplies by the packed U and runs the element-wise
+phase while the product is in the L1 cache. States are written to sequences of T + 1 steps, so that step t reads what
+step t - 1 wrote; without lengths and resets the sequence of the first state is also the layer's output.
 
-Layouts (numbers, row-major): state sequences (T + 1, B, H); saved (T, B, group, slot, lane); cross (B, values, H);
-operand (K + 1, B, H); gate and seq (T, B, G or states, H); a (chunk, B, group, gate, lane); mask (T, B) bytes with a
-readable row on either side.
+`abi` documents the arguments and the layouts of all buffers.
 """
 
 from collections.abc import Iterator
@@ -49,7 +47,7 @@ class _Writer:
 
     def phase(self, name: str, phase: Phase, *, gates: int) -> None:
         """name(arguments, product, t, first step of `a`, rows from, to, groups from, to): one phase on a block of the
-        product of so many gates."""
+        product, which has columns for so many gates."""
         code, step, L = self.code, self.step, self.code.lanes
         with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
             args = Arguments(code, forward_arguments(self.plan), at)
@@ -121,8 +119,8 @@ class _Writer:
         return base
 
     def first_operand(self, args: Arguments, t: Int) -> Ptr:
-        """The left side of stage 0 where it is computed: even and odd steps have a room each, as one is read while the
-        other is written."""
+        """The left side of stage 0 if it is not a state: even and odd steps have separate memory, as one is read while
+        the other is written."""
         return args.pointer("operand") + args["B"] * args["H"] * (t % 2) * len(self.step.stages)
 
     def _mask(self, args: Arguments, t: Int, row: Int) -> tuple[Value, Value]:
@@ -219,8 +217,8 @@ class _Writer:
     # -- before and after -----------------------------------------------------------------------------------------
 
     def pack(self, args: Arguments, share: Share) -> None:
-        """The team's share of packing the weights: panels by [group][gate], or for class numbers a table of their
-        rows."""
+        """Pack this thread's share of the weights: panels by [group][gate], or for class indices a table with a row
+        for each class."""
         code, step, L = self.code, self.step, self.code.lanes
         H, D = args["H"], args["D"]
         g0, g1 = share.slice_of(share.groups)
@@ -271,8 +269,8 @@ class _Writer:
                         )  # fmt: skip
 
     def project(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
-        """a = x W + b for the thread's rows and units and the steps [low, low + steps); rows of all steps at once where
-        they lie evenly in memory."""
+        """a = x W + b for the thread's rows and units and the steps [low, low + steps); rows of all steps at once if
+        they are evenly spaced in memory."""
         code, L, G = self.code, self.code.lanes, len(self.step.inputs)
         B, D = args["B"], args["D"]
         (r0, r1), (g0, g1) = share.rows, share.units
@@ -289,15 +287,15 @@ class _Writer:
             product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, a, line, 0)
 
     def project_on_matrix(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
-        """The team's share of a = x W + b: cut the rows of x into terms, then take them through a few panels at a time,
-        which stay in the far cache."""
+        """This thread's share of a = x W + b: split the rows of x into terms, then multiply them by a few panels at a
+        time, which stay in the L2 cache."""
         code, L, B, D, G = self.code, self.code.lanes, args["B"], args["D"], len(self.step.inputs)
         first, last = share.slice_of(steps * B)
         count, line = matrix.blocks(D), share.groups * (G * L)
         row, panels = count * matrix.ROW, args.pointer("packed_w")
         terms = args.pointer("x_terms") + first * row
         whole = code.int(0), (D + (L - 1)) // L
-        with self.stretches(args, first, last) as (r0, r1, x, stride):
+        with self.even_rows(args, first, last) as (r0, r1, x, stride):
             matrix.split(code, x + args["x_t"] * low, stride, r1 - r0, D, terms + (r0 - first) * row, row, whole)
         with (
             in_blocks(code, (code.int(0), share.groups * G), SIDE_BY_SIDE) as (c0, c1),
@@ -310,16 +308,16 @@ class _Writer:
             )  # fmt: skip
 
     def spacing(self, args: Arguments) -> tuple[Value, Int]:
-        """Whether the rows (step, sequence) of x lie evenly in memory, and the stride within a step, or over all where
-        they do."""
+        """Whether the rows (step, sequence) of x are evenly spaced in memory; the stride of all rows if they are, else
+        that of the rows of one step."""
         alone = args["B"].equals(1)
         even = self.code.b.or_(alone, args["x_t"].equals(args["B"] * args["x_b"]))
         return even, self.code.select(alone, args["x_t"], args["x_b"])
 
     @contextmanager
-    def stretches(self, args: Arguments, first: Int, last: Int) -> Iterator[tuple[Int, Int, Ptr, Int]]:
-        """Walk over rows (step, sequence) of x in stretches that lie evenly in memory: (rows from, to, address of the
-        first, stride). All of them are one stretch where x is contiguous or B = 1."""
+    def even_rows(self, args: Arguments, first: Int, last: Int) -> Iterator[tuple[Int, Int, Ptr, Int]]:
+        """Walk over the rows (step, sequence) of x in ranges that are evenly spaced in memory: (rows from, to, address
+        of the first, stride). All rows are one range if x is contiguous or B = 1."""
         code, B = self.code, args["B"]
         even, stride = self.spacing(args)
         length = code.select(even, last.most(1), B)
@@ -329,7 +327,7 @@ class _Writer:
             yield r0, r1, args.pointer("x") + (args["x_t"] * step + stride * (r0 - step * B)), stride
 
     def begin(self, args: Arguments, share: Share) -> None:
-        """The initial states, zero where the first step resets them, to the head of their sequences."""
+        """Copy the initial states to the beginning of their sequences, as zeros where the first step resets them."""
         code, H, B, T, reverse = self.code, args["H"], args["B"], args["T"], args["reverse"]
         for s in self.step.state:
             with code.loop(*share.rows) as r:
@@ -347,7 +345,7 @@ class _Writer:
                 self.element_wise.units(H, share.units, body)
 
     def finish(self, args: Arguments, share: Share) -> None:
-        """The final states, from the ends of their sequences."""
+        """Copy the final states from the ends of their sequences."""
         code, H, T, reverse = self.code, args["H"], args["T"], args["reverse"]
         for s in self.step.state:
             with code.loop(*share.rows) as r:

@@ -17,11 +17,11 @@ from tidegate.engines.cpu.vector import I32, Code, Vec, fma, from_bits
 
 @dataclass(frozen=True)
 class Constants:
-    """What depends on the number type."""
+    """Constants that depend on the number type."""
 
     exp: tuple[float, ...]  # (e^r - 1 - r) / r^2 on |r| <= ln(2) / 2
     atanh: tuple[float, ...]  # (atanh(s) / s - 1) / s^2 in s^2 on 0 <= s <= 1/3
-    ln2: tuple[float, float]  # ln 2 as a short number and the rest, so that n * ln2[0] is exact
+    ln2: tuple[float, float]  # ln 2 as a number of few bits plus a remainder, so that n * ln2[0] is exact
     low: float  # below it exp is 0
     high: float  # above it exp is infinite
     mantissa: int  # bits
@@ -79,7 +79,7 @@ def _integer_bits(code: Code) -> tuple[float, int]:
 
 
 def _split(x: Vec) -> tuple[Vec, Vec, Vec]:
-    """(n, that n as it stands in the bits of a large number, r) with x = n ln 2 + r, n whole, |r| <= ln(2) / 2."""
+    """(n, n in the low bits of a large number, r) with x = n ln 2 + r, n an integer, |r| <= ln(2) / 2."""
     code = x.code
     c, (big, _) = constants(code), _integer_bits(code)
     shifted = fma(x, code.vec(LOG2_E), code.vec(big))
@@ -89,7 +89,7 @@ def _split(x: Vec) -> tuple[Vec, Vec, Vec]:
 
 
 def _times_power_of_two(value: Vec, n: Vec, shifted: Vec) -> Vec:
-    """value * 2^n, rounded once even below the normal range on AVX-512, in two steps elsewhere."""
+    """value * 2^n; below the normal range rounded once on AVX-512, twice elsewhere."""
     code = value.code
     if code.target.vector_bytes == 64:
         kind, mask = ("ps", ir.IntType(16)) if code.real_name == "float" else ("pd", ir.IntType(8))
@@ -106,7 +106,7 @@ def _times_power_of_two(value: Vec, n: Vec, shifted: Vec) -> Vec:
 
 
 def _at_least_low(x: Vec) -> Vec:
-    """x, or where it is smaller the number below which exp is 0; NaN stays NaN."""
+    """x, but at least the number below which exp is 0; NaN stays NaN."""
     low = x.code.vec(constants(x.code).low)
     return x.code.select(x.is_("<", low), low, x)
 
@@ -117,7 +117,7 @@ def exp(x: Vec) -> Vec:
 
 
 def exp_of_negative(x: Vec) -> Vec:
-    """e^x for x <= 0, and on to just above the point where it overflows."""
+    """e^x for x up to just above the point where it overflows, without a check for larger x."""
     n, shifted, r = _split(_at_least_low(x))
     series = fma(r * r, polynomial(r, constants(x.code).exp), r) + 1.0
     return _times_power_of_two(series, n, shifted)

@@ -3,9 +3,9 @@
     dU_g = sum over rows of dq_g^T p        dc_g = sum of dq_g        dv = sum of its terms
     dW_g = sum over rows of da_g^T x        db_g = sum of da_g        dx = sum_g da_g W_g
 
-with one row for each step and sequence. The team shares the units of a gate (dU, dW), the rows (dx) and the columns
-(sums); each element is one chain over the rows of a chunk, or for sums of a few of its rows, and what these give is
-added in order, so the bits do not depend on the team.
+with one row for each step and sequence. The threads divide the units of a gate (dU, dW), the rows (dx) and the columns
+(sums) among them. Each element is one chain of additions over the rows of a chunk (for sums, over a few of its rows),
+and the results of chunks are added in order, so the bits do not depend on the number of threads.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,12 +17,12 @@ from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
 from tidegate.engines.plan import Backward, operand_state
 from tidegate.engines.ragged import ACTIVE
 
-#: Rows of dq that are packed and added up together: a block of the matrix unit's panels.
+#: Rows of dq that are packed and summed together: one block of the matrix unit's panels.
 NEAR = BLOCK
 
 
 class Gradients:
-    """Writes the parts of the backward kernel that make gradients of what is shared by all steps."""
+    """Emits the code of the backward kernel that computes the gradients of weights, inputs, biases and vectors."""
 
     def __init__(self, code: Code, plan: Backward, args: Arguments, share: Share, sums: Ptr, *, ragged: bool):
         self.code, self.plan, self.args, self.share, self.ragged = code, plan, args, share, ragged
@@ -46,7 +46,7 @@ class Gradients:
         code.call(tile.symbol(code, "pack_rows"), source, D, length, self._units(groups, D), to, length * L)
 
     def chunk(self, low: Int, steps: Int, add: Int) -> None:
-        """All gradients from the rows of the steps [low, low + steps); `add` to what earlier chunks gave."""
+        """All gradients from the rows of the steps [low, low + steps), with `add` on top of those of earlier chunks."""
         code, args = self.code, self.args
         rows, panels = steps * args["B"], args.pointer("right")
         needs_w_hh = code.b.not_(args.pointer("d_w_hh").is_null)
@@ -54,7 +54,7 @@ class Gradients:
         dense = code.b.and_(needs_w_ih, self._dense)
         stages = range(len(self.step.stages))
         right = [panels + self.panel(rows) * (self.share.groups * k) for k in (*stages, len(stages))]
-        # Rows of dq come from far away: all that is made of one dq at a time is made of a few rows while they are near.
+        # Reading dq from memory is slow, so all work on single rows is done for a few rows while they are in the cache.
         with code.loop(0, rows, NEAR) as r:
             count = (rows - r).least(NEAR)
             self._pack_left(self.plan.dq.values(), rows, r, count)
@@ -80,7 +80,7 @@ class Gradients:
             self._inputs(low, rows)
 
     def panel(self, rows: Int) -> Int:
-        """Numbers in a panel of one group of units and so many rows."""
+        """The size of a panel of one group of units and so many rows, in numbers."""
         return rows * self.code.lanes
 
     # -- gradients of matrices ------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class Gradients:
         return args.pointer(f"seq_{name}") + args[f"seq_t_{name}"] * (low + args["reverse"])
 
     def _units(self, groups: tuple[Int, Int], of: Int) -> Int:
-        """How many of the `of` units (or inputs) stand in a stretch of groups."""
+        """How many of the `of` units (or inputs) a range of groups holds."""
         g0, g1 = groups
         return (g1 * self.code.lanes).least(of) - g0 * self.code.lanes
 
@@ -103,7 +103,7 @@ class Gradients:
         return self.args.pointer("left") + (self.share.groups * block + group) * self.panel(rows)
 
     def _pack_left(self, blocks: Iterable[int], rows: Int, first: Int, count: Int) -> None:
-        """Some rows of dq and da of the thread's units, by [block][group][row]: it alone reads them."""
+        """Pack some rows of dq and da of the thread's units, by [block][group][row]; no other thread reads them."""
         args, (g0, g1) = self.args, self.my_groups
         H = args["H"]
         for block in sorted(blocks):
@@ -116,14 +116,14 @@ class Gradients:
         self.code.call(tile.symbol(self.code, "pack_rows"), source, stride, rows, units, to, group)
 
     def _pack_right(self, source: Ptr, rows: Int, to: Ptr) -> None:
-        """The team's share of packing rows of an operand, by [group][row]."""
+        """Pack this thread's share of the rows of an operand, by [group][row]."""
         (g0, _), H, L = self.my_groups, self.args["H"], self.code.lanes
         units = self._units(self.my_groups, H)
         pack = tile.symbol(self.code, "pack_rows")
         self.code.call(pack, source + g0 * L, H, rows, units, to + self.panel(rows) * g0, self.panel(rows))
 
     def _pack_x(self, low: Int, steps: Int, to: Ptr) -> None:
-        """The inputs' rows, packed as `_pack_right` does; zeros for steps beyond a sequence's end, whatever stands
+        """Pack the rows of the inputs as `_pack_right` does; zeros for steps beyond a sequence's end, whatever x holds
         there."""
         code, args, L = self.code, self.args, self.code.lanes
         B = args["B"]
@@ -136,7 +136,7 @@ class Gradients:
             code.call(tile.symbol(code, "pack_rows"), source, args["x_b"], count, units, at, rows * L)
 
     def _x(self, t: Int, r: Int) -> Ptr:
-        """The inputs of a step of a sequence; a row of zeros beyond its end."""
+        """The address of the inputs of one step of one sequence; of a row of zeros beyond its end."""
         code, args = self.code, self.args
         source = args.pointer("x") + (args["x_t"] * t + args["x_b"] * r)
         if not self.ragged:
@@ -145,7 +145,7 @@ class Gradients:
         return code.select(alive, source, args.pointer("no_x"))
 
     def _weights(self, name: str, gates: Mapping[int, int], right: Ptr, columns: Int, rows: Int, add: Int) -> None:
-        """Blocks of a weight gradient, {row of blocks: block of dq}: the thread's units against all columns."""
+        """Blocks of a weight gradient, {row of blocks: block of dq}, for the thread's units and all columns."""
         code, args, L = self.code, self.args, self.code.lanes
         H, stride = args["H"], args[f"sum_{name}_b"]
         for at, block in gates.items():
@@ -157,7 +157,7 @@ class Gradients:
                 )  # fmt: skip
 
     def _table(self, low: Int, first: Int, rows: Int) -> None:
-        """Inputs that are class numbers: add some rows of da to the rows of their classes in `table` (D, Ga, H)."""
+        """For class indices: add some rows of da to the rows of their classes in `table` (D, Ga, H)."""
         code, args, L = self.code, self.args, self.code.lanes
         H, width = args["H"], args["H"] * len(self.step.inputs)
         (g0, _), units = self.my_groups, self._units(self.my_groups, H)
@@ -170,7 +170,7 @@ class Gradients:
     # -- gradients of inputs --------------------------------------------------------------------------------------
 
     def _runs(self) -> list[tuple[int, int, int]]:
-        """da as stretches of neighbouring blocks: (first gate of `inputs`, first block, blocks)."""
+        """da as ranges of consecutive blocks: (first gate of `inputs`, first block, number of blocks)."""
         runs: list[tuple[int, int, int]] = []
         for at, gate in enumerate(self.step.inputs):
             block = self.plan.da[gate]
@@ -182,7 +182,7 @@ class Gradients:
         return runs
 
     def _inputs(self, low: Int, rows: Int) -> None:
-        """dx, the thread's share of rows."""
+        """dx for this thread's share of the rows."""
         code, args, L = self.code, self.args, self.code.lanes
         H, blocks = args["H"], self.plan.blocks
         length = H * len(self.step.inputs)
@@ -202,7 +202,7 @@ class Gradients:
             self._store_inputs(low, (r0, r1), (g0, g1))
 
     def _store_inputs(self, low: Int, rows: tuple[Int, Int], groups: tuple[Int, Int]) -> None:
-        """A block of dx, from the scratch room to its place."""
+        """Copy a block of dx from scratch memory to its place."""
         code, args, L = self.code, self.args, self.code.lanes
         D, (g0, g1) = args["D"], groups
         with code.loop(*rows) as r:
@@ -227,7 +227,7 @@ class Gradients:
         )  # fmt: skip
 
     def finish(self) -> None:
-        """Padded sums to their gradients, each thread a share; called after the team has met."""
+        """Copy padded sums to their gradients, each thread a share; called after a barrier of all threads."""
         code, args = self.code, self.args
         H, D = args["H"], args["D"]
         for name, gates, columns in (("w_hh", self.step.products, H), ("w_ih", self.step.inputs, D)):

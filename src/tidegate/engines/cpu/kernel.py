@@ -65,7 +65,7 @@ class Share:
     @contextmanager
     def blocks(self, gates: int) -> Iterator[tuple[Int, Int, Int, Int]]:
         """Walk over the thread's rows and groups in blocks, (rows from, to, groups from, to), groups outside: about six
-        vectors of columns side by side, and four times as many when rows are few."""
+        vectors of columns together, and four times as many if there are few rows."""
         at_once = max(1, SIDE_BY_SIDE // max(gates, 1))
         few = self.rows[1] - self.rows[0] < 3
         groups = self.code.select(few, self.code.int(4 * at_once), self.code.int(at_once))
@@ -141,14 +141,14 @@ Locate = Callable[[Place], Ptr]
 
 
 class ElementWise:
-    """Writes phases: loops over the rows and units of a block, loading, computing and storing whole vectors."""
+    """Emits phases: loops over the rows and units of a block that load, compute and store full vectors."""
 
     def __init__(self, code: Code):
         self.code, self.table = code, functions.table(code)
 
     def units(self, H: Int, bounds: tuple[Int, Int], body: Callable[[Int, Value | None], None]) -> None:
-        """Call `body(group, mask)` for whole vectors without a mask, and for the last one with a mask if it is not
-        whole."""
+        """Call `body(group, mask)` for full vectors without a mask, and for the last one with a mask if it is not
+        full."""
         code = self.code
         whole = H // code.lanes
         with code.loop(bounds[0], bounds[1].least(whole)) as g:

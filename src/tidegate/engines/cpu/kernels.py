@@ -1,6 +1,6 @@
-"""Compiled kernels by what they are for, each made once in a process.
+"""The compiled kernels of this process, each compiled or loaded once.
 
-The modules that write programs are imported only when one must be written.
+The modules that emit kernels are imported only when one must be compiled.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class Kernel:
 
 
 class _Once(Generic[P]):
-    """A function that makes kernels, one for the same arguments however many threads ask at once.
+    """A function that makes kernels, called once for the same arguments however many threads call it at once.
 
-    functools.cache would let each thread make its own and drop all but one, at a time when no lock is held: a child
-    forked then would find LLVM at work.
+    functools.cache would let each thread make its own and drop all but one without holding a lock, so a child forked
+    at that time could find LLVM in the middle of its work.
     """
 
     def __init__(self, make: Callable[P, Kernel]):
@@ -132,7 +132,7 @@ def shared(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
 def forward_program(
     step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False
 ) -> Code:
-    """The forward kernel's program for any target."""
+    """The LLVM module of the forward kernel, for any target."""
     from tidegate.engines.cpu import forward
     from tidegate.engines.cpu.vector import Code
 
@@ -144,7 +144,7 @@ def forward_program(
 def backward_program(
     step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: Products = NOTHING
 ) -> Code:
-    """The backward kernel's program for any target."""
+    """The LLVM module of the backward kernel, for any target."""
     from tidegate.engines.cpu import backward
     from tidegate.engines.cpu.vector import Code
 

@@ -31,8 +31,8 @@ CHUNK_ROWS = 384
 SMALL_CALL, SMALL_STEP = 1 << 20, 1 << 17
 #: Threads divide the sequences if each gets at least so many and the recurrent weights have at most so many bytes.
 FEW_ROWS, LARGE_U = 8, 3 << 19
-#: From how many hidden units and inputs, sequences (recurrent products) and rows (products over a chunk) on the matrix
-#: unit pays; rows that a thread should have there, and bytes of U that it may have to itself, before it is in terms.
+#: The matrix unit is used from so many units, inputs, sequences (recurrent products) and rows (products over a chunk)
+#: on. Below them, the limits for dividing the sequences there.
 MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 128, 16, 64
 MATRIX_FEW_ROWS, MATRIX_LARGE_U = 16, 9 << 17
 
@@ -118,9 +118,9 @@ def make_launch_plan(
 
 
 def division(shape: Shape, *, on_matrix: bool) -> tuple[int, int]:
-    """(threads, terms into which they divide the rows). Threads that have rows of their own never wait for each other,
-    but each reads all of U; threads that share rows keep a slice of U in their near cache and meet after every
-    product."""
+    """(threads, groups of them that divide the sequences). Threads with sequences of their own never wait for each
+    other, but each reads all of U; threads that work on the same sequences keep a slice of U in their L2 cache and wait
+    for each other after every product."""
     threads, B, H, G = shape.threads, shape.B, shape.H, len(shape.step.products)
     per_step = B * H * H * G
     if threads == 1 or per_step * shape.T < SMALL_CALL:

@@ -1,25 +1,26 @@
 """Products of float32 numbers on the processor's matrix unit (AMX), which multiplies bfloat16 numbers.
 
-A float32 number has 24 significant bits and a bfloat16 number 8, so three of these make one of those, exactly:
+A float32 number has 24 significant bits and a bfloat16 number 8, so a float32 number is exactly the sum of three terms:
 
     x = x1 + x2 + x3        x1 = x rounded to 8 bits, x2 = x - x1 rounded to 8 bits, x3 = x - x1 - x2
 
-and a product needs six of the nine products of terms; what is left out is below 2^-23 |x y|:
+and a product needs six of the nine products of terms; the sum of the other three is below 2^-23 |x y|:
 
     x y = x1 y1 + (x1 y2 + x2 y1) + (x1 y3 + x2 y2 + x3 y1)
 
-The unit adds up 32 products in float32 before it adds them to the result, so sums come out nearer to float64 than one
-chain of multiply-adds does, at nearly twice its speed. Numbers below 2^-126 count as zero, and terms of numbers below
-2^-110 are lost to that; numbers above 3.39e38 count as infinite; infinity times a number with few digits may give NaN.
+The unit adds up 32 products in float32 before it adds them to the result, so sums are nearer to float64 than those of
+one chain of multiply-adds, at nearly twice its speed. Numbers below 2^-126 count as zero, and terms of numbers below
+2^-110 are lost for that reason; numbers above 3.39e38 count as infinite; infinity times a number of few digits may give
+NaN.
 
 Layouts, in 16-bit terms; a *block* is 32 steps of k, and rows and columns come in groups of 16:
 
-    rows     [row][block][part][k]                      left sides that change from step to step
-    left     [group of rows][block][row][part][k]       left sides packed from their columns
-    right    [group of columns][block][part][pair of k][column][k of the pair]
+    rows     [row][block][term][k]                      left sides that change from step to step
+    left     [group of rows][block][row][term][k]       left sides packed from their columns
+    right    [group of columns][block][term][pair of k][column][k of the pair]
 
-Each is zero beyond the edge of k. Sizes and strides count float32 numbers, as everywhere: two terms make one. Every
-element of a result is one chain over the blocks of k, whatever stands in the other rows and columns.
+Each is zero beyond the edge of k. Sizes and strides count float32 numbers, as everywhere: two terms have the size of
+one. Every element of a result is one chain over the blocks of k, whatever the other rows and columns hold.
 """
 
 from collections.abc import Callable, Sequence
@@ -67,7 +68,7 @@ def of_rows(
 def split(
     code: Code, source: Ptr, source_row: Int, rows: Int, columns: Int, target: Ptr, row: Int, groups: tuple[Int, Int]
 ) -> None:
-    """Cut a stretch of groups of rows of numbers into terms."""
+    """Split a range of groups of rows of numbers into terms."""
     code.call(symbol(code, "split_rows"), source, source_row, rows, columns, target, row, *groups)
 
 
@@ -108,7 +109,7 @@ def tile(code: Code, rows: int, columns: int) -> None:
                 for c in range(columns):
                     panel = hold(RIGHT + c, w + (group * c + PANEL // TERMS * j), code.int(GROUP), (j,))
                     for r in range(rows):
-                        # One row of tiles leaves room for all three terms of its left side.
+                        # With one row of tiles there are registers for all three terms of its left side.
                         register = LEFT + r if rows == 2 else LEFT - 1 + i
                         line = hold(register, x + (second * r + TERM * i), row, (i,))
                         _call(code, "tdpbf16ps", RESULT + 2 * r + c, line, panel)
@@ -153,7 +154,7 @@ def product(code: Code) -> None:
 
 
 def done(code: Code) -> None:
-    """matrix_done(): give the tile registers back; to be called by every thread that called `matrix_product`."""
+    """matrix_done(): release the tile registers; to be called by every thread that called `matrix_product`."""
     with code.function(symbol(code, "matrix_done"), "", public=True):
         _call(code, "tilerelease")
 
@@ -162,12 +163,12 @@ def _configure(code: Code, first: Int, second: Int) -> None:
     """Set the heights of the tiles: rows of the first and of the second tile of results and left sides."""
     # Bytes: one palette; from byte 16 on the width of every register, in two bytes; from byte 48 on its height, in one.
     # With one row of tiles, all but the right sides have its height.
-    room, width = code.stack(1), GROUP * 4 * 0x1_0001_0001_0001
+    config, width = code.stack(1), GROUP * 4 * 0x1_0001_0001_0001
     lower = code.select(second > 0, second, first)
     heights = first * 0x1_0000_0101 + lower * 0x100_0101_0000 + GROUP * 0x101_0000_0000_0000
     words = ir.Constant(ir.VectorType(I64, 8), [1, 0, width, width, 0, 0, 0, 0])
-    room.store(from_bits(code, code.b.insert_element(words, heights.v, ir.Constant(I32, 6))))
-    _call(code, "ldtilecfg", room)
+    config.store(from_bits(code, code.b.insert_element(words, heights.v, ir.Constant(I32, 6))))
+    _call(code, "ldtilecfg", config)
 
 
 def _load(code: Code, register: int, at: Ptr, stride: Int) -> None:
@@ -191,14 +192,14 @@ def terms(code: Code, x: Vec) -> list[Vec]:
         return from_bits(code, code.b.and_(code.b.add(v.as_bits(), half), upper))
 
     x1 = rounded(x)
-    # An infinite number has no rest; so a NaN comes from a NaN only.
+    # An infinite number leaves no remainder, so that only NaN gives NaN.
     rest = code.select(x.is_("==", x1), code.vec(0.0), x - x1)
     x2 = rounded(rest)
     return [x1, x2, rest - x2]
 
 
 def pairs(code: Code, even: Vec, odd: Vec) -> list[Vec]:
-    """For each part, lane by lane the pair (even, odd)."""
+    """For each term, the pair (even, odd) of every lane."""
     sixteen, upper = code.bit_vector(16), code.bit_vector(0xFFFF0000)
     b = code.b
     return [
@@ -209,7 +210,7 @@ def pairs(code: Code, even: Vec, odd: Vec) -> list[Vec]:
 
 def split_rows(code: Code) -> None:
     """split_rows(source, row stride, rows, columns; target, row stride; first group, last group): the layout `rows` of
-    a stretch of groups of 16 columns."""
+    a range of groups of 16 columns."""
     with code.function(symbol(code, "split_rows"), "piiipiii", public=True) as arguments:
         source, source_row, rows, columns, target, target_row, g0, g1 = arguments
         whole = columns // GROUP

@@ -9,7 +9,7 @@ from tidegate.engines.cpu.vector import Int, Ptr
 
 
 class MatrixGradients(Gradients):
-    """As `Gradients`; operands are packed in terms, and units go through the unit two groups at a time."""
+    """As `Gradients`; operands are packed as bfloat16 terms, and two groups of units are multiplied at a time."""
 
     def panel(self, rows: Int) -> Int:
         return matrix.blocks(rows) * matrix.PANEL

@@ -1,12 +1,11 @@
-"""The matrix product, the part of a step where the time goes, and the packing of its operands.
+"""The matrix product, which takes most of the time of a step, and the packing of its operands.
 
-`product` adds up out[r, c] = init[r, c] + sum_k left[r, k] right[k, c] with `rows` scalars of `left` against `columns`
-vectors of `right`, a register tile of R x C accumulators at a time. All strides are free, so one kernel serves the
-recurrent product, the input projection, the gradients of weights and sums over rows.
+`product` computes out[r, c] = init[r, c] + sum_k left[r, k] right[k, c] with `rows` scalars of `left` against `columns`
+vectors of `right`, a register tile of R x C accumulators at a time. All strides are arguments, so one function computes
+the recurrent product, the input projection, the gradients of weights and sums over rows.
 
-Every element of the result is one chain of fused multiply-adds in the order of k, whatever the tile it falls in. So its
-bits do not depend on the batch it travels with, on the tile shapes, or on how rows and columns are dealt out to
-threads.
+Every element of the result is one chain of fused multiply-adds in the order of k, whatever the tile it lies in. So its
+bits do not depend on the rest of the batch, on the tile shapes, or on how rows and columns are divided among threads.
 
 Sizes and strides count numbers, not bytes. A *panel* is `right` packed as [column vector][k][lane], zero beyond the
 edge.
@@ -17,9 +16,9 @@ import llvmlite.ir as ir
 from tidegate.engines.cpu import abi
 from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
 
-#: Steps of k by which a tile asks for its panels ahead of time.
+#: Steps of k by which a tile prefetches its panels.
 AHEAD = 16
-#: Columns up to which it asks: the addresses of more would not fit the integer registers.
+#: Columns up to which it prefetches: the addresses of more would not fit into the integer registers.
 FEW = 3
 
 
@@ -72,7 +71,7 @@ def product(code: Code) -> None:
     add), columns counted in vectors; every row starts from the row `init`, or if that is null from zeros. With add != 0
     the result is added to what is in `out`.
 
-    Columns go around the outside, so that a panel is read from the near cache for all rows but the first few.
+    The loop over columns is the outer one, so that a panel is read from the L1 cache for all rows but the first few.
     """
     with code.function(symbol(code, "product"), "piiipiiiippii", public=True) as arguments:
         left, row_stride, k_left, rows, right, column_stride, k_right, columns, K, init, out, out_row, add = arguments
@@ -140,8 +139,8 @@ def pack_transposed(code: Code) -> None:
 
 
 def transpose(code: Code) -> None:
-    """transpose(source, row stride; target, row stride): a square of vectors, target[j, i] = source[i, j]; it may take
-    its own place.
+    """transpose(source, row stride; target, row stride): a square of vectors, target[j, i] = source[i, j]; in place
+    if both are the same.
 
     In log2(lanes) rounds that exchange halves, quarters, ... of pairs of rows."""
     with code.function("transpose", "pipi", inline=False) as (source, row_stride, target, target_stride):

@@ -1,5 +1,4 @@
-"""The small language that kernels are written in: integers, pointers and vectors whose operators emit LLVM
-instructions.
+"""Integers, pointers and vectors whose Python operators emit LLVM instructions: the language of the kernels.
 
 A kernel is an ordinary Python function; running it once writes the program. `Int` is a 64-bit integer, `Ptr` an
 address, `Vec` one register of floating-point numbers, and `Code` the place where instructions go, with loops and
@@ -8,8 +7,8 @@ conditions as `with` blocks::
     with code.loop(0, n) as i:
         (y + i * lanes).store(a.load(i * lanes) * 2.0)
 
-Arithmetic carries no fast-math flag, and multiply-adds are fused only where `fma` is written: so NaN and infinity
-travel as IEEE 754 says, and a value has the same bits in every kernel that computes it.
+Arithmetic has no fast-math flag, and multiply-adds are fused only where `fma` is written: so NaN and infinity propagate
+as in IEEE 754, and a value has the same bits in every kernel that computes it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tidegate.engines.cpu.target import Target
 
 I32, I64, ADDRESS, VOID = ir.IntType(32), ir.IntType(64), ir.PointerType(), ir.VoidType()
 
-#: An LLVM value of no class of its own here: a condition, a mask of lanes, bits.
+#: An LLVM value without a class of its own here: a condition, a mask of lanes, bits.
 Value = Any
 
 
@@ -154,7 +153,7 @@ class Code:
         return ir.Constant(ir.VectorType(self.bits, self.lanes), [x] * self.lanes)
 
     def select(self, condition: Value, yes, no):
-        """`yes` where the condition holds (one bit, or one per lane), else `no`; never arithmetic, so NaN stays put."""
+        """`yes` where the condition holds (one bit, or one per lane), else `no`; a NaN in the other one has no effect."""
         return type(yes)(self, self.b.select(condition, yes.v, no.v))
 
     def first_lanes(self, count: Int) -> Value:
@@ -184,16 +183,16 @@ class Code:
         return Ptr(self, self.module.globals[name])
 
     def stack(self, vectors: int) -> Ptr:
-        """Room for so many vectors in the frame of the function."""
+        """Memory for so many vectors on the stack of the function."""
         with self.b.goto_entry_block():
-            room: Any = self.b.alloca(self.vector, size=ir.Constant(I64, vectors))
-            room.align = self.target.vector_bytes
-        return Ptr(self, room)
+            memory: Any = self.b.alloca(self.vector, size=ir.Constant(I64, vectors))
+            memory.align = self.target.vector_bytes
+        return Ptr(self, memory)
 
 
 class Int:
-    """A 64-bit integer. Sums with 0 and products with 0 and 1 are no instructions: LLVM would spend longer on them than
-    Python."""
+    """A 64-bit integer. Sums with 0 and products with 0 and 1 emit no instruction: LLVM would take longer to remove it
+    than Python does."""
 
     def __init__(self, code: Code, v: Value):
         self.code, self.v = code, v
@@ -206,7 +205,7 @@ class Int:
 
     @property
     def known(self) -> int | None:
-        """The number that this is, where it is one already while the program is written."""
+        """Its value, if that is a constant of the program; else None."""
         return self.v.constant if isinstance(self.v, ir.Constant) else None
 
     def __add__(self, o: Int | int) -> Int:
@@ -261,7 +260,7 @@ class Int:
 
 
 class Ptr:
-    """An address; `+` moves it by whole numbers of the code's floating-point type, and `+ 0` is no instruction."""
+    """An address; `+` moves it by whole numbers of the code's floating-point type, and `+ 0` emits no instruction."""
 
     def __init__(self, code: Code, v: Value):
         self.code, self.v = code, v
@@ -293,8 +292,8 @@ class Ptr:
             code.intrinsic(f"llvm.masked.store.{code.suffix}.p0", VOID, value.v, at, align, mask)
 
     def prefetch(self, *, to_write: bool = False) -> None:
-        """Ask for the cache line at this address; asking past the end of memory does no harm."""
-        kind = [ir.Constant(I32, i) for i in (int(to_write), 3, 1)]  # into the nearest cache, as data
+        """Prefetch the cache line at this address; an address past the end of memory does no harm."""
+        kind = [ir.Constant(I32, i) for i in (int(to_write), 3, 1)]  # into the L1 data cache
         self.code.intrinsic("llvm.prefetch.p0", VOID, self.v, *kind)
 
     def splat(self, o: Int | int = 0) -> Vec:
