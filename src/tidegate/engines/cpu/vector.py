@@ -153,7 +153,7 @@ class Code:
         return ir.Constant(ir.VectorType(self.bits, self.lanes), [x] * self.lanes)
 
     def select(self, condition: Value, yes, no):
-        """`yes` where the condition holds (one bit, or one per lane), else `no`; a NaN in the other one has no effect."""
+        """`yes` where the condition holds (one bit, or one per lane), else `no`. A NaN in the other has no effect."""
         return type(yes)(self, self.b.select(condition, yes.v, no.v))
 
     def first_lanes(self, count: Int) -> Value:
