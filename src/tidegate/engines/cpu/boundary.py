@@ -14,15 +14,13 @@ from tidegate.errors import EngineError
 
 def address(t: Tensor | None) -> int:
     """The address of the first number; 0 for None."""
-    if t is None:
-        return 0
-    found = t.data_ptr()
-    if not found and t.numel():
-        raise EngineError(
-            f"a tensor of shape {tuple(t.shape)} has no memory: its storage was resized to zero, or it is a wrapper "
-            "without storage. Use the layer where its tensors hold their values."
-        )
-    return found
+    found = 0 if t is None else t.data_ptr()
+    if found or t is None or not t.numel():
+        return found
+    raise EngineError(
+        f"a tensor of shape {tuple(t.shape)} has no memory: its storage was resized to zero, or it is a wrapper "
+        "without storage. Use the layer where its tensors hold their values."
+    )
 
 
 def rows(t: Tensor) -> Tensor:

@@ -88,8 +88,9 @@ class LaunchPlan:
         array = type(self.template).from_buffer_copy(self.template)
         at = self.at
         for base, layout in memory:
-            for name, offset in layout.offset.items():
-                array[at[name]] = base + offset
+            if base:
+                for name, offset in layout.offset.items():
+                    array[at[name]] = base + offset
         for name, value in arguments.items():
             array[at[name]] = value
         array[at["barriers"]] += ctypes.addressof(array)
