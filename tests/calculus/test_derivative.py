@@ -88,7 +88,7 @@ def test_the_adjoint_is_what_sympy_differentiates(cell):
     leaves = {**{f"a_{g}": e for g, e in step.a.items()}, **{f"q_{g}": e for g, e in step.q.items()}}
     leaves |= dict(step.old) | {f"v_{n}": e for n, e in step.v.items()}
     cotangents = {*back.d_new.values(), *back.d_p}
-    symbols = {e: sympy.Symbol(e.name, real=True) for e in [*leaves.values(), *cotangents]}
+    symbols = {e: sympy.Symbol(f"{e.kind} {e.name}", real=True) for e in [*leaves.values(), *cotangents]}
     outputs = [*step.new.values(), *(stage.operand for stage in step.stages)]
     L = sum(
         symbols[c] * e

@@ -3,20 +3,20 @@ import re
 import pytest
 
 from tidegate.calculus import trace
-from tidegate.calculus.expression import symbol
+from tidegate.calculus.expression import leaf
 from tidegate.cells import CELLS, GRU, LSTM, Cell, PeepholeLSTM, ResetBeforeGRU
 from tidegate.errors import EquationError
 from tidegate.nn import find_cell
 
-h, c = symbol("h"), symbol("c")
+h, c = leaf("state", "h"), leaf("state", "c")
 
 
 def test_a_gru_has_one_product_and_its_equations():
     step = trace(GRU)
     r, z, n = (step.gate[g] for g in "rzn")
     assert [(stage.operand, stage.gates) for stage in step.stages] == [(h, ("r", "z", "n"))]
-    assert r is (symbol("a_r") + symbol("q_r")).sigmoid()
-    assert n is (symbol("a_n") + r * symbol("q_n")).tanh()
+    assert r is (leaf("input", "r") + leaf("product", "r")).sigmoid()
+    assert n is (leaf("input", "n") + r * leaf("product", "n")).tanh()
     assert step.new["h"] is (1 - z) * n + z * h
 
 

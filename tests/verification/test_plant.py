@@ -17,7 +17,7 @@ TERMS = [
 @pytest.mark.parametrize(("cell", "term"), TERMS)
 def test_a_spoiled_term_is_found_and_its_owner_named(cell, term):
     step = trace(cell)
-    problem, gradient = random_problem(step, seed=41), term.partition(":")[0]
+    problem, gradient = random_problem(cell, seed=41), term.partition(":")[0]
     owners = {f"d{s}'": s for s in step.state} | {f"d{s}": s for s in step.state}
     owners |= {f"{d}_{g}": g for g in (*step.gates, *step.vectors) for d in ("da", "dq", "dW", "dU", "db", "dc", "dv")}
     owners |= {f"d{g}": g for g in step.gates}
@@ -34,12 +34,12 @@ def test_a_spoiled_term_is_found_and_its_owner_named(cell, term):
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 def test_what_is_derived_has_no_fault(cell):
     for options in ((), ("reverse",), ("indexed", "no bias")):
-        assert find_fault(random_problem(trace(cell), seed=41, options=options), adjoint(trace(cell))) is None
+        assert find_fault(random_problem(cell, seed=41, options=options), adjoint(trace(cell))) is None
 
 
 def test_the_fault_is_where_the_term_is_and_not_where_its_error_spreads():
     step = trace(GRU)
-    problem = random_problem(step, seed=41)
+    problem = random_problem(GRU, seed=41)
 
     def fault_of(term):
         spoiled = plant(step, term)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from tidegate.calculus.derivative import Each, gradients, keep
-from tidegate.calculus.expression import Expression, constant, infix, subgraph, symbol
-from tidegate.calculus.trace import Named, Step
+from tidegate.calculus.expression import Expression, constant, infix, leaf, subgraph
+from tidegate.calculus.step import Named, Step
 
 # Cheap enough to compute again in the backward pass from what is saved anyway.
 RECOMPUTED = {"add", "sub", "mul", "neg", "abs", "maximum", "relu", "step", "sign"}
@@ -40,8 +40,8 @@ class Adjoint:
         named = {self.cotangent[e]: f"d{g}" for g, e in step.gate.items()}
         named |= {self.cotangent[e]: f"d{s}'" for s, e in step.new.items()}
         named |= {e: f"dq_{g}" for g, e in self.dq.items()} | {e: f"da_{g}" for g, e in self.da.items()}
-        symbols = {e for e in named if e.op in ("symbol", "constant")}
-        return step.names() | {e: name for e, name in named.items() if e not in symbols}
+        leaves = {e for e in named if e.op in ("leaf", "constant")}
+        return step.names() | {e: name for e, name in named.items() if e not in leaves}
 
     def __str__(self) -> str:
         names = self.names()
@@ -77,9 +77,9 @@ def adjoint(step: Step, *, of_gates: bool = False) -> Adjoint:
 
 def differentiate(step: Step, *, of_gates: bool = False, each: Each = keep) -> Adjoint:
     """The Adjoint, derived anew; `each` may watch or change its terms, see `gradients`."""
-    d_new = {s: symbol(f"d_{s}") for s in step.state}
-    d_gate = {g: symbol(f"d_gate_{g}") if of_gates else constant(0) for g in step.gates}
-    d_p = tuple(symbol(f"d_p{k}") for k in range(len(step.stages)))
+    d_new = {s: leaf("d_state", s) for s in step.state}
+    d_gate = {g: leaf("d_gate", g) if of_gates else constant(0) for g in step.gates}
+    d_p = tuple(leaf("d_operand", str(k)) for k in range(len(step.stages)))
     outputs = [(e, d_new[s]) for s, e in step.new.items()]
     outputs += [(e, d_gate[g]) for g, e in step.gate.items()]
     outputs += [(stage.operand, d) for stage, d in zip(step.stages, d_p)]

@@ -1,11 +1,11 @@
-"""Element-wise expressions: what equations turn into when they run on symbols.
+"""Element-wise expressions: what equations return when they run on symbolic values.
 
 An Expression is immutable and interned: two expressions of the same structure are the same object, so a graph shares
 its common parts, `is` compares, and an Expression can key a dictionary. Arithmetic with the neutral elements 0 and 1 is
 simplified as it is written; nothing else is rearranged, so a factor stays a factor.
 
     op        arguments   value                      op        arguments   value
-    symbol    -           a named leaf               log1p     x           log(1 + x)
+    leaf      -           a variable, see leaves.py  log1p     x           log(1 + x)
     constant  -           a number                   sqrt      x           square root of x
     add sub   x, y        x + y, x - y               abs       x           |x|
     mul div   x, y        x * y, x / y               sigmoid   x           1 / (1 + exp(-x))
@@ -16,11 +16,13 @@ simplified as it is written; nothing else is rearranged, so a factor stays a fac
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
+from tidegate.calculus.leaves import KINDS
 from tidegate.errors import EquationError
 from tidegate.forks import held_while_forking
 
@@ -31,26 +33,34 @@ UNARY = ("neg", "exp", "log", "log1p", "sqrt", "abs", "sigmoid", "tanh", "relu",
 
 
 class Expression:
-    """A node of the graph: `op` applied to `args`; a symbol has a `name`, a constant a `value`."""
+    """A node of the graph: `op` applied to `args`; a leaf has a `kind` and a `name`, a constant a `value`."""
 
-    __slots__ = ("__weakref__", "args", "name", "op", "value")
-    __array_ufunc__ = None  # NumPy must leave arithmetic with an Expression to the Expression
+    __slots__ = ("__weakref__", "args", "kind", "name", "op", "value")
+    __array_ufunc__ = None  # makes NumPy leave arithmetic with an Expression to the Expression
 
     op: str
     args: tuple[Expression, ...]
+    kind: str | None
     name: str | None
     value: float | None
 
     _interned: ClassVar[WeakValueDictionary[tuple, Expression]] = WeakValueDictionary()
     _lock: ClassVar[threading.Lock] = held_while_forking(threading.Lock())
 
-    def __new__(cls, op: str, *args: Expression, name: str | None = None, value: float | None = None) -> Expression:
-        key = (op, tuple(map(id, args)), name, value)
+    def __new__(
+        cls,
+        op: str,
+        *args: Expression,
+        kind: str | None = None,
+        name: str | None = None,
+        value: float | None = None,
+    ) -> Expression:
+        key = (op, tuple(map(id, args)), kind, name, value)
         with cls._lock:
             found = cls._interned.get(key)
             if found is None:
                 found = super().__new__(cls)
-                for slot, item in (("op", op), ("args", args), ("name", name), ("value", value)):
+                for slot, item in (("op", op), ("args", args), ("kind", kind), ("name", name), ("value", value)):
                     object.__setattr__(found, slot, item)
                 cls._interned[key] = found
         return found
@@ -59,7 +69,10 @@ class Expression:
         raise AttributeError("an Expression is immutable")
 
     def __reduce__(self) -> tuple:
-        return _rebuild, (self.op, self.args, self.name, self.value)
+        nodes = subgraph([self])
+        index = {node: i for i, node in enumerate(nodes)}
+        rows = [(n.op, tuple(index[arg] for arg in n.args), n.kind, n.name, n.value) for n in nodes]
+        return _rebuild, (rows,)
 
     def __repr__(self) -> str:
         return infix(self)
@@ -143,18 +156,35 @@ class Expression:
         return Expression("maximum", self, as_expression(other))
 
 
-def _rebuild(op: str, args: tuple[Expression, ...], name: str | None, value: float | None) -> Expression:
-    return Expression(op, *args, name=name, value=value)
+def _rebuild(rows: Sequence[tuple]) -> Expression:
+    """The expression of the last row, from rows of (op, indices of the arguments, kind, name, value)."""
+    nodes: list[Expression] = []
+    for op, args, kind, name, value in rows:
+        nodes.append(Expression(op, *(nodes[i] for i in args), kind=kind, name=name, value=value))
+    return nodes[-1]
+
+
+def leaf(kind: str, name: str) -> Expression:
+    """The variable of that kind and name; `kind` is a key of `leaves.KINDS`."""
+    if kind not in KINDS:
+        raise EquationError(f"the kind of a leaf must be one of {', '.join(KINDS)}, got {kind!r}")
+    return Expression("leaf", kind=kind, name=name)
 
 
 def symbol(name: str) -> Expression:
-    """The leaf of that name."""
-    return Expression("symbol", name=name)
+    """A variable that belongs to no step."""
+    return leaf("symbol", name)
 
 
 def constant(value: float) -> Expression:
-    """The leaf that stands for a number."""
-    return Expression("constant", value=float(value))
+    """The leaf of a number; EquationError for infinity and NaN."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise EquationError(f"a number in the equations must be finite in float64, got {value!r:.60}")
+    return Expression("constant", value=number + 0.0)  # -0.0 equals 0.0, so the two must be one leaf: 0.0
 
 
 def as_expression(x: Any) -> Expression:
@@ -193,6 +223,13 @@ def _binary(op: str, left: Any, right: Any) -> Expression:
     if x.value is not None and y.value is not None and not (op == "div" and y.value == 0):
         return constant(ARITHMETIC[op](x.value, y.value))
     return Expression(op, x, y)
+
+
+def apply(op: str, *args: Expression) -> Expression:
+    """What `op` of the arguments is when equations write it, with neutral elements left out."""
+    if op in ARITHMETIC:
+        return _binary(op, *args)
+    return -args[0] if op == "neg" else Expression(op, *args)
 
 
 ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -234,8 +271,8 @@ def evaluate(
             value[node] = given[node]
         elif node.op == "constant":
             value[node] = table["constant"](node.value)
-        elif node.op == "symbol":
-            raise KeyError(f"no value given for the symbol {node.name}")
+        elif node.op == "leaf":
+            raise KeyError(f"no value given for the {node.kind} {node.name}")
         else:
             value[node] = table[node.op](*(value[arg] for arg in node.args))
     return [value[root] for root in roots]
@@ -252,8 +289,8 @@ def infix(x: Expression, names: Mapping[Expression, str] | None = None, *, outer
     def write(node: Expression, around: int, top: bool) -> str:
         if node in names and not (top and outermost):
             return names[node]
-        if node.op == "symbol":
-            return str(node.name)
+        if node.op == "leaf":
+            return KINDS[str(node.kind)].printed.format(node.name)
         if node.op == "constant":
             return f"{node.value:g}"
         if node.op == "mul" and node.args[0] is node.args[1]:

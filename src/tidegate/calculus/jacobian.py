@@ -16,8 +16,8 @@ from typing import Any
 
 from tidegate.calculus.derivative import gradients
 from tidegate.calculus.expression import Expression, constant, evaluate
+from tidegate.calculus.step import Step
 from tidegate.calculus.substitution import substitute
-from tidegate.calculus.trace import Step
 
 
 @dataclass(frozen=True)

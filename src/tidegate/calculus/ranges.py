@@ -19,7 +19,7 @@ def range_of(e: Expression) -> Range:
         return 0.0, 1.0
     if e.op in ("tanh", "sign"):
         return -1.0, 1.0
-    if e.op in ("symbol", "log", "log1p", "div"):
+    if e.op in ("leaf", "log", "log1p", "div"):
         return EVERYTHING
     if e.op == "mul":
         known, rest = split_by_range(e)

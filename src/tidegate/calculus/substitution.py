@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from tidegate.calculus.expression import UNARY, Expression, constant, evaluate, subgraph
+from tidegate.calculus.expression import BINARY, UNARY, Expression, apply, constant, evaluate, subgraph
 
 AT_NUMBERS: Mapping[str, Callable[[float], float]] = {
     "exp": math.exp,
@@ -16,24 +16,18 @@ AT_NUMBERS: Mapping[str, Callable[[float], float]] = {
 }
 
 
-def _rebuild(op: str) -> Callable[[Expression], Expression]:
-    def apply(x: Expression) -> Expression:
-        if x.value is not None and op in AT_NUMBERS:
-            return constant(AT_NUMBERS[op](x.value))
-        return Expression(op, x)
+def _rebuild(op: str) -> Callable[..., Expression]:
+    def rebuild(*args: Expression) -> Expression:
+        if args[0].value is not None and op in AT_NUMBERS:
+            return constant(AT_NUMBERS[op](args[0].value))
+        return apply(op, *args)
 
-    return apply
+    return rebuild
 
 
 SYMBOLIC: Mapping[str, Callable[..., Expression]] = {
-    **{op: _rebuild(op) for op in UNARY},
     "constant": constant,
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
-    "mul": lambda x, y: x * y,
-    "div": lambda x, y: x / y,
-    "neg": lambda x: -x,
-    "maximum": lambda x, y: x.maximum(y),
+    **{op: _rebuild(op) for op in (*UNARY, *BINARY)},
 }
 
 
@@ -43,5 +37,5 @@ def substitute(roots: Sequence[Expression], values: Mapping[Expression, Expressi
     Values apply to whole parts: a gate's expression may be replaced by 1 wherever the gate stands.
     """
     given = {e: constant(v) if isinstance(v, (int, float)) else v for e, v in values.items()}
-    leaves = {e: e for e in subgraph(roots) if e.op == "symbol"}
+    leaves = {e: e for e in subgraph(roots) if e.op == "leaf"}
     return evaluate(roots, leaves | given, SYMBOLIC)

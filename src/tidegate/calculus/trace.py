@@ -1,85 +1,15 @@
-"""Tracing: a cell's equations run once on symbols and become a Step, stages of one matrix product each."""
+"""Tracing: a cell's equations run once on symbolic values and become a Step."""
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
-from tidegate.calculus.expression import Expression, as_expression, infix, subgraph, symbol
+from tidegate.calculus.expression import Expression, as_expression, leaf
+from tidegate.calculus.step import Step, check_names, make_step
 from tidegate.cells.cell import Cell
 from tidegate.errors import EquationError
-
-Named = MappingProxyType[str, Expression]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One matrix product of the step: q_g = p U_g + c_g for every gate g of `gates`, with p the `operand`."""
-
-    operand: Expression
-    gates: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One time step of a cell: matrix products in stages, and element-wise expressions around them.
-
-    Leaves: `a[g]` = x W_g + b_g, `q[g]` = the product of gate g, `old[s]` = a state before the step, `v[n]` = a
-    per-unit vector. Values: `gate[g]`, `new[s]`. All are (B, H). `inputs` and `products` name the gates that have an
-    `a` and a `q`, in the packed order of weight_ih and weight_hh. `stages` stand in the order in which they must run.
-    """
-
-    cell: type[Cell]
-    inputs: tuple[str, ...]
-    products: tuple[str, ...]
-    stages: tuple[Stage, ...]
-    a: Named
-    q: Named
-    old: Named
-    v: Named
-    gate: Named
-    new: Named
-
-    @property
-    def name(self) -> str:
-        return self.cell.__name__
-
-    @property
-    def gates(self) -> tuple[str, ...]:
-        return self.cell.gates
-
-    @property
-    def state(self) -> tuple[str, ...]:
-        return self.cell.state
-
-    @property
-    def vectors(self) -> tuple[str, ...]:
-        return self.cell.vectors
-
-    def names(self) -> dict[Expression, str]:
-        """How expressions are called when they are printed: gates by their letter, new states with a prime."""
-        named = {e: f"{s}'" for s, e in reversed(list(self.new.items()))}
-        return named | {e: g for g, e in self.gate.items()}
-
-    def stage_of(self, gate: str) -> int:
-        """The index of the stage whose product holds `gate`."""
-        return next(k for k, stage in enumerate(self.stages) if gate in stage.gates)
-
-    def __str__(self) -> str:
-        names = self.names()
-        lines = [f"{self.name}: {len(self.stages)} matrix product{'s' * (len(self.stages) != 1)} a step"]
-        for stage in self.stages:
-            operand = infix(stage.operand, names, outermost=False)
-            lines += [f"  q_{g} = ({operand}) U_{g} + c_{g}" for g in stage.gates]
-        lines += [f"  {g} = {infix(e, names)}" for g, e in self.gate.items()]
-        lines += [
-            f"  {s}' = {names[e] if names[e] != s + chr(39) else infix(e, names)}"
-            for s, e in reversed(list(self.new.items()))
-        ]
-        return "\n".join(lines)
 
 
 class Namespace:
@@ -116,62 +46,25 @@ def trace(cell: type[Cell]) -> Step:
                     f"U.{gate} multiplies two different things, {operands[gate]!r} and {operand!r}; "
                     "each gate has one recurrent matrix: declare a second gate for the second product"
                 )
-            return symbol(f"q_{gate}")
+            return leaf("product", gate)
 
         return apply
 
-    a = Namespace("a", cell.gates, lambda gate: symbol(f"a_{gate}"))
+    a = Namespace("a", cell.gates, lambda gate: leaf("input", gate))
     U = Namespace("U", cell.gates, product)
-    v = (Namespace("v", cell.vectors, lambda name: symbol(f"v_{name}")),) if cell.vectors else ()
-    old = {s: symbol(s) for s in cell.state}
+    v = (Namespace("v", cell.vectors, lambda name: leaf("vector", name)),) if cell.vectors else ()
+    old = {s: leaf("state", s) for s in cell.state}
     try:
         returned = cell.equations(a, U, *v, *old.values())
     except Exception as error:  # whatever a user's equations raise is reported with their line
         raise EquationError(f"{cell.__name__}.equations, {where(cell, error)}: {remedy(error)}") from error
     new, gate = check_returned(cell, returned)
-    used = set(subgraph([*new.values(), *gate.values(), *operands.values()]))
-    check_used(cell, used, new, gate)
-    inputs = tuple(g for g in cell.gates if symbol(f"a_{g}") in used)
-    products = tuple(g for g in cell.gates if g in operands)
-    return Step(
-        cell=cell,
-        inputs=inputs,
-        products=products,
-        stages=tuple(in_stages({g: operands[g] for g in products})),
-        a=MappingProxyType({g: symbol(f"a_{g}") for g in inputs}),
-        q=MappingProxyType({g: symbol(f"q_{g}") for g in products}),
-        old=MappingProxyType(old),
-        v=MappingProxyType({name: symbol(f"v_{name}") for name in cell.vectors}),
-        gate=MappingProxyType(gate),
-        new=MappingProxyType(new),
-    )
-
-
-def in_stages(operands: dict[str, Expression]) -> Iterator[Stage]:
-    """Gates of equal operand share a stage; a stage comes after every stage whose products its operand needs."""
-    waiting = dict(operands)
-    while waiting:
-        ready = [g for g, p in waiting.items() if not any(symbol(f"q_{w}") in subgraph([p]) for w in waiting)]
-        operand = waiting[ready[0]]
-        gates = tuple(g for g in ready if waiting[g] is operand)
-        yield Stage(operand, gates)
-        for g in gates:
-            del waiting[g]
+    here = f"{cell.__name__}.equations, {where(cell)}"
+    return make_step(cell.__name__, cell.gates, cell.state, cell.vectors, operands, gate, new, here)
 
 
 def check_declaration(cell: type[Cell]) -> None:
-    for attribute in ("gates", "state", "vectors"):
-        names = getattr(cell, attribute, None)
-        if not isinstance(names, tuple) or not all(isinstance(n, str) and n.isidentifier() for n in names):
-            raise EquationError(f'{cell.__name__}.{attribute} must be a tuple of names such as ("h",), got {names!r}')
-    if not cell.state or not cell.gates:
-        raise EquationError(f"{cell.__name__} needs at least one state and one gate")
-    for names in (cell.gates + cell.state, cell.vectors):
-        twice = {n for n in names if names.count(n) > 1}
-        if twice:
-            raise EquationError(
-                f"{cell.__name__} declares {sorted(twice)} twice; give each gate and state its own name"
-            )
+    check_names(cell.__name__, *(getattr(cell, field, None) for field in ("gates", "state", "vectors")))
     if not callable(getattr(cell, "equations", None)):
         raise EquationError(f"{cell.__name__} has no equations; write `def equations(a, U, {', '.join(cell.state)})`")
     expected = ["a", "U", *(["v"] if cell.vectors else []), *cell.state]
@@ -202,34 +95,6 @@ def check_returned(cell: type[Cell], returned: Any) -> tuple[dict[str, Expressio
 def written(names: Sequence[str]) -> str:
     """A tuple as Python writes it."""
     return f"({', '.join(names)}{',' * (len(names) == 1)})"
-
-
-def check_used(
-    cell: type[Cell], used: set[Expression], new: dict[str, Expression], gate: dict[str, Expression]
-) -> None:
-    here = f"{cell.__name__}.equations, {where(cell)}"
-    reached = set(subgraph(list(new.values())))
-    for g in cell.gates:
-        own = {symbol(f"a_{g}"), symbol(f"q_{g}")}
-        if not own & used:
-            raise EquationError(
-                f"{here}: gate {g!r} is declared but never used; use a.{g} and U.{g}(...), or remove it from gates"
-            )
-        if not own & set(subgraph([gate[g]])):
-            raise EquationError(
-                f"{here}: the value returned as gate {g!r} uses neither a.{g} nor U.{g}; "
-                f"return the gates in the order of gates = {cell.gates}"
-            )
-    for name in cell.vectors:
-        if symbol(f"v_{name}") not in used:
-            raise EquationError(f"{here}: vector {name!r} is declared but never used; use v.{name}, or remove it")
-    for s in cell.state:
-        if new[s] is symbol(s):
-            raise EquationError(
-                f"{here}: state {s!r} is returned unchanged; return its new value, or remove it from state"
-            )
-    if not any(symbol(f"a_{g}") in reached for g in cell.gates):
-        raise EquationError(f"{here}: no input reaches the new states; use a.{cell.gates[0]} in the equations")
 
 
 def where(cell: type[Cell], error: Exception | None = None) -> str:

@@ -1,5 +1,10 @@
-"""The equations themselves, run on torch tensors: an oracle that knows neither the trace nor the adjoint."""
+"""The equations themselves, run on torch tensors: an oracle that shares neither the trace nor the adjoint.
 
+For a Step without its cell's class, its traced expressions are computed with torch's functions instead: that oracle
+is independent of the adjoint, but not of the trace.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tidegate.calculus import Step, evaluate
+from tidegate.cells import Cell
 from tidegate.engines import Call, Result
+from tidegate.engines.eager import OPERATIONS
 
 
 @dataclass
@@ -27,14 +35,18 @@ class Moment:
     new: dict[str, Tensor] = field(default_factory=dict)
 
 
-def unroll(call: Call) -> Result:
-    """The call, by calling `cell.equations` on tensors once a time step; differentiable by torch to any order."""
-    return unroll_moments(call)[0]
+def unroll(call: Call, cell: type[Cell] | Step) -> Result:
+    """The call, by calling the equations of `cell` on tensors once a time step; differentiable by torch to any order.
+
+    `cell` is the class that the call's step was traced from, or the step itself.
+    """
+    return unroll_moments(call, cell)[0]
 
 
-def unroll_moments(call: Call) -> tuple[Result, list[Moment]]:
+def unroll_moments(call: Call, cell: type[Cell] | Step) -> tuple[Result, list[Moment]]:
     """As `unroll`, with what every time step computed, in the order of t."""
-    cell, step, w, H = call.step.cell, call.step, call.weights, call.H
+    equations = equations_of(cell) if isinstance(cell, Step) else cell.equations
+    step, w, H = call.step, call.weights, call.H
     W, U = by_name(w.w_ih, step.inputs, H), by_name(w.w_hh, step.products, H)
     b, c = by_name(w.b_ih, step.inputs, H), by_name(w.b_hh, step.products, H)
     v = SimpleNamespace(**by_name(w.vectors, step.vectors, H))
@@ -62,8 +74,8 @@ def unroll_moments(call: Call) -> tuple[Result, list[Moment]]:
             return apply
 
         products = SimpleNamespace(**{g: product(g) for g in step.products})
-        arguments = (SimpleNamespace(**moment.a), products, *((v,) if cell.vectors else ()))
-        new, gate = cell.equations(*arguments, *moment.old.values())
+        arguments = (SimpleNamespace(**moment.a), products, *((v,) if step.vectors else ()))
+        new, gate = equations(*arguments, *moment.old.values())
         moment.new, moment.gate = dict(zip(step.state, new)), dict(zip(step.gates, gate))
         left = moment.new if w.w_hr is None else moment.new | {step.state[0]: new[0] @ w.w_hr.T}
         states = {s: inside * left[s] + (1 - inside) * states[s] for s in step.state}
@@ -83,6 +95,22 @@ def unroll_moments(call: Call) -> tuple[Result, list[Moment]]:
         {g: stacked(values) for g, values in gates.items()},
     )
     return result, [moments[t] for t in range(call.T)]
+
+
+def equations_of(step: Step) -> Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]:
+    """A function like `Cell.equations` that computes the step's expressions on tensors."""
+
+    def equations(a: Any, U: Any, *rest: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        (v, *old) = rest if step.vectors else (None, *rest)
+        given = dict(zip(step.old.values(), old)) | {e: getattr(a, g) for g, e in step.a.items()}
+        given |= {e: getattr(v, n) for n, e in step.v.items()}
+        for stage in step.stages:
+            (p,) = evaluate([stage.operand], given, OPERATIONS)
+            given |= {step.q[g]: getattr(U, g)(p) for g in stage.gates}
+        values = evaluate([*step.new.values(), *step.gate.values()], given, OPERATIONS)
+        return tuple(values[: len(step.new)]), tuple(values[len(step.new) :])
+
+    return equations
 
 
 def by_name(packed: Tensor | None, names: tuple[str, ...], H: int) -> dict[str, Tensor]:

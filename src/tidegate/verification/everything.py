@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,10 +41,10 @@ def verify_all(
     for cell in subjects:
         step = trace(cell)
         for k, (sizes, options) in enumerate(cases(step)):
-            problem = random_problem(step, sizes=sizes, dtype=torch.float32, seed=seed + k, options=options)
+            problem = random_problem(cell, sizes=sizes, dtype=torch.float32, seed=seed + k, options=options)
             found.append(replace(compare(problem, "", engine, dtype, seed + k), arrays={}))
             report(found[-1])
-        planted |= {f"{step.name}, {term}": is_found(step, term, seed) for term in terms_of(step)}
+        planted |= {f"{step.name}, {term}": is_found(cell, term, seed) for term in terms_of(step)}
     return Verification(tuple(found), time.perf_counter() - begin, planted)
 
 
@@ -54,10 +55,10 @@ def cases(step: Step) -> list[tuple[Sizes, tuple[str, ...]]]:
     return [(USUAL, options) for options in ((), *alone, *together)] + [(sizes, ()) for sizes in ODD]
 
 
-def is_found(step: Step, term: str, seed: int) -> bool:
+def is_found(cell: type[Cell], term: str, seed: int) -> bool:
     """Whether the comparison with autograd fails when the term is spoiled, and its owner is named."""
-    problem = random_problem(step, sizes=(3, 2, 2, 3), seed=seed)
-    spoiled = plant(step, term)
-    wrong, right = by_bptt(problem, spoiled), by_autograd(problem, direct.unroll)
+    problem = random_problem(cell, sizes=(3, 2, 2, 3), seed=seed)
+    spoiled = plant(problem.call.step, term)
+    wrong, right = by_bptt(problem, spoiled), by_autograd(problem, partial(direct.unroll, cell=cell))
     seen = any(np.linalg.norm(wrong[q] - right[q]) > 1e-9 * np.linalg.norm(right[q]) for q in right)
     return seen and find_fault(problem, spoiled.rule, spoiled.step_back) is not None

@@ -117,7 +117,7 @@ def gradients_of_one_step(problem: Problem, rule: Adjoint, step_back: Callable[.
 def autograd_of_one_step(problem: Problem) -> dict[str, Array]:
     """The same gradients by autograd of the equations; without those of values that the equations compute twice."""
     step = problem.call.step
-    result, (moment,) = unroll_moments(problem.call)
+    result, (moment,) = unroll_moments(problem.call, problem.cell)
     tensors = {f"d{s}'": tensor for s, tensor in moment.new.items()}
     tensors |= {f"d{g}": tensor for g, tensor in moment.gate.items()}
     tensors |= {f"d{s}": tensor for s, tensor in moment.old.items()}

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tidegate.calculus import Step
+from tidegate.calculus import Step, trace
 from tidegate.calculus.expression import subgraph
+from tidegate.cells import Cell
 from tidegate.engines import Call, Result, Weights
 from tidegate.errors import ArgumentError
 
@@ -20,6 +21,7 @@ class Problem:
     """A call with leaves that want gradients, and L = sum(y * d_outputs) + sum over states of sum(s_T * d_final[s])."""
 
     call: Call
+    cell: type[Cell] | Step
     d_outputs: Tensor
     d_final: tuple[Tensor, ...]
     options: tuple[str, ...] = ()
@@ -61,7 +63,7 @@ class Problem:
 
 
 def random_problem(
-    step: Step,
+    cell: type[Cell] | Step,
     *,
     sizes: tuple[int, int, int, int] = (7, 3, 4, 5),
     dtype: torch.dtype = torch.float64,
@@ -74,6 +76,7 @@ def random_problem(
     N(0, 1), initial states from N(0, 1/4), weights and vectors from N(0, 1/D) and N(0, 1/H), biases from N(0, 1/4).
     "projected" gives the output state P = (H + 1) // 2 columns.
     """
+    step = cell if isinstance(cell, Step) else trace(cell)
     options = set(options)
     unknown = sorted(options - set(OPTIONS))
     if unknown:
@@ -123,7 +126,7 @@ def random_problem(
         lengths=lengths if "lengths" in options else None,
         resets=resets if "resets" in options else None,
     )
-    return Problem(call, d_outputs, d_final, tuple(o for o in OPTIONS if o in options))
+    return Problem(call, cell, d_outputs, d_final, tuple(o for o in OPTIONS if o in options))
 
 
 def one_step(problem: Problem) -> Problem:

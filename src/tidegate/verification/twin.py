@@ -4,21 +4,22 @@ import torch
 from torch import Tensor
 
 from tidegate import cells
+from tidegate.calculus import trace
 from tidegate.engines import Call, Result
 
 TWINS = {
-    cells.RNN: (torch.nn.RNN, {"nonlinearity": "tanh"}),
-    cells.ReluRNN: (torch.nn.RNN, {"nonlinearity": "relu"}),
-    cells.GRU: (torch.nn.GRU, {}),
-    cells.LSTM: (torch.nn.LSTM, {}),
+    trace(cells.RNN): (torch.nn.RNN, {"nonlinearity": "tanh"}),
+    trace(cells.ReluRNN): (torch.nn.RNN, {"nonlinearity": "relu"}),
+    trace(cells.GRU): (torch.nn.GRU, {}),
+    trace(cells.LSTM): (torch.nn.LSTM, {}),
 }
 
 
 def refuse(call: Call) -> str | None:
     """Why torch.nn is no oracle of the call; None if it is."""
-    if call.step.cell not in TWINS:
+    if call.step not in TWINS:
         return "it does not have this cell"
-    if call.weights.w_hr is not None and call.step.cell is not cells.LSTM:
+    if call.weights.w_hr is not None and call.step is not trace(cells.LSTM):
         return "it projects the state of an LSTM only"
     return None
 
@@ -51,7 +52,7 @@ def run(call: Call) -> Result:
 
 def layer(call: Call, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
     """torch.nn's layer with the weights of the call, on x (T, B, D)."""
-    kind, options = TWINS[call.step.cell]
+    kind, options = TWINS[call.step]
     w = call.weights
     if w.w_hr is not None:
         options = options | {"proj_size": call.P}

@@ -4,11 +4,12 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
-from tidegate.calculus import Step, adjoint, trace
+from tidegate.calculus import Step, adjoint
 from tidegate.cells import Cell
 from tidegate.engines import Call, Result, Weights
 from tidegate.engines.choose import ENGINES, find
@@ -61,7 +62,7 @@ def verify(
         problems = problems_of_layer(subject, sizes, seed, options)
     else:
         cell = find_cell(subject) if isinstance(subject, str) else subject
-        problems = {"": random_problem(trace(cell), sizes=sizes, dtype=torch.float32, seed=seed, options=options)}
+        problems = {"": random_problem(cell, sizes=sizes, dtype=torch.float32, seed=seed, options=options)}
     spoiled = None if plant is None else choose_plant(next(iter(problems.values())).call.step, plant, seed)
     found = tuple(compare(problem, part, engine, dtype, seed, spoiled) for part, problem in problems.items())
     return Verification(found, time.perf_counter() - begin)
@@ -74,13 +75,14 @@ def choose_plant(step: Step, name: str, seed: int) -> Plant:
 def problems_of_layer(layer: CellLayer, sizes: Sizes, seed: int, options: Iterable[str]) -> dict[str, Problem]:
     """A problem for each layer and direction, with its own parameters, rounded to float32."""
     problems: dict[str, Problem] = {}
+    cell = layer.cell if isinstance(layer.cell, type) else layer.step
     for k, suffix in enumerate(layer.suffixes):
         w = layer.weights(suffix)
         chosen = {*options, *(["reverse"] if suffix.endswith("_reverse") else [])}
         chosen |= {"no bias"} if w.b_ih is None else set()
         chosen |= {"projected"} if w.w_hr is not None else set()
         inner = (*sizes[:2], w.w_ih.shape[1], layer.hidden_size)
-        problem = random_problem(layer.step, sizes=inner, dtype=torch.float32, seed=seed + k, options=chosen)
+        problem = random_problem(cell, sizes=inner, dtype=torch.float32, seed=seed + k, options=chosen)
         own = Weights(*(None if m is None else leaf(m.float().cpu()) for m in w.tensors()))  # type: ignore[arg-type]
         if w.w_hr is not None and w.w_hr.shape[0] != problem.call.P:
             problem = with_projection(problem, w.w_hr.shape[0], seed)
@@ -121,8 +123,9 @@ def compare(
                 for gate, norm, error, doubt in errors(step, quantity, derived, expected, estimated.get(quantity, 0.0))
             )
 
-    against("autograd", by_autograd(exact, direct.unroll), lambda q: EXACT, {})
-    values, doubts = by_differences(exact, direct.unroll, seed)
+    unroll = partial(direct.unroll, cell=exact.cell)
+    against("autograd", by_autograd(exact, unroll), lambda q: EXACT, {})
+    values, doubts = by_differences(exact, unroll, seed)
     against("differences", values, lambda q: DIFFERENCES, doubts)
     directions = count_directions(as_problem(exact.call, exact.call.x, exact.call.states, exact.call.weights))
     if directions <= MOST_DIRECTIONS:

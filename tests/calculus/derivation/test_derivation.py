@@ -27,9 +27,9 @@ class Numbers:
 
     def __init__(self, cell):
         self.step = step = trace(cell)
-        problem = random_problem(step, sizes=(4, 1, 3, 5), seed=51)
+        problem = random_problem(cell, sizes=(4, 1, 3, 5), seed=51)
         self.call = call = problem.call
-        result, moments = unroll_moments(call)
+        result, moments = unroll_moments(call, cell)
         L = problem.loss(result)
         self.named = {}
         for t, m in enumerate(moments, 1):

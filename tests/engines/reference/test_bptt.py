@@ -33,8 +33,8 @@ def error(got, expected):
 
 @pytest.mark.parametrize(("cell", "options"), CASES)
 def test_outputs_and_gradients_are_autograd_of_the_equations(cell, options):
-    problem = random_problem(trace(cell), options=options, seed=11)
-    result, expected = choose.dispatch(problem.call, "reference"), unroll(problem.call)
+    problem = random_problem(cell, options=options, seed=11)
+    result, expected = choose.dispatch(problem.call, "reference"), unroll(problem.call, problem.cell)
     assert error(result.outputs, expected.outputs) < 1e-13
     for got, want in zip(result.states, expected.states, strict=True):
         assert error(got, want) < 1e-13
@@ -46,7 +46,7 @@ def test_outputs_and_gradients_are_autograd_of_the_equations(cell, options):
 @pytest.mark.parametrize("options", [(), ("reverse", "lengths", "resets")], ids=" ".join)
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 def test_gradients_are_the_limit_of_differences(cell, options):
-    problem = random_problem(trace(cell), sizes=(4, 2, 2, 3), options=options, seed=12)
+    problem = random_problem(cell, sizes=(4, 2, 2, 3), options=options, seed=12)
     call, step, random = problem.call, 1e-6, torch.Generator().manual_seed(0)
     found = gradients(problem, choose.dispatch(call, "reference"))
 
@@ -73,7 +73,7 @@ TWINS = {"rnn": "RNN", "rnn-relu": "RNN", "gru": "GRU", "lstm": "LSTM"}
 def test_it_is_torchs_layer_to_1e_12(name, backwards, bias):
     """Direction, lengths and all: the backwards half of a bidirectional torch layer on a packed batch."""
     options = {"lengths"} | ({"reverse"} if backwards else set()) | (set() if bias else {"no bias"})
-    problem = random_problem(trace(CELLS[name]), sizes=(6, 4, 3, 5), options=options, seed=13)
+    problem = random_problem(CELLS[name], sizes=(6, 4, 3, 5), options=options, seed=13)
     call = replace(problem.call, lengths=problem.call.lengths.clamp(min=1))  # torch packs no empty sequence
     problem = replace(problem, call=call)
     kind = {"nonlinearity": "relu"} if name == "rnn-relu" else {}
@@ -105,9 +105,9 @@ def test_it_is_torchs_layer_to_1e_12(name, backwards, bias):
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 def test_kept_gates_and_states_are_the_equations_and_carry_gradients(cell):
-    problem = random_problem(trace(cell), options={"lengths", "resets"}, seed=14)
+    problem = random_problem(cell, options={"lengths", "resets"}, seed=14)
     call = replace(problem.call, keep_gates=True)
-    ours, theirs = choose.dispatch(call, "reference"), unroll(call)
+    ours, theirs = choose.dispatch(call, "reference"), unroll(call, cell)
     random = torch.Generator().manual_seed(1)
     losses = [torch.zeros((), dtype=torch.float64)] * 2
     for kept, expected in ((ours.sequences, theirs.sequences), (ours.gates, theirs.gates)):
@@ -135,16 +135,16 @@ def test_a_cell_of_one_stage_inside_another_and_of_gates_without_input_or_produc
             s = k * s + (1 - k) * n
             return (m + n * s, s), (k, m, n)
 
-    problem = random_problem(trace(Odd), seed=15)
+    problem = random_problem(Odd, seed=15)
     assert problem.call.weights.w_ih.shape == (2 * 5, 4)
-    ours, theirs = choose.dispatch(problem.call, "reference"), unroll(problem.call)
+    ours, theirs = choose.dispatch(problem.call, "reference"), unroll(problem.call, problem.cell)
     assert error(ours.outputs, theirs.outputs) < 1e-13
     found, wanted = gradients(problem, ours), gradients(problem, theirs)
     assert all(error(found[name], wanted[name]) < 1e-12 for name in wanted)
 
 
 def test_a_sequence_of_length_zero_keeps_its_state_and_its_gradient():
-    problem = random_problem(trace(LSTM), options={"lengths"}, seed=16)
+    problem = random_problem(LSTM, options={"lengths"}, seed=16)
     call = replace(problem.call, lengths=torch.tensor([7, 0, 2]))
     problem = replace(problem, call=call)
     result = choose.dispatch(call, "reference")
@@ -156,7 +156,7 @@ def test_a_sequence_of_length_zero_keeps_its_state_and_its_gradient():
 
 
 def test_a_reset_cuts_the_gradient_to_the_past():
-    problem = random_problem(trace(GRU), seed=17)
+    problem = random_problem(GRU, seed=17)
     resets = torch.zeros(7, 3, dtype=torch.bool)
     resets[3, 0] = True
     problem = replace(problem, call=replace(problem.call, resets=resets), d_outputs=problem.d_outputs.clone())
@@ -169,16 +169,16 @@ def test_a_reset_cuts_the_gradient_to_the_past():
 
 
 def test_float32_in_gives_float32_out_computed_in_float64():
-    problem = random_problem(trace(GRU), seed=18).to(torch.float32)
+    problem = random_problem(GRU, seed=18).to(torch.float32)
     result = choose.dispatch(problem.call, "reference")
     assert result.outputs.dtype == torch.float32
-    exact = unroll(problem.to(torch.float64).call).outputs
+    exact = unroll(problem.to(torch.float64).call, GRU).outputs
     assert torch.equal(result.outputs, exact.float())
     assert all(g.dtype == torch.float32 for g in gradients(problem, result).values())
 
 
 def test_a_second_derivative_is_refused_and_never_taken_for_zero():
-    problem = random_problem(trace(GRU), seed=19)
+    problem = random_problem(GRU, seed=19)
     y = choose.dispatch(problem.call, "reference").outputs
     with pytest.raises(EngineError, match=r'first derivatives only.*engine="eager"'):
         torch.autograd.grad(y.sum(), problem.call.x, create_graph=True)
@@ -186,9 +186,9 @@ def test_a_second_derivative_is_refused_and_never_taken_for_zero():
 
 def test_a_wrong_term_in_the_adjoint_is_seen_by_differences():
     """The differences above can fail: with one term's sign turned, the error is not small."""
-    problem = random_problem(trace(GRU), sizes=(4, 2, 2, 3), seed=12)
+    problem = random_problem(GRU, sizes=(4, 2, 2, 3), seed=12)
     found = gradients(problem, choose.dispatch(problem.call, "reference"))
-    wanted = gradients(problem, unroll(problem.call))
+    wanted = gradients(problem, unroll(problem.call, problem.cell))
     assert error(found["W_hh"], wanted["W_hh"]) < 1e-12
     spoiled = found["W_hh"].clone()
     spoiled[:3] *= -1

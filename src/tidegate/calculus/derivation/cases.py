@@ -7,9 +7,10 @@ from itertools import combinations, product
 from tidegate.calculus.derivation.document import Equation, Section, Sentence
 from tidegate.calculus.derivation.formula import Formula, Name, Number, write
 from tidegate.calculus.derivation.naming import listed, values
-from tidegate.calculus.expression import Expression, subgraph, symbol
+from tidegate.calculus.expression import Expression, leaf, subgraph
+from tidegate.calculus.step import Step
 from tidegate.calculus.substitution import substitute
-from tidegate.calculus.trace import Step, trace
+from tidegate.calculus.trace import trace
 from tidegate.cells import CELLS
 
 
@@ -58,7 +59,7 @@ def remarks(step: Step, case: Case, *, strong: bool = False) -> list[str]:
     """What the case amounts to; `strong` leaves out what a state no longer depends on."""
     said: list[str] = []
     for name, cell in CELLS.items():
-        if cell is not step.cell and is_cell(case, trace(cell)):
+        if trace(cell) is not step and is_cell(case, trace(cell)):
             said.append(f"this is the cell {name}")
     copied = [s for s in step.state if case.new[s] is step.old[s]]
     if copied:
@@ -84,7 +85,7 @@ def is_cell(case: Case, other: Step) -> bool:
     """Whether the first state is computed as the other cell computes its own, from the same products."""
     h, theirs = next(iter(case.new.values())), other.new[other.state[0]]
     operands = {g: stage.operand for stage in other.stages for g in stage.gates}
-    used = [g for g in operands if symbol(f"q_{g}") in subgraph([h])]
+    used = [g for g in operands if leaf("product", g) in subgraph([h])]
     return h is theirs and all(case.operands.get(g) is operands[g] for g in used)
 
 

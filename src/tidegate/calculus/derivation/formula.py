@@ -133,7 +133,7 @@ def write(e: Expression, names: Mapping[Expression, Formula], *, outermost: bool
     """An expression as a formula; its parts that are in `names` appear by name, itself only if not `outermost`."""
     if e in names and not outermost:
         return names[e]
-    if e.op == "symbol":
+    if e.op == "leaf":
         return names[e]
     if e.op == "constant":
         assert e.value is not None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tidegate.calculus.adjoint import Adjoint
 from tidegate.calculus.derivation.formula import Formula, Name, Transpose, product, total, write
 from tidegate.calculus.expression import Expression
-from tidegate.calculus.trace import Step
+from tidegate.calculus.step import Step
 
 X = Name("x", time=0)
 

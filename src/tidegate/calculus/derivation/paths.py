@@ -25,7 +25,7 @@ from tidegate.calculus.derivation.naming import values
 from tidegate.calculus.derivation.recursion import in_lines
 from tidegate.calculus.jacobian import Jacobian, Path, jacobian
 from tidegate.calculus.ranges import largest, range_of, split_by_range
-from tidegate.calculus.trace import Step
+from tidegate.calculus.step import Step
 
 
 def path_formula(path: Path, step: Step, time: int = 0) -> Formula:

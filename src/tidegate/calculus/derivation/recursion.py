@@ -18,8 +18,8 @@ from tidegate.calculus.derivation.formula import (
 )
 from tidegate.calculus.derivation.naming import X, cotangents, index_of, listed, values, written_out
 from tidegate.calculus.expression import Expression, subgraph
+from tidegate.calculus.step import Step
 from tidegate.calculus.substitution import substitute
-from tidegate.calculus.trace import Step
 
 LOSS = Name("L")
 
@@ -127,14 +127,14 @@ def gradients_in_order(rule: Adjoint) -> list[tuple[Name, Expression]]:
     waiting += [
         (Name(g, time=0, d=True), rule.cotangent[e])
         for g, e in step.gate.items()
-        if e in rule.cotangent and rule.cotangent[e].op not in ("symbol", "constant") and e not in step.new.values()
+        if e in rule.cotangent and rule.cotangent[e].op not in ("leaf", "constant") and e not in step.new.values()
     ]
     waiting += [(Name("a", g, 0, d=True), e) for g, e in rule.da.items()]
     waiting += [(Name("q", g, 0, d=True), e) for g, e in rule.dq.items() if rule.da.get(g) is not e]
     handed = {d: [rule.dq[g] for g in stage.gates] for d, stage in zip(rule.d_p, step.stages)}
     found: list[tuple[Name, Expression]] = []
     while waiting:
-        open_ = {e for _, e in waiting if e.op != "symbol"}
+        open_ = {e for _, e in waiting if e.op != "leaf"}
 
         def needs(e: Expression, open_: set[Expression] = open_) -> bool:
             inside = [part for part in subgraph([e]) if part is not e]

@@ -144,10 +144,11 @@ class Products(NamedTuple):
 
 
 def forward_arguments(plan: Forward) -> list[str]:
-    """The names of the forward kernel's words, in order."""
-    return [*FORWARD_ARGUMENTS, *(f"{name}_{s}" for s in plan.step.state for name in FORWARD_STATES)]
+    """The names of the forward kernel's words, in order. Those of a state are called argument.state: no name of a state
+    has a dot, so no two arguments have one name."""
+    return [*FORWARD_ARGUMENTS, *(f"{name}.{s}" for s in plan.step.state for name in FORWARD_STATES)]
 
 
 def backward_arguments(plan: Backward) -> list[str]:
-    """The names of the backward kernel's words, in order."""
-    return [*BACKWARD_ARGUMENTS, *(f"{name}_{s}" for s in plan.step.state for name in BACKWARD_STATES)]
+    """The names of the backward kernel's words, in order; those of a state are called argument.state."""
+    return [*BACKWARD_ARGUMENTS, *(f"{name}.{s}" for s in plan.step.state for name in BACKWARD_STATES)]

@@ -102,8 +102,8 @@ class _Writer:
             "dq": args.pointer("dq") + here * H * plan.blocks,
         }
         for i, s in enumerate(step.state):
-            base[f"old{i}"] = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (t + reverse) + r * H)
-            base[f"new{i}"] = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (t + 1 - reverse) + r * H)
+            base[f"old{i}"] = args.pointer(f"seq.{s}") + (args[f"seq_t.{s}"] * (t + reverse) + r * H)
+            base[f"new{i}"] = args.pointer(f"seq.{s}") + (args[f"seq_t.{s}"] * (t + 1 - reverse) + r * H)
         for k in range(len(step.stages)):
             base[f"operand{k}"] = args.pointer("operand") + (args["chunk"] * B * k + here) * H
         return base
@@ -223,11 +223,11 @@ class _Writer:
 
     def begin(self, args: Arguments, share: Share) -> None:
         """Start `carry` with the gradients with respect to the final states."""
-        self._states(args, share, lambda i, r: args.pointer(f"d_final_{i}") + args[f"d_final_b_{i}"] * r, "load")
+        self._states(args, share, lambda i, r: args.pointer(f"d_final.{i}") + args[f"d_final_b.{i}"] * r, "load")
 
     def finish(self, args: Arguments, share: Share) -> None:
         """Copy `carry` to the gradients with respect to the initial states."""
-        self._states(args, share, lambda i, r: args.pointer(f"d_start_{i}") + args["H"] * r, "store")
+        self._states(args, share, lambda i, r: args.pointer(f"d_start.{i}") + args["H"] * r, "store")
 
     def _states(self, args: Arguments, share: Share, outside, direction: str) -> None:
         code, H = self.code, args["H"]

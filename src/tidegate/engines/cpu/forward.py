@@ -111,8 +111,8 @@ class _Writer:
             "outputs": args.pointer("outputs") + row * H,
         }
         for i, s in enumerate(step.state):
-            base[f"old{i}"] = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (t + reverse) + r * H)
-            base[f"new{i}"] = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (t + 1 - reverse) + r * H)
+            base[f"old{i}"] = args.pointer(f"seq.{s}") + (args[f"seq_t.{s}"] * (t + reverse) + r * H)
+            base[f"new{i}"] = args.pointer(f"seq.{s}") + (args[f"seq_t.{s}"] * (t + 1 - reverse) + r * H)
         for k in range(len(step.stages)):
             at = self.first_operand(args, t) if k == 0 else args.pointer("operand") + B * H * k
             base[f"operand{k}"] = at + r * H
@@ -212,7 +212,7 @@ class _Writer:
         if s is None:
             return self.first_operand(args, t) if k == 0 else args.pointer("operand") + args["B"] * args["H"] * k
         name = self.step.state[s]
-        return args.pointer(f"seq_{name}") + args[f"seq_t_{name}"] * (t + args["reverse"])
+        return args.pointer(f"seq.{name}") + args[f"seq_t.{name}"] * (t + args["reverse"])
 
     # -- before and after -----------------------------------------------------------------------------------------
 
@@ -331,8 +331,8 @@ class _Writer:
         code, H, B, T, reverse = self.code, args["H"], args["B"], args["T"], args["reverse"]
         for s in self.step.state:
             with code.loop(*share.rows) as r:
-                start = args.pointer(f"start_{s}") + args[f"start_b_{s}"] * r
-                head = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (T * reverse) + r * H)
+                start = args.pointer(f"start.{s}") + args[f"start_b.{s}"] * r
+                head = args.pointer(f"seq.{s}") + (args[f"seq_t.{s}"] * (T * reverse) + r * H)
                 reset = None
                 if self.ragged:
                     reset = args.pointer("mask").byte((T - 1) * reverse * B + r) >= RESET
@@ -349,8 +349,8 @@ class _Writer:
         code, H, T, reverse = self.code, args["H"], args["T"], args["reverse"]
         for s in self.step.state:
             with code.loop(*share.rows) as r:
-                end = args.pointer(f"seq_{s}") + (args[f"seq_t_{s}"] * (T - T * reverse) + r * H)
-                final = args.pointer(f"final_{s}") + r * H
+                end = args.pointer(f"seq.{s}") + (args[f"seq_t.{s}"] * (T - T * reverse) + r * H)
+                final = args.pointer(f"final.{s}") + r * H
 
                 def body(g: Int, mask: Value | None, end=end, final=final) -> None:
                     final.store(end.load(g * code.lanes, mask), g * code.lanes, mask)

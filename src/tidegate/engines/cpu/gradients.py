@@ -91,7 +91,7 @@ class Gradients:
         if s is None:
             return args.pointer("operand") + args["chunk"] * args["B"] * args["H"] * k
         name = self.step.state[s]
-        return args.pointer(f"seq_{name}") + args[f"seq_t_{name}"] * (low + args["reverse"])
+        return args.pointer(f"seq.{name}") + args[f"seq_t.{name}"] * (low + args["reverse"])
 
     def _units(self, groups: tuple[Int, Int], of: Int) -> Int:
         """How many of the `of` units (or inputs) a range of groups holds."""

@@ -80,4 +80,4 @@ def operations(number: Mapping[Expression, int]) -> Iterator[str]:
     """One line for every expression; constants with all their digits."""
     for e, i in number.items():
         value = "" if e.value is None else e.value.hex()
-        yield f"{i} {e.op} {[number[arg] for arg in e.args]} {e.name or ''}{value}"
+        yield f"{i} {e.op} {[number[arg] for arg in e.args]} {e.kind or ''} {e.name or ''}{value}"

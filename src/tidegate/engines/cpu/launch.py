@@ -77,11 +77,11 @@ def forward(call: Call, *, save: bool, prepared: Prepared | None = None) -> Forw
     x = inputs(call.x, shape, arguments)
     starts = [rows(s) for s in call.states]
     for s, start, final in zip(step.state, starts, finals):
-        arguments[f"start_{s}"], arguments[f"start_b_{s}"] = address(start), start.stride(0)
-        arguments[f"final_{s}"] = final.data_ptr()
-        if f"seq_{s}" not in plan.scratch.offset and f"seq_{s}" not in plan.kept.offset:
-            arguments[f"seq_{s}"] = final.data_ptr()
-    arguments[f"seq_{step.state[0]}"] = first.data_ptr()
+        arguments[f"start.{s}"], arguments[f"start_b.{s}"] = address(start), start.stride(0)
+        arguments[f"final.{s}"] = final.data_ptr()
+        if f"seq.{s}" not in plan.scratch.offset and f"seq.{s}" not in plan.kept.offset:
+            arguments[f"seq.{s}"] = final.data_ptr()
+    arguments[f"seq.{step.state[0]}"] = first.data_ptr()
     start_kernel(plan, arguments, kept, prepared)
     del x, starts  # they held the memory that the kernel read
     if kept is None:
@@ -113,7 +113,7 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
         "mask": 0 if mask is None else mask.data_ptr() + B,
         "d_w_hh": address(d_w_hh), "d_w_ih": address(d_w_ih if table is None else table), "table": address(table),
         "d_x": address(d_x), "d_b_ih": address(d_b_ih), "d_b_hh": address(d_b_hh), "d_v": address(d_v),
-        f"seq_{step.state[0]}": first.data_ptr(),
+        f"seq.{step.state[0]}": first.data_ptr(),
     }  # fmt: skip
     for name, sums in (("sum_w_hh", d_w_hh), ("sum_w_ih", d_w_ih)):
         if name not in plan.scratch.offset:
@@ -128,9 +128,9 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
     if d_outputs is not None:
         arguments["d_outputs_t"], arguments["d_outputs_b"], _ = d_outputs.stride()
     for s, d_final, d_start in zip(step.state, d_finals, d_starts):
-        arguments[f"d_start_{s}"] = d_start.data_ptr()
-        arguments[f"d_final_{s}"] = zeros if d_final is None else address(d_final)
-        arguments[f"d_final_b_{s}"] = 0 if d_final is None else d_final.stride(0)
+        arguments[f"d_start.{s}"] = d_start.data_ptr()
+        arguments[f"d_final.{s}"] = zeros if d_final is None else address(d_final)
+        arguments[f"d_final_b.{s}"] = 0 if d_final is None else d_final.stride(0)
     start_kernel(plan, arguments, kept)
     del x, d_outputs, d_finals  # they held the memory that the kernel read
     d_w_ih = d_w_ih if table is None else table.t().contiguous()

@@ -161,7 +161,7 @@ def kept_layout(shape: Shape, saved: int) -> Layout:
     layout = Layout(shape.arithmetic.itemsize)
     layout.add("saved", shape.T * shape.B * saved)
     for s in shape.step.state[1:]:
-        layout.add(f"seq_{s}", (shape.T + 1) * shape.B * shape.H)
+        layout.add(f"seq.{s}", (shape.T + 1) * shape.B * shape.H)
     return layout
 
 
@@ -183,9 +183,9 @@ def forward_launch(shape: Shape, *, save: bool) -> LaunchPlan:
     in_products = {operand_state(step, k) for k in range(len(step.stages))}
     for i, s in enumerate(step.state):
         in_place = not save and i > 0 and i not in in_products
-        fixed[f"seq_t_{s}"] = 0 if in_place else B * H
+        fixed[f"seq_t.{s}"] = 0 if in_place else B * H
         if not save and i > 0 and not in_place:
-            scratch.add(f"seq_{s}", (T + 1) * B * H)
+            scratch.add(f"seq.{s}", (T + 1) * B * H)
     scratch.add("cross", B * plan.cross * H)
     scratch.add("operand", (len(step.stages) + 1) * B * H)
     packed.add("packed_w", 0 if shape.indexed else Ga * (panels(padded, D) if on_matrix else padded * D))
@@ -237,6 +237,6 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
         scratch.add("sum_w_hh", Gq * H * padded)
     if dense and padded_x != D:
         scratch.add("sum_w_ih", Ga * H * padded_x)
-    fixed |= {f"seq_t_{s}": B * H for s in step.state}
+    fixed |= {f"seq_t.{s}": B * H for s in step.state}
     kept = kept_layout(shape, plan.saved * padded)
     return make_launch_plan(kernel, shape, scratch, Layout(item), kept, fixed, on_matrix=on_matrix.recurrent)
