@@ -12,6 +12,7 @@ LAYERS = [
     "cells",
     "calculus",
     "engines",
+    "memory",
     "nn",
     "verification",
     "text",

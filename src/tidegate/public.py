@@ -1,5 +1,6 @@
 """The public names: what `tidegate.NAME` finds."""
 
+from tidegate import memory
 from tidegate.calculus.derivation import derive
 from tidegate.cells.cell import Cell
 from tidegate.cells.functions import (
@@ -73,6 +74,7 @@ __all__ = [
     "log",
     "log1p",
     "maximum",
+    "memory",
     "minimum",
     "relu",
     "sigmoid",

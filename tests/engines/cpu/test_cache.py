@@ -1,22 +1,33 @@
-"""Compiled kernels on disk: found again, rebuilt when damaged, and not needed."""
+"""Compiled kernels on disk: found again, rebuilt when damaged, not executed where others could have written them."""
 
 import os
+import stat
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import platformdirs
 import pytest
+from tests.engines.cpu.conftest import OTHER_USER
 
 from tidegate.calculus import trace
 from tidegate.cells import GRU
 from tidegate.engines.cpu import backward, cache, forward, kernels, runtime, target, tile
 
-PROGRAM = "define i64 @answer() {\n  ret i64 42\n}\n"
+PROGRAM = "define i64 @answer() {{\n  ret i64 {value}\n}}\n"
+
+needs_owners = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no user numbers")
+needs_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() != 0, reason="only root can do that")
 
 
-def answer() -> bytes:
-    return runtime.object_code("answer", lambda: PROGRAM, target.host())
+def answer(name: str = "answer", value: int = 42) -> bytes:
+    return runtime.object_code(name, lambda: PROGRAM.format(value=value), target.host())
+
+
+@pytest.fixture(autouse=True)
+def no_warning_yet():
+    cache.warn_once.cache_clear()
 
 
 @pytest.fixture
@@ -51,11 +62,109 @@ def test_damaged_files_are_rebuilt(folder, monkeypatch, damage):
     assert cache.read(file.stem) == first
 
 
-def test_a_folder_that_cannot_be_written_changes_nothing_else(tmp_path, monkeypatch):
+def test_files_with_each_others_names_are_rebuilt(folder, monkeypatch):
+    seen = compiled(monkeypatch)
+    codes = {name: answer(name, value) for name, value in (("one", 1), ("two", 2))}
+    files = {name: folder / f"{name}.o" for name in codes}
+    contents = {name: file.read_bytes() for name, file in files.items()}
+    files["one"].write_bytes(contents["two"])
+    files["two"].write_bytes(contents["one"])
+    assert {name: answer(name, value) for name, value in (("one", 1), ("two", 2))} == codes
+    assert len(seen) == 4
+    assert {name: file.read_bytes() for name, file in files.items()} == contents
+
+
+@needs_owners
+def test_folder_and_files_are_for_this_user_alone(folder):
+    before = os.umask(0)
+    try:
+        answer()
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "answer.o")] == [0o700, 0o600]
+
+
+def twice_in_memory(monkeypatch, reason: str) -> None:
+    """The answer is compiled at each request, with one warning of this reason."""
+    seen = compiled(monkeypatch)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert answer() == answer()
+    assert len(seen) == 2
+    (warning,) = warned
+    assert warning.category is RuntimeWarning
+    assert reason in str(warning.message)
+    assert "TIDEGATE_CACHE can name a folder" in str(warning.message)
+
+
+@needs_owners
+@pytest.mark.parametrize("writable_by", [stat.S_IWGRP, stat.S_IWOTH], ids=["group", "others"])
+def test_a_folder_that_others_can_write_is_not_used_and_one_warning_says_so(folder, monkeypatch, writable_by):
+    answer()
+    folder.chmod(0o700 | writable_by)
+    before = (folder / "answer.o").stat()
+    twice_in_memory(monkeypatch, f"`chmod go-w {folder}` forbids it")
+    assert [path.name for path in folder.iterdir()] == ["answer.o"]
+    assert (folder / "answer.o").stat().st_mtime_ns == before.st_mtime_ns
+
+
+@needs_root
+def test_a_folder_of_another_user_is_not_used_even_by_root(folder, monkeypatch):
+    answer()
+    os.chown(folder, OTHER_USER, OTHER_USER)
+    twice_in_memory(monkeypatch, f"{folder} belongs to user {OTHER_USER}")
+
+
+@needs_owners
+@pytest.mark.parametrize("replace", ["group can write it", "link", pytest.param("other owner", marks=needs_root)])
+def test_a_file_that_others_could_have_written_is_rebuilt_and_replaced(folder, monkeypatch, replace):
+    right = answer()
+    file, elsewhere = folder / "answer.o", folder.parent / "elsewhere.o"
+    if replace == "group can write it":
+        file.chmod(0o660)
+    elif replace == "link":
+        elsewhere.write_bytes(file.read_bytes())
+        file.unlink()
+        file.symlink_to(elsewhere)
+    else:
+        os.chown(file, OTHER_USER, OTHER_USER)
+    seen = compiled(monkeypatch)
+    assert answer() == answer() == right
+    assert len(seen) == 1
+    status = file.lstat()
+    assert (stat.S_ISREG(status.st_mode), stat.S_IMODE(status.st_mode)) == (True, 0o600)
+    assert status.st_uid == os.geteuid()
+
+
+def test_a_folder_that_cannot_be_made_changes_nothing_else(tmp_path, monkeypatch):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     monkeypatch.setenv("TIDEGATE_CACHE", str(blocked / "kernels"))
-    assert answer()
+    twice_in_memory(monkeypatch, f"Not a directory: '{blocked}'")
+
+
+def test_a_folder_that_cannot_be_written_changes_nothing_else(other_user, monkeypatch):
+    other_user.chmod(0o500)
+    monkeypatch.setenv("TIDEGATE_CACHE", str(other_user))
+    twice_in_memory(monkeypatch, f"Permission denied: '{other_user}'")
+
+
+FULL_DISK = """
+import resource
+from tests.engines.cpu.test_cache import answer
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+assert answer() == answer()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit to the size of files")
+def test_a_full_disk_changes_nothing_else_and_leaves_no_file(folder):
+    environment = {**os.environ, "TIDEGATE_CACHE": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "always", "-c", FULL_DISK]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr.count("RuntimeWarning: Compiled kernels cannot be kept on disk") == 1
+    assert "File too large" in done.stderr
+    assert not any(folder.iterdir())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the cache folder is another on this system")
@@ -74,7 +183,7 @@ def test_a_user_without_a_home_keeps_no_kernels(tmp_path, monkeypatch):
     monkeypatch.delenv("TIDEGATE_CACHE", raising=False)
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: Path("~/.cache/tidegate"))
     monkeypatch.chdir(tmp_path)
-    assert answer()
+    twice_in_memory(monkeypatch, "this user has no home folder")
     assert not any(tmp_path.iterdir())
 
 

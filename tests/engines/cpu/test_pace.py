@@ -1,42 +1,66 @@
-"""The team rests while the machine is busy, and comes back."""
+"""The number of threads follows whichever was faster, also on a machine that changes for good."""
 
-from tidegate.engines.cpu.pace import LONG_REST, PATIENCE, SHORT_REST, Pace
+from tidegate.engines.cpu.pace import MOST_SERIAL_CALLS, LATE_CALLS, SERIAL_CALLS, Pace
 
 
-def calls(pace: Pace, seconds_of_team: float, count: int) -> list[int]:
-    """The threads of `count` calls whose team takes so long."""
+def calls(pace: Pace, parallel: float, count: int, serial: float = 2.0) -> list[int]:
+    """The threads of `count` calls that take these seconds: in parallel, and on one thread."""
     used = []
     for _ in range(count):
         used.append(pace.threads())
-        pace.took(used[-1], seconds_of_team if used[-1] > 1 else 2.0)
+        pace.took(used[-1], parallel if used[-1] > 1 else serial)
     return used
 
 
-def test_a_team_in_time_never_rests():
+def test_calls_that_are_in_time_stay_parallel():
     assert calls(Pace(team=2), 1.0, 50) == [2] * 50
 
 
-def test_one_late_call_is_forgiven():
+def test_one_late_call_changes_nothing():
     pace = Pace(team=2)
     assert calls(pace, 1.0, 3) + calls(pace, 9.0, 1) + calls(pace, 1.0, 3) == [2] * 7
 
 
-def test_the_team_rests_when_it_is_late_and_longer_each_time():
+def test_after_late_calls_one_thread_runs_and_for_longer_each_time():
     pace = Pace(team=2)
     calls(pace, 1.0, 1)
-    used = calls(pace, 9.0, PATIENCE + SHORT_REST + 1 + 2 * SHORT_REST + 1)
-    assert used == [2] * PATIENCE + [1] * SHORT_REST + [2] + [1] * 2 * SHORT_REST + [2]
+    used = calls(pace, 9.0, LATE_CALLS + SERIAL_CALLS + 1 + 2 * SERIAL_CALLS + 1)
+    assert used == [2] * LATE_CALLS + [1] * SERIAL_CALLS + [2] + [1] * 2 * SERIAL_CALLS + [2]
     calls(pace, 9.0, 1000)
-    assert pace.rest == LONG_REST
+    assert pace.stretch == MOST_SERIAL_CALLS
 
 
-def test_the_team_comes_back_when_the_machine_is_quiet():
+def test_calls_are_parallel_again_when_the_machine_is_idle_again():
     pace = Pace(team=2)
     calls(pace, 1.0, 1)
     calls(pace, 9.0, 100)
-    assert 2 in calls(pace, 1.0, LONG_REST + 1)
+    assert 2 in calls(pace, 1.0, MOST_SERIAL_CALLS + 1)
     assert calls(pace, 1.0, 20) == [2] * 20
-    assert pace.rest == SHORT_REST
+    assert pace.stretch == SERIAL_CALLS
+
+
+def test_a_machine_that_is_slower_for_good_is_judged_by_what_it_does_now():
+    pace = Pace(team=2)
+    calls(pace, 1.0, 100)
+    used = calls(pace, 5.0, 200, serial=10.0)
+    assert used == [2] * LATE_CALLS + [1] * SERIAL_CALLS + [2] * (200 - LATE_CALLS - SERIAL_CALLS)
+
+
+def test_a_slower_machine_that_is_fast_again_is_judged_by_its_new_speed():
+    pace = Pace(team=2)
+    calls(pace, 1.0, 10)
+    calls(pace, 5.0, 50, serial=10.0)
+    calls(pace, 1.0, 10)
+    assert calls(pace, 9.0, LATE_CALLS + 1) == [2] * LATE_CALLS + [1]
+
+
+def test_parallel_calls_that_are_slower_than_one_thread_was_measured_to_be_end():
+    """Late by what one thread was seen to need, though not by the bound that the fastest parallel call gave."""
+    pace = Pace(team=8)
+    calls(pace, 1.0, 1, serial=2.0)
+    calls(pace, 11.0, LATE_CALLS, serial=2.0)
+    calls(pace, 11.0, SERIAL_CALLS, serial=2.0)
+    assert calls(pace, 3.0, 2, serial=2.0) == [8, 1]
 
 
 def test_a_single_thread_is_left_as_it_is():

@@ -23,11 +23,19 @@ def test_what_it_cannot_run_is_refused_with_a_reason():
     call = make_call(EVERY["gru"], 3, 2, 2, 4)
     assert "bfloat16" in cpu.refuse(replace(call, weights=replace(call.weights, w_hh=call.weights.w_hh.bfloat16())))
     assert "empty" in cpu.refuse(replace(call, x=call.x[:0]))
-    with mock.patch("tidegate.engines.cpu.team.openmp", return_value=None):
-        assert "OpenMP" in cpu.refuse(call)
+    with mock.patch("tidegate.engines.cpu.target.host", return_value=None):
+        assert "AVX2" in cpu.refuse(call)
         assert choose.dispatch(call).outputs.shape == (3, 2, 4)
-        with pytest.raises(EngineError, match="OpenMP"):
+        with pytest.raises(EngineError, match="AVX2"):
             choose.dispatch(call, "cpu")
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_without_openmp_it_runs_on_one_thread():
+    call = make_call(EVERY["gru"], 3, 2, 2, 4)
+    with mock.patch("tidegate.engines.cpu.team.openmp", return_value=None):
+        assert cpu.refuse(call) is None
+        assert choose.dispatch(call, "cpu").outputs.shape == (3, 2, 4)
 
 
 def test_auto_takes_this_engine():

@@ -1,4 +1,4 @@
-"""Memory from the pool."""
+"""Memory from the pool: reused, never shared, bounded, counted and given back."""
 
 import gc
 import mmap
@@ -55,17 +55,53 @@ def test_a_system_without_huge_pages_gives_other_memory(monkeypatch):
 
 
 def test_the_pool_is_bounded_and_can_be_emptied(monkeypatch):
-    monkeypatch.setattr(workspace, "LIMIT", 3 << 20)
-    workspace.release()
+    monkeypatch.setattr(workspace, "pool", workspace.Pool(3 << 20))
     tensors = [workspace.empty(SHAPE, torch.float32) for _ in range(6)]
+    assert (workspace.pool.in_use(), workspace.pool.kept()) == (6 << 20, 0)
     tensors.clear()
     gc.collect()
-    assert sum(m.size for m in workspace._free) <= 3 << 20
+    assert (workspace.pool.in_use(), workspace.pool.kept()) == (0, 3 << 20)
     workspace.release()
-    assert not workspace._free
+    assert workspace.pool.kept() == 0
 
 
-def test_rooms_start_on_cache_lines():
+def test_memory_larger_than_the_limit_is_not_kept_and_drops_nothing_else():
+    pool = workspace.Pool(3 << 20)
+    small, large = pool.take(1 << 20), pool.take(4 << 20)
+    pool.give_back(small)
+    pool.give_back(large)
+    assert pool.free == [small]
+    assert pool.in_use() == 0
+
+
+def test_a_lower_limit_drops_what_came_back_first():
+    pool = workspace.Pool(1 << 30)
+    taken = [pool.take(1 << 20) for _ in range(4)]
+    for memory in taken:
+        pool.give_back(memory)
+    pool.limit = 2 << 20
+    pool.trim()
+    assert pool.free == taken[2:]
+    pool.limit = 0
+    pool.trim()
+    assert not pool.free
+
+
+def test_memory_that_many_calls_had_no_use_for_is_dropped(monkeypatch):
+    monkeypatch.setattr(workspace, "RETURNS", 10)
+    pool = workspace.Pool(1 << 30)
+    unused, used = pool.take(50_000_000), pool.take(1 << 20)
+    pool.give_back(unused)
+    for _ in range(9):
+        pool.give_back(used)
+        assert pool.take(1 << 20) is used
+    assert pool.free == [unused]
+    pool.give_back(used)
+    pool.give_back(pool.take(1 << 20))
+    assert pool.free == [used]
+
+
+def test_arrays_of_a_layout_start_on_cache_lines():
     layout = workspace.Layout(4)
     for name, numbers in (("a", 1), ("b", 100), ("c", 0)):
         layout.add(name, numbers)
@@ -74,15 +110,15 @@ def test_rooms_start_on_cache_lines():
 
 
 def test_memory_is_neither_too_small_nor_much_too_large():
-    workspace.release()
+    pool = workspace.Pool(workspace.LIMIT)
     for size in (workspace.HUGE_PAGE, 20 * workspace.HUGE_PAGE, 2 * workspace.HUGE_PAGE):
-        workspace.give_back(workspace.Memory(size))
-    taken = [workspace.take(workspace.HUGE_PAGE + 1).size for _ in range(2)]
+        pool.give_back(workspace.Memory(size))
+    taken = [pool.take(workspace.HUGE_PAGE + 1).size for _ in range(2)]
     assert taken == [2 * workspace.HUGE_PAGE] * 2
-    assert sorted(m.size for m in workspace._free) == [workspace.HUGE_PAGE, 20 * workspace.HUGE_PAGE]
+    assert sorted(m.size for m in pool.free) == [workspace.HUGE_PAGE, 20 * workspace.HUGE_PAGE]
 
 
-def test_memory_that_another_thread_takes_first_is_left_to_it(monkeypatch):
+def test_memory_that_another_thread_takes_first_is_left_to_it():
     stolen: list[workspace.Memory] = []
 
     class Contested(list):
@@ -93,8 +129,9 @@ def test_memory_that_another_thread_takes_first_is_left_to_it(monkeypatch):
             super().remove(memory)
 
     free = [workspace.Memory(1000) for _ in range(2)]
-    monkeypatch.setattr(workspace, "_free", Contested(free))
-    taken = [workspace.take(1000) for _ in range(2)]
+    pool = workspace.Pool(workspace.LIMIT)
+    pool.free = Contested(free)
+    taken = [pool.take(1000) for _ in range(2)]
     assert stolen[0] not in taken
     assert taken[0] in free
     assert taken[1] not in free

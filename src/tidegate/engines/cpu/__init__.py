@@ -42,7 +42,6 @@ def host_refuses() -> str | None:
     engine."""
     with uncollected():
         from tidegate.engines.cpu.target import host
-        from tidegate.engines.cpu.team import openmp
 
         try:
             target = host()
@@ -50,8 +49,6 @@ def host_refuses() -> str | None:
             return f"llvmlite does not work here ({error})"
         if target is None:
             return "it needs a processor with AVX2 and FMA, AVX-512, or NEON"
-        if openmp() is None:
-            return "it runs in PyTorch's OpenMP threads, and no OpenMP library with GOMP_parallel is loaded"
         import tidegate.engines.autograd
         import tidegate.engines.cpu.launch  # noqa: F401
     return None

@@ -1,18 +1,26 @@
 """Compiled kernels on disk, so that a program is compiled once per machine.
 
-One file per kernel, `<key>.o`: the SHA-256 of the object code, then the object code. The key covers the program's text,
-the processor, and the versions of llvmlite, LLVM and this package. A file is written under another name and then
-renamed, so readers and writers in other processes never see half of one; a damaged file fails its checksum and is
-replaced; a folder that cannot be written leaves the cache empty and everything else as it was.
+One file per kernel, `<key>.o`: the SHA-256 of key and object code, then the object code. The key covers the program,
+the processor and its features, the versions of llvmlite, LLVM and this package, and the source files of the engine (see
+`key.py`). A file is written under another name and then renamed, so readers and writers in other processes never see
+an incomplete one. A file that is damaged, that has the content of another key, or that another user could have written
+is not used, and is replaced.
+
+The code is executed, so a folder that another user could change is neither read nor written (see `ownership.py`). Where
+kernels cannot be kept, for this or another reason, each process compiles its own, and a RuntimeWarning says so once.
 """
 
 import hashlib
 import os
 import tempfile
+import warnings
 from contextlib import suppress
+from functools import cache as once
 from pathlib import Path
 
 import platformdirs
+
+from tidegate.engines.cpu.ownership import own_folder, read_own_file
 
 DIGEST = hashlib.sha256().digest_size
 
@@ -24,7 +32,7 @@ def folder() -> Path:
         return Path(chosen)
     found = platformdirs.user_cache_path("tidegate", appauthor=False)
     if not found.is_absolute():
-        raise FileNotFoundError(f"no home folder is known, so {found} would be anywhere")
+        raise FileNotFoundError("this user has no home folder")
     return found
 
 
@@ -33,25 +41,53 @@ def key(*parts: str) -> str:
 
 
 def read(name: str) -> bytes | None:
-    """The object code stored under `name`, or None when there is none or it is damaged."""
+    """The object code stored under `name`, or None when there is none that can be trusted."""
     try:
-        content = (folder() / f"{name}.o").read_bytes()
-    except OSError:
+        place = own_folder(folder())
+    except FileNotFoundError:
         return None
-    digest, code = content[:DIGEST], content[DIGEST:]
-    return code if code and hashlib.sha256(code).digest() == digest else None
+    except OSError as error:
+        warn_once(str(error))
+        return None
+    try:
+        content = read_own_file(place / f"{name}.o")
+    except OSError:  # absent, or not to be trusted, which `write` mends
+        return None
+    stored, code = content[:DIGEST], content[DIGEST:]
+    return code if code and digest(name, code) == stored else None
 
 
 def write(name: str, code: bytes) -> None:
-    """Store object code under `name`; where the folder cannot be written, nothing happens."""
-    with suppress(OSError):
-        place = folder()
-        place.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=place, suffix=".part")
+    """Store object code under `name`; a warning where that cannot be done."""
+    try:
+        place = own_folder(folder(), create=True)
+    except OSError as error:
+        warn_once(str(error))
+        return
+    try:
+        handle, temporary = tempfile.mkstemp(dir=place, suffix=".part")  # mode 0600
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(code).digest() + code)
+                file.write(digest(name, code) + code)
             os.replace(temporary, place / f"{name}.o")
         except OSError:
-            os.unlink(temporary)
+            with suppress(OSError):
+                os.unlink(temporary)
             raise
+    except OSError as error:
+        warn_once(f"{error.strerror}: '{place}'")  # without the temporary name, which is never the same
+
+
+def digest(name: str, code: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\0" + code).digest()
+
+
+@once
+def warn_once(reason: str) -> None:
+    """Warn, once for each reason."""
+    warnings.warn(
+        f"Compiled kernels cannot be kept on disk, so every process compiles its own: {reason}. "
+        "TIDEGATE_CACHE can name a folder that belongs to you and that nobody else can write.",
+        RuntimeWarning,
+        stacklevel=2,
+    )

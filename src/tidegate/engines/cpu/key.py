@@ -1,9 +1,10 @@
-"""What a compiled kernel depends on, as text: so that one on disk is found again without writing its program first.
+"""The key of a compiled kernel: a digest of everything it depends on, so that one on disk is found without generating
+its program.
 
-A kernel follows from the plan of its work (what each phase loads, computes and stores, and where), from the number type
-and the processor, from the source files that turn a plan into a program, and from the versions of this package,
-llvmlite and LLVM. The plan stands here rather than the cell's equations, because the forward and the backward kernel
-must agree on where values live, and each says so in its own key.
+A kernel depends on the plan of its computation (what each phase loads, computes and stores, and where), on the number
+type, on the processor and its features (with the right to use its matrix unit), on the source files that turn a plan
+into a program, and on the versions of this package, llvmlite and LLVM. The key contains the plan rather than the cell's
+equations, because the forward and the backward kernel must agree on where values are stored.
 """
 
 import hashlib
@@ -25,19 +26,20 @@ from tidegate.engines.plan import Backward, Forward, Phase
 
 
 def key(target: Target, real: str, *program: str) -> str:
-    """The name under which the cache knows the kernel that `program` describes."""
+    """The name in the cache of the kernel that `program` describes."""
     return cache.key(sources(), versions(), repr(target), real, *program)
 
 
 @once
 def sources() -> str:
-    """A digest of the engine's own files and those of the calculus it builds on; of nothing, where only bytecode is
-    installed (the package's version must do there)."""
-    files = [file for package in (__file__, calculus.__file__) for file in sorted(Path(package).parent.glob("*.py"))]
+    """A digest of the source files of this folder, of the one above it, where plans are made, and of the calculus;
+    of nothing, where only bytecode is installed (there the version of the package must do)."""
+    here = Path(__file__).parent
+    files = [file for folder in (here, here.parent, Path(calculus.__file__).parent) for file in folder.glob("*.py")]
     digest = hashlib.sha256()
-    for file in files:
+    for file in sorted(files):
         content = file.read_bytes()
-        digest.update(f"{file.name} {len(content)}\n".encode() + content)
+        digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
@@ -46,7 +48,7 @@ def versions() -> str:
 
 
 def written(plan: Forward | Backward) -> str:
-    """All of a plan, exactly: plans of the same text have the same kernel."""
+    """Everything in a plan as text: plans with the same text have the same kernel."""
     parts = {field.name: getattr(plan, field.name) for field in fields(plan)}
     step, phases = parts.pop("step"), [*parts.pop("phases")]
     lead = parts.pop("lead", None)
@@ -61,7 +63,7 @@ def written(plan: Forward | Backward) -> str:
 
 
 def numbers(step: Step, phases: Sequence[Phase]) -> Mapping[Expression, int]:
-    """Every expression that the step and the phases mention, arguments before their users."""
+    """A number for every expression of the step and the phases, arguments before the expressions that use them."""
     named = [stage.operand for stage in step.stages]
     named += [e for table in (step.a, step.q, step.old, step.v, step.gate, step.new) for e in table.values()]
     mentioned = [e for phase in phases for e in (*phase.load, *(e for _, e in phase.store))]

@@ -1,29 +1,34 @@
-"""Whether the team is worth its meetings: on a machine that others keep busy, one thread is faster than a waiting team.
+"""Adaptive thread count: parallel or on one thread, whichever was faster.
 
-A thread that meets its team waits until the slowest has had its turn on a core, milliseconds for every meeting. Results
-have the same bits for any number of threads, so the number may follow the machine.
+A thread at a barrier waits until the slowest of the team has arrived. Where other programs use the cores, that takes
+until the scheduler has given every thread its turn, milliseconds for each barrier, and one thread alone is faster.
+Results have the same bits for any number of threads, so the number may change from call to call.
 """
 
 from dataclasses import dataclass
 
-#: A call is late when it takes so many times what one thread alone would need, by the best time of the team.
+#: A parallel call is late when it takes so many times what one thread needs.
 LATE = 1.25
-#: Late calls in a row after which the team rests, for how many calls at first, and at most.
-PATIENCE, SHORT_REST, LONG_REST = 2, 4, 64
+#: Late calls in a row after which calls run on one thread, and for how many calls: at first, and at most.
+LATE_CALLS, SERIAL_CALLS, MOST_SERIAL_CALLS = 2, 4, 64
 
 
 @dataclass
 class Pace:
-    """The threads of the next call of one shape, from how long the last ones took.
+    """The number of threads of the next call of one shape, from how long the last ones took.
 
-    The team rests after PATIENCE late calls in a row and is tried again after its rest, which doubles each time that
-    it is still late and is short again once it is in time.
+    After LATE_CALLS late calls in a row, `left` calls run on one thread; then the team of threads is tried again. The
+    stretch on one thread doubles each time that the team is late again, and is short again once it is in time.
+
+    `serial` is what one thread is assumed to need. On one thread it is measured: it is the fastest call of the last
+    stretch. A parallel call, which cannot be faster than an equal share for each thread, gives a bound. Each stretch
+    measures anew, so a machine that has become slower for good is judged by what it does now.
     """
 
     team: int
-    best: float = float("inf")
+    serial: float = float("inf")
     late: int = 0
-    rest: int = SHORT_REST
+    stretch: int = SERIAL_CALLS
     left: int = 0
 
     def threads(self) -> int:
@@ -32,13 +37,14 @@ class Pace:
     def took(self, threads: int, seconds: float) -> None:
         """Note the time of a call."""
         if threads == 1:
+            self.serial = min(self.serial, seconds)
             self.left = max(0, self.left - 1)
             return
-        self.best = min(self.best, seconds)
-        if seconds <= LATE * self.team * self.best:
-            self.late, self.rest = 0, SHORT_REST
+        self.serial = min(self.serial, self.team * seconds)
+        if seconds <= LATE * self.serial:
+            self.late, self.stretch = 0, SERIAL_CALLS
             return
         self.late += 1
-        if self.late >= PATIENCE:
-            self.left, self.rest = self.rest, min(2 * self.rest, LONG_REST)
-            self.late = PATIENCE - 1
+        if self.late >= LATE_CALLS:
+            self.left, self.stretch = self.stretch, min(2 * self.stretch, MOST_SERIAL_CALLS)
+            self.late, self.serial = LATE_CALLS - 1, float("inf")

@@ -82,4 +82,7 @@ class Library:
             self._engine.finalize_object()
 
     def __getitem__(self, name: str) -> int:
-        return self._engine.get_function_address(name)
+        address = self._engine.get_function_address(name)
+        if not address:
+            raise KeyError(f"the linked object code has no function {name!r}")
+        return address

@@ -1,20 +1,24 @@
-"""Memory that calls use and give back: fresh pages cost more than the arithmetic done in them.
+"""A pool of memory for the arrays of calls: fresh pages cost more than the arithmetic done in them.
 
 Memory returns to the pool when the last tensor made from it is gone, so what autograd saved goes back as soon as
-autograd drops it, and memory in use is never handed out twice. The pool keeps a bounded number of bytes; `release()`
-gives all of them back to the system.
+autograd drops it, and memory in use is never handed out twice. The pool keeps a bounded number of bytes, drops memory
+that many calls had no use for, and gives everything back to the system on request (see `tidegate.memory`).
 """
 
 import mmap
 from contextlib import suppress
+from itertools import count
 from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor
 
-#: Bytes that the pool keeps for later calls.
-LIMIT = 1 << 30
+#: Bytes that the pool keeps for later calls at most, unless `tidegate.memory.set_limit` sets another number.
+LIMIT = 1 << 29
+#: Returns of memory to the pool after which memory that was not taken again goes back to the system. A training step
+#: of one layer and direction makes about ten.
+RETURNS = 1000
 #: Bytes below which a tensor is left to torch.
 SMALL = 1 << 18
 ALIGNMENT = 64
@@ -26,11 +30,11 @@ NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.u
 class Memory:
     """`size` bytes from `address` on, aligned to cache lines; in huge pages where the system grants them."""
 
-    __slots__ = ("address", "array", "size")
+    __slots__ = ("address", "array", "returned", "size")
 
     def __init__(self, size: int):
         self.array = _huge(size) if size >= HUGE_PAGE else _aligned(size)
-        self.address, self.size = self.array.ctypes.data, self.array.nbytes
+        self.address, self.size, self.returned = self.array.ctypes.data, self.array.nbytes, 0
 
 
 def _aligned(size: int) -> np.ndarray:
@@ -54,31 +58,74 @@ def _huge(size: int) -> np.ndarray:
     return memory[skip : skip + whole]
 
 
-# There is no lock: a garbage collection may give memory back, and run anything else, at any point of these functions.
-_free: list[Memory] = []
+class Pool:
+    """Free memory for later calls, in the order in which it came back, and the sizes of what is in use.
+
+    There is no lock: a garbage collection may give memory back, and run anything else, at any point of these functions.
+    """
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self.free: list[Memory] = []
+        self._lent: dict[int, int] = {}  # bytes by address
+        self._returns = count()
+
+    def take(self, size: int) -> Memory:
+        """At least `size` bytes: pooled ones if some are large enough and less than four times too large, else fresh
+        ones."""
+        memory = self._pooled(size) or Memory(size)
+        self._lent[memory.address] = memory.size
+        return memory
+
+    def _pooled(self, size: int) -> Memory | None:
+        while True:
+            best, most = None, 4 * size + SMALL
+            for memory in self.free:
+                if size <= memory.size < most:
+                    best, most = memory, memory.size
+            if best is None:
+                return None
+            try:
+                self.free.remove(best)
+            except ValueError:  # another thread has taken it meanwhile
+                continue
+            return best
+
+    def give_back(self, memory: Memory) -> None:
+        self._lent.pop(memory.address, None)
+        if memory.size <= self.limit:
+            memory.returned = next(self._returns)
+            self.free.append(memory)
+            self.trim(memory.returned - RETURNS)
+
+    def trim(self, oldest: int = 0) -> None:
+        """Drop what came back before return number `oldest`, and then the oldest until the limit is kept."""
+        kept = self.kept()
+        for memory in list(self.free):
+            if memory.returned >= oldest and kept <= self.limit:
+                break
+            with suppress(ValueError):  # another thread has taken it meanwhile
+                self.free.remove(memory)
+            kept -= memory.size
+
+    def kept(self) -> int:
+        """Bytes of free memory."""
+        return sum([memory.size for memory in list(self.free)])
+
+    def in_use(self) -> int:
+        """Bytes of memory that was taken and has not come back."""
+        return sum(list(self._lent.values()))
+
+
+pool = Pool(LIMIT)
 
 
 def take(size: int) -> Memory:
-    """At least `size` bytes: pooled ones if some are large enough and less than four times too large, else fresh
-    ones."""
-    while True:
-        best, most = None, 4 * size + SMALL
-        for memory in _free:
-            if size <= memory.size < most:
-                best, most = memory, memory.size
-        if best is None:
-            return Memory(size)
-        try:
-            _free.remove(best)
-        except ValueError:  # another thread has taken it meanwhile
-            continue
-        return best
+    return pool.take(size)
 
 
 def give_back(memory: Memory) -> None:
-    _free.append(memory)
-    while sum([m.size for m in _free]) > LIMIT:
-        del _free[:1]
+    pool.give_back(memory)
 
 
 class _Lent(np.ndarray):
@@ -92,8 +139,8 @@ class _Lent(np.ndarray):
 
 
 def release() -> None:
-    """Free the memory that the pool keeps."""
-    _free.clear()
+    """Give the memory that the pool keeps back to the system."""
+    pool.free.clear()
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -108,13 +155,14 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 class Layout:
-    """Rooms in one piece of memory: byte offsets by name."""
+    """Arrays in one piece of memory: their byte offsets by name."""
 
     def __init__(self, item: int):
         self.item, self.size = item, 0
         self.offset: dict[str, int] = {}
 
     def add(self, name: str, numbers: int) -> None:
-        """Room for so many numbers, and for one vector more, as whole vectors may be read at the end."""
+        """An array of so many numbers, with the bytes of one vector after it, as whole vectors may be read at the
+        end."""
         self.offset[name] = self.size
         self.size += (numbers * self.item + 2 * ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
