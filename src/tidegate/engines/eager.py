@@ -38,6 +38,8 @@ OPERATIONS = {
 def refuse(call: Call) -> str | None:
     if recomputes(call) and in_functorch_transform():
         return "it cannot recompute inside a torch.func transform (grad, jvp, vmap); use recompute=False"
+    if recomputes(call) and torch.jit.is_tracing():
+        return "torch.jit.trace cannot record that it recomputes; use recompute=False, or trace under torch.no_grad()"
     return None
 
 
