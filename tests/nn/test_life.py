@@ -7,7 +7,6 @@ from collections import OrderedDict
 
 import pytest
 import torch
-import torch._dynamo
 import torch.multiprocessing
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
@@ -226,61 +225,6 @@ class Model(nn.Module):
     def forward(self, x):
         y, _ = self.layer(x)
         return self.head(y).relu()
-
-
-@each_layer
-def test_a_compiled_model_has_one_graph_and_the_same_gradients(make):
-    model, x = Model(make(num_layers=2)), torch.randn(5, 2, 3, requires_grad=True)
-    torch._dynamo.reset()
-    # torch.compile refuses every instance of torch.nn.GRU unless this switch of its own is set.
-    with torch._dynamo.config.patch(allow_rnn=True):
-        compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
-        y, expected = compiled(x), model(x)
-    assert near(y, expected)
-    leaves = [x, *model.parameters()]
-    assert near(torch.autograd.grad(y.sum(), leaves), torch.autograd.grad(expected.sum(), leaves))
-
-
-def test_layers_that_are_not_torch_nn_compile_without_its_switch():
-    layer, ids = tidegate.Recurrent(tidegate.cells.GRU, 3, 4, bidirectional=True), torch.randint(3, (5, 2))
-    torch._dynamo.reset()
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    assert near(compiled(ids, lengths=[2, 5]), layer(ids, lengths=[2, 5]))
-
-
-@each_layer
-def test_an_exported_model_holds_one_operator_a_layer(make):
-    model, x = Model(make(num_layers=2)), torch.randn(5, 2, 3)
-    steps = torch.export.Dim("steps", min=2, max=100)
-    program = torch.export.export(model, (x,), dynamic_shapes={"x": {0: steps}})
-    assert sum(node.target is torch.ops.tidegate.scan.default for node in program.graph.nodes) == 2
-    for x in (torch.randn(5, 2, 3), torch.randn(9, 2, 3)):
-        assert near(program.module()(x), model(x))
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_operator_keeps_the_rules_of_torch_library():
-    T, B, D, H = 4, 2, 3, 5
-    for dtype in (torch.float64, torch.int64):
-        x = torch.randn(T, B, D).double().requires_grad_() if dtype == torch.float64 else torch.randint(D, (T, B))
-        states = [torch.randn(B, H).double().requires_grad_() for _ in range(2)]
-        shapes = [(4 * H, D), (4 * H, H), (4 * H,), (4 * H,)]
-        weights = [torch.randn(s).double().requires_grad_() for s in shapes]
-        given = [True] * 4 + [False] * 2
-        lengths, resets = torch.tensor([4, 2]), torch.zeros(T, B, dtype=torch.bool)
-        arguments = (
-            "tidegate.cells.lstm:LSTM",
-            "auto",
-            True,
-            dtype == torch.float64,
-            x,
-            states,
-            weights,
-            given,
-            lengths,
-            resets,
-        )
-        torch.library.opcheck(torch.ops.tidegate.scan, arguments)
 
 
 class Sums(Dataset):

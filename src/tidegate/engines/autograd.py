@@ -2,7 +2,8 @@
 
 A back end is a module with the two functions of `Kernels`; they read and write memory and know nothing of autograd.
 This file saves what the backward pass needs, runs long sequences in stretches where the call says `recompute`, and
-leaves second derivatives to the eager engine, whose operations torch can differentiate to any order.
+leaves second derivatives and batched gradients to the eager engine, whose operations torch can differentiate to any
+order and batch.
 """
 
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from tidegate.engines import eager
+from tidegate.engines import eager, transforms
 from tidegate.engines.call import Call, Result, Weights
 from tidegate.engines.stretches import stretch_of, stretches
 
@@ -106,8 +107,8 @@ class _AtOnce(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         call, tensors, kept = recall(ctx)
-        if torch.is_grad_enabled():
-            return None, None, *differentiable_gradients(call, tensors, d)
+        if for_eager_engine(d):
+            return None, None, *eager_gradients(call, tensors, d)
         n = 1 + len(call.states)
         saved = Saved(kept, ctx.outputs)
         if saved.outputs is not None and saved.outputs._version != ctx.version:
@@ -137,8 +138,8 @@ class _InStretches(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         call, tensors, kept = recall(ctx)
-        if torch.is_grad_enabled():
-            return None, None, *differentiable_gradients(call, tensors, d)
+        if for_eager_engine(d):
+            return None, None, *eager_gradients(call, tensors, d)
         S = len(call.states)
         between = [call.states, *(kept[i : i + S] for i in range(0, len(kept), S))]
         needs = needed(ctx, call)
@@ -192,26 +193,38 @@ def add(total: Tensor | None, more: Tensor | None) -> Tensor | None:
     return None if total is None or more is None else total.add_(more)
 
 
-def differentiable_gradients(
+def for_eager_engine(d: tuple[Tensor | None, ...]) -> bool:
+    """Whether the backward pass needs operations of torch: it is itself to be differentiated, or the gradients that it
+    receives are not plain tensors, as under torch.autograd.grad(is_grads_batched=True)."""
+    return torch.is_grad_enabled() or transforms.refuse_tensors([t for t in d if t is not None]) is not None
+
+
+def eager_gradients(
     call: Call, tensors: tuple[Tensor | None, ...], d: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:
-    """The gradients as functions of inputs and cotangents, so that they can be differentiated in turn.
+    """The gradients by the eager engine; where gradients are enabled, as functions of the call and of `d` that torch
+    can differentiate in turn.
 
     One tensor may have several roles, as tied parameters do; each role has an alias, and so a gradient of its own.
     """
-    aliases = [None if t is None else t.view_as(t) for t in tensors]
-    n = 1 + len(call.states)
-    result = eager.run(
-        replace(call, x=aliases[0], states=tuple(aliases[1:n]), weights=Weights(*aliases[n:]))  # type: ignore[arg-type]
-    )
-    flat = [result.outputs, *result.states]
-    if call.keep_gates:
-        flat += [torch.stack(list(kept.values()), 2) for kept in (result.sequences, result.gates)]
-    outputs = [(y, dy) for y, dy in zip(flat, d) if dy is not None]
-    wanted = [t for t in aliases if t is not None and t.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [y for y, _ in outputs], wanted, [dy for _, dy in outputs], create_graph=True, allow_unused=True
+    create_graph, n = torch.is_grad_enabled(), 1 + len(call.states)
+    with torch.enable_grad():
+        aliases = [None if t is None else t.view_as(t) for t in tensors]
+        result = eager.run(
+            replace(call, x=aliases[0], states=tuple(aliases[1:n]), weights=Weights(*aliases[n:]))  # type: ignore[arg-type]
         )
-    )
+        flat = [result.outputs, *result.states]
+        if call.keep_gates:
+            flat += [torch.stack(list(kept.values()), 2) for kept in (result.sequences, result.gates)]
+        outputs = [(y, dy) for y, dy in zip(flat, d) if dy is not None]
+        wanted = [t for t in aliases if t is not None and t.requires_grad]
+        found = iter(
+            torch.autograd.grad(
+                [y for y, _ in outputs],
+                wanted,
+                [dy for _, dy in outputs],
+                create_graph=create_graph,
+                allow_unused=True,
+            )
+        )
     return tuple(next(found) if t is not None and t.requires_grad else None for t in aliases)

@@ -4,7 +4,6 @@ import operator
 
 import torch
 from torch import Tensor
-from torch._C._functorch import maybe_current_level
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
@@ -13,6 +12,7 @@ from tidegate.calculus.expression import Expression
 from tidegate.engines.call import Call, Result
 from tidegate.engines.ragged import walk
 from tidegate.engines.stretches import stretch_of, stretches
+from tidegate.engines.torch_private import in_functorch_transform
 
 NAME = "eager"
 
@@ -36,8 +36,10 @@ OPERATIONS = {
 
 
 def refuse(call: Call) -> str | None:
-    if recomputes(call) and maybe_current_level() is not None:
+    if recomputes(call) and in_functorch_transform():
         return "it cannot recompute inside a torch.func transform (grad, jvp, vmap); use recompute=False"
+    if recomputes(call) and torch.jit.is_tracing():
+        return "torch.jit.trace cannot record that it recomputes; use recompute=False, or trace under torch.no_grad()"
     return None
 
 

@@ -1,28 +1,32 @@
-"""The operator `tidegate::scan`: any engine's whole sequence as one node of a compiled or exported program.
+"""The operator `tidegate::sequence`: one layer and direction over a whole sequence, as one node of a program that
+torch.compile or torch.export makes.
 
-torch.compile and torch.export cannot look into an engine, and should not unroll its steps; they see this operator,
-which runs the engine that the layer would have run. Its backward runs the sequence again and differentiates it.
+Those cannot record what an engine does, and should not unroll its time steps. The node holds the step's equations as
+JSON text (tidegate.calculus.serial), so a program that was exported and saved runs in any process that has imported
+Tidegate, also if the cell's class is not defined there.
+
+The gradient is a second operator, `tidegate::sequence_backward`, which computes the sequence again before it
+differentiates it: what an engine saves for its backward pass differs from machine to machine, and a program has to
+run on all of them.
 """
 
-import importlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tidegate.calculus import trace
+from tidegate.calculus import Step, serial, trace
 from tidegate.cells import Cell
 from tidegate.engines import choose
 from tidegate.engines.call import Call, Result, Weights
-from tidegate.errors import EngineError
-
-# Cells that no module path leads to, because they were made inside a function or defined anew since.
-UNNAMED: dict[str, type[Cell]] = {}
+from tidegate.engines.torch_private import recording
+from tidegate.errors import ArgumentError
 
 
-def run(
-    cell: type[Cell],
+def record(
+    cell: type[Cell] | Step,
     engine: str,
     reverse: bool,
     recompute: bool,
@@ -32,133 +36,178 @@ def run(
     lengths: Tensor | None,
     resets: Tensor | None,
 ) -> Result:
-    """A Call in the parts that an operator takes: the cell by its class, the rest as in Call."""
-    there = [w for w in weights.tensors() if w is not None]
-    given = [w is not None for w in weights.tensors()]
-    flat = torch.ops.tidegate.scan(
-        name_of(cell), engine, reverse, recompute, x, list(states), there, given, lengths, resets
+    """What the engine returns for a Call of these fields, computed by the operator, so that a program being compiled or
+    exported records one node."""
+    text = text_of(cell, id(cell))
+    outputs, *finals = torch.ops.tidegate.sequence(
+        text, engine, reverse, recompute, x, list(states), *weights.tensors(), lengths, resets
     )
-    return Result(flat[0], tuple(flat[1:]))
+    return Result(outputs, tuple(finals))
 
 
-def name_of(cell: type[Cell]) -> str:
-    """The name by which `find` knows this very class; operators take names, not classes."""
-    name = f"{cell.__module__}:{cell.__qualname__}"
-    if lookup(name) is not cell:
-        name = f"{name}@{id(cell)}"
-        UNNAMED[name] = cell
-    return name
+@torch.compiler.assume_constant_result
+def text_of(cell: type[Cell] | Step, identity: int) -> str:
+    """The step of a cell as JSON text, a constant of a compiled program. With `identity`, the id of the cell, as an
+    argument, torch.compile makes another program for another cell."""
+    return serial.dumps(cell if isinstance(cell, Step) else trace(cell))
 
 
-name_of._dynamo_marked_constant = True  # type: ignore[attr-defined]
+@lru_cache(maxsize=256)
+def step_of(text: str) -> Step:
+    return serial.loads(text)
 
 
-def find(name: str) -> type[Cell]:
-    """The cell class of that name; EngineError if this process does not have it."""
-    found = UNNAMED.get(name) or lookup(name)
-    if found is None:
-        module = name.partition(":")[0]
-        raise EngineError(f"the cell {name} of a compiled program is not to be found: import or define it in {module}.")
-    return found
-
-
-def lookup(name: str) -> type[Cell] | None:
-    module, _, path = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError):
-        return None
-    return found
-
-
-def as_call(
-    cell: str,
-    reverse: bool,
-    recompute: bool,
-    x: Tensor,
-    states: Sequence[Tensor],
-    weights: Sequence[Tensor],
-    given: Sequence[bool],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-) -> Call:
-    """`weights` are those of Weights that are there, as `given` says of each."""
-    there = iter(weights)
-    whole = Weights(*(next(there) if is_there else None for is_there in given))  # type: ignore[arg-type]
-    return Call(trace(find(cell)), x, tuple(states), whole, reverse, lengths, resets, recompute=recompute)
-
-
-@torch.library.custom_op("tidegate::scan", mutates_args=())
-def scan(
-    cell: str,
+@torch.library.custom_op("tidegate::sequence", mutates_args=())
+def sequence(
+    step: str,
     engine: str,
     reverse: bool,
     recompute: bool,
     x: Tensor,
     states: Sequence[Tensor],
-    weights: Sequence[Tensor],
-    given: Sequence[bool],
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    vectors: Tensor | None,
+    w_hr: Tensor | None,
     lengths: Tensor | None,
     resets: Tensor | None,
 ) -> list[Tensor]:
-    result = choose.dispatch(as_call(cell, reverse, recompute, x, states, weights, given, lengths, resets), engine)
-    return [result.outputs, *(s.clone() for s in result.states)]
+    """The outputs (T, B, P) and the final states, (B, H) each; all contiguous. The arguments are the fields of Call,
+    and the step as text."""
+    weights = Weights(w_ih, w_hh, b_ih, b_hh, vectors, w_hr)
+    call = Call(step_of(step), x, tuple(states), weights, reverse, lengths, resets, recompute=recompute)
+    check_lengths(call)
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        result = choose.dispatch(call, engine)
+    return [separate(t) for t in (result.outputs, *result.states)]
 
 
-@scan.register_fake
-def _(cell, engine, reverse, recompute, x, states, weights, given, lengths, resets):
-    h = states[0]
-    return [h.new_empty((x.shape[0], *h.shape)), *(s.new_empty(s.shape) for s in states)]
+@sequence.register_fake
+def _(
+    step, engine, reverse, recompute, x, states, w_ih, w_hh, b_ih, b_hh, vectors, w_hr, lengths, resets
+) -> list[Tensor]:
+    return [states[0].new_empty(x.shape[0], *states[0].shape), *(s.new_empty(s.shape) for s in states)]
 
 
-@torch.library.custom_op("tidegate::scan_backward", mutates_args=())
-def scan_backward(
-    cell: str,
+@torch.library.custom_op("tidegate::sequence_backward", mutates_args=())
+def sequence_backward(
+    step: str,
     engine: str,
     reverse: bool,
     recompute: bool,
     x: Tensor,
     states: Sequence[Tensor],
-    weights: Sequence[Tensor],
-    given: Sequence[bool],
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    vectors: Tensor | None,
+    w_hr: Tensor | None,
     lengths: Tensor | None,
     resets: Tensor | None,
     d_results: Sequence[Tensor],
+    need_x: bool,
 ) -> list[Tensor]:
-    """dL/d of x, the states and the weights that are there, in this order; of class numbers an empty tensor."""
-    recording = torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False)
-    with recording, torch.enable_grad():
-        x, *states = (t.detach().requires_grad_(t.is_floating_point()) for t in (x, *states))
-        weights = [w.detach().requires_grad_() for w in weights]
-        result = choose.dispatch(as_call(cell, reverse, recompute, x, states, weights, given, lengths, resets), engine)
-        leaves = [t for t in (x, *states, *weights) if t.requires_grad]
-        d = torch.autograd.grad((result.outputs, *result.states), leaves, d_results, allow_unused=True)
-    found = [torch.zeros_like(leaf) if g is None else g.clone() for g, leaf in zip(d, leaves)]
-    return found if x.requires_grad else [x.new_empty(0, dtype=d_results[0].dtype), *found]
+    """The gradients of the loss with respect to x, the states and the weights that are not None, in this order, from
+    those with respect to the results of `sequence`; all contiguous. Without `need_x` the first is empty."""
+    with recording(), torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+        x = x.detach().requires_grad_(need_x)
+        states = tuple(s.detach().requires_grad_() for s in states)
+        given = (w_ih, w_hh, b_ih, b_hh, vectors, w_hr)
+        weights = Weights(*(None if w is None else w.detach().requires_grad_() for w in given))  # type: ignore[arg-type]
+        call = Call(step_of(step), x, states, weights, reverse, lengths, resets, recompute=recompute)
+        check_lengths(call)
+        result = choose.dispatch(call, engine)
+        leaves = [t for t in (x, *states, *weights.tensors()) if t is not None and t.requires_grad]
+        d = torch.autograd.grad(
+            (result.outputs, *result.states), leaves, d_results, allow_unused=True, materialize_grads=True
+        )
+    found = [separate(g) for g in d]
+    return found if need_x else [w_hh.new_empty(0), *found]
 
 
-@scan_backward.register_fake
-def _(cell, engine, reverse, recompute, x, states, weights, given, lengths, resets, d_results):
-    first = torch.empty_like(x) if x.is_floating_point() else d_results[0].new_empty(0)
-    return [first, *(torch.empty_like(t) for t in (*states, *weights))]
+@sequence_backward.register_fake
+def _(
+    step,
+    engine,
+    reverse,
+    recompute,
+    x,
+    states,
+    w_ih,
+    w_hh,
+    b_ih,
+    b_hh,
+    vectors,
+    w_hr,
+    lengths,
+    resets,
+    d_results,
+    need_x,
+) -> list[Tensor]:
+    weights = [w for w in (w_ih, w_hh, b_ih, b_hh, vectors, w_hr) if w is not None]
+    first = x.new_empty(x.shape) if need_x else w_hh.new_empty(0)
+    return [first, *(t.new_empty(t.shape) for t in (*states, *weights))]
 
 
-def remember(ctx, inputs, output) -> None:
-    ctx.cell, ctx.engine, ctx.reverse, ctx.recompute, x, states, weights, ctx.given, lengths, resets = inputs
-    ctx.states = len(states)
-    ctx.save_for_backward(x, lengths, resets, *states, *weights)
+def separate(t: Tensor) -> Tensor:
+    """A contiguous copy with memory of its own, which torch requires of every result of an operator."""
+    return t.detach().clone(memory_format=torch.contiguous_format)
 
 
-def differentiate(ctx, d_results: list[Tensor]):
-    x, lengths, resets, *rest = ctx.saved_tensors
-    states, weights = rest[: ctx.states], rest[ctx.states :]
-    d_x, *d = torch.ops.tidegate.scan_backward(
-        ctx.cell, ctx.engine, ctx.reverse, ctx.recompute, x, states, weights, ctx.given, lengths, resets, d_results
+def check_lengths(call: Call) -> None:
+    """ArgumentError for lengths that are not in 0..T: a compiled program has no values to check before it runs."""
+    lengths = call.lengths
+    if lengths is not None and lengths.numel():
+        low, high = map(int, torch.aminmax(lengths))
+        if low < 0 or high > call.T:
+            raise ArgumentError(f"`lengths` must be in 0..T = 0..{call.T}, got {low}..{high}.")
+
+
+# -- the gradient of the operator -------------------------------------------------------------------------------------
+
+
+def save_arguments(ctx: Any, inputs: tuple, output: list[Tensor]) -> None:
+    *ctx.options, x, states, w_ih, w_hh, b_ih, b_hh, vectors, w_hr, lengths, resets = inputs
+    ctx.save_for_backward(x, w_ih, w_hh, b_ih, b_hh, vectors, w_hr, lengths, resets, *states)
+
+
+def differentiate(ctx: Any, d_results: list[Tensor]) -> tuple:
+    x, *rest = ctx.saved_tensors
+    *weights, lengths, resets = rest[:8]
+    states = rest[8:]
+    need_x = ctx.needs_input_grad[len(ctx.options)]
+    d_x, *d = torch.ops.tidegate.sequence_backward(
+        *ctx.options, x, states, *weights, lengths, resets, d_results, need_x
     )
-    d_states, d_weights = d[: ctx.states], d[ctx.states :]
-    return None, None, None, None, d_x if x.is_floating_point() else None, d_states, d_weights, None, None, None
+    d_states, d_weights = d[: len(states)], iter(d[len(states) :])
+    of_weights = [None if w is None else next(d_weights) for w in weights]
+    return *[None] * len(ctx.options), d_x if need_x else None, d_states, *of_weights, None, None
 
 
-scan.register_autograd(differentiate, setup_context=remember)
+sequence.register_autograd(differentiate, setup_context=save_arguments)
+
+
+# -- torch.vmap -------------------------------------------------------------------------------------------------------
+
+
+def register_vmap(operator: Any) -> None:
+    """Under torch.vmap the operator runs once for each example: examples may have weights of their own."""
+
+    @operator.register_vmap
+    def _(info: Any, in_dims: tuple, *arguments: Any) -> tuple[list[Tensor], list[int]]:
+        def example(argument: Any, dim: Any, i: int) -> Any:
+            if isinstance(argument, (list, tuple)):
+                return [example(a, d, i) for a, d in zip(argument, dim)]
+            return argument if dim is None else argument.select(dim, i)
+
+        found = []
+        for i in range(info.batch_size):
+            found.append(operator(*[example(a, d, i) for a, d in zip(arguments, in_dims)]))
+        return [torch.stack(results) for results in zip(*found)], [0] * len(found[0])
+
+
+register_vmap(sequence)
+register_vmap(sequence_backward)

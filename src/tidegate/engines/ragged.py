@@ -64,7 +64,7 @@ def step_mask(call: Call) -> Tensor:
     which kernels may read."""
     mask = torch.zeros((call.T + 2, call.B), dtype=torch.uint8)
     steps = mask[1:-1]
-    steps += ACTIVE if call.lengths is None else inside(call.lengths, call.T)
+    steps += ACTIVE if call.lengths is None else inside(call.lengths.cpu(), call.T)
     if call.resets is not None:
-        steps += call.resets.to(torch.bool) * steps * RESET
+        steps += call.resets.cpu().to(torch.bool) * steps * RESET
     return mask

@@ -1,20 +1,70 @@
-"""What an engine that reads memory cannot take: tensors that stand for others, or that carry a tangent."""
+"""Which calls an engine must refuse that reads memory itself: those whose tensors are not plain arrays of numbers.
+
+Such an engine needs the address of every tensor. Under a transform or a tracer, and for a tensor that wraps another or
+has no memory, there is none, or the operation would be missing from what is recorded.
+"""
+
+from collections.abc import Iterable
+from functools import cache as once
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import maybe_current_level
 from torch.autograd import forward_ad
 
+from tidegate.engines.call import Call
+from tidegate.engines.torch_private import (
+    dispatch_keys,
+    in_dispatch_mode,
+    in_forward_mode,
+    in_functorch_transform,
+    names_of_keys,
+)
 
-def transform(tensors: list[Tensor]) -> str | None:
-    """Which torch.func transform, forward-mode derivative or tensor subclass is at work, None if none is."""
-    if maybe_current_level() is not None:
-        return "a torch.func transform (grad, jvp, vmap) is at work"
-    if forward_ad._current_level >= 0 and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):
-        return "a tensor of the call carries a forward-mode tangent"
+
+def refuse(call: Call) -> str | None:
+    """The transform, tracer or kind of tensor that keeps the call's memory from being read, as the end of a sentence;
+    None if every tensor of the call is plain."""
+    tensors = (call.x, *call.states, *call.weights.tensors(), call.lengths, call.resets)
+    return refuse_tensors([t for t in tensors if t is not None])
+
+
+def refuse_tensors(tensors: Iterable[Tensor]) -> str | None:
+    """As `refuse`, for tensors without a call, such as the gradients that a backward pass receives."""
+    if in_functorch_transform():
+        return "a torch.func transform (grad, jvp, vmap) is active"
+    if torch.jit.is_tracing():
+        return "torch.jit.trace, which records torch's operations only, is active"
+    if in_dispatch_mode():
+        return "a torch dispatch mode (such as FakeTensorMode) receives every operation"
+    dual, plain = in_forward_mode(), plain_keys("cpu")
     for t in tensors:
         if type(t) is not Tensor and type(t) is not nn.Parameter:
             return f"it takes plain tensors, and one of the call is a {type(t).__name__}"
-    if torch._C._len_torch_dispatch_stack():
-        return "a torch dispatch mode (such as FakeTensorMode) watches every operation"
+        if dispatch_keys(t) not in plain and (reason := refuse_kind(t)) is not None:
+            return reason
+        if dual and forward_ad.unpack_dual(t).tangent is not None:
+            return "a tensor of the call carries a forward-mode tangent"
     return None
+
+
+def refuse_kind(t: Tensor) -> str | None:
+    if dispatch_keys(t) in plain_keys(t.device.type):
+        return None
+    if t.layout is not torch.strided:
+        return f"it takes dense tensors, and one of the call is {t.layout}"
+    if t.is_quantized or t.is_nested:
+        return f"it takes plain tensors, and one of the call is {'quantized' if t.is_quantized else 'nested'}"
+    return f"it takes plain tensors, and one of the call has the dispatch keys {names_of_keys(t)}"
+
+
+@once
+def plain_keys(device: str) -> frozenset[int]:
+    """The dispatch keys that a dense tensor of numbers can have on a device: made inside or outside
+    torch.inference_mode, and with a negation pending or not (`torch.Tensor.is_neg`)."""
+    with torch.inference_mode(False):
+        z = torch.zeros(1, dtype=torch.complex64)
+        pending = dispatch_keys(z.conj().imag) & ~dispatch_keys(z)
+        found = [dispatch_keys(torch.empty(0, device=device))]
+    with torch.inference_mode():
+        found.append(dispatch_keys(torch.empty(0, device=device)))
+    return frozenset(keys | flag for keys in found for flag in (0, pending))

@@ -57,7 +57,7 @@ class CellModule(nn.Module):
     def step_once(self, x: Tensor, states: tuple[Tensor, ...]) -> Result:
         """A sequence of one step."""
         if torch.compiler.is_compiling():
-            return operator.run(self.cell, self.engine, False, False, x, states, self.weights(), None, None)
+            return operator.record(self.cell, self.engine, False, False, x, states, self.weights(), None, None)
         return choose.dispatch(Call(trace(self.cell), x, states, self.weights()), self.engine)
 
     def states(self, x: Tensor, hx: State | None, *, batched: bool) -> tuple[Tensor, ...]:

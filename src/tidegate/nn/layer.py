@@ -147,7 +147,7 @@ class CellLayer(nn.Module):
             reverse = self.reversed(i)
             resets = sequence.resets_for(reverse)
             weights = self.weights(self.suffix(i))
-            return operator.run(
+            return operator.record(
                 self.cell, self.engine, reverse, self.recompute, x, states, weights, sequence.lengths, resets
             )
         call = self.call(sequence, x, states, i, keep_gates=record is not None)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch._C._functorch import maybe_current_level
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from tidegate.engines.torch_private import in_functorch_transform
 from tidegate.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
@@ -166,8 +166,8 @@ def check_classes(name: str, x: Tensor, D: int) -> None:
 
 
 def readable() -> bool:
-    """Whether tensors have values now: not while torch.compile or a torch.func transform looks at the program."""
-    return not torch.compiler.is_compiling() and maybe_current_level() is None
+    """Whether the values of tensors can be read: not in a compiled or traced program, nor in a torch.func transform."""
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or in_functorch_transform())
 
 
 def autocasts(weight: Tensor) -> bool:

@@ -7,18 +7,18 @@ from functools import cache as once
 
 import torch
 
+from tidegate.engines import transforms
 from tidegate.engines.call import Call, Result
 from tidegate.engines.cpu.garbage import uncollected
 from tidegate.engines.precision import ARITHMETIC, in_arithmetic, in_storage
-from tidegate.engines.transforms import transform
 
 NAME = "cpu"
 
 
 def refuse(call: Call) -> str | None:
     tensors = [t for t in (call.x, *call.states, *call.weights.tensors()) if t is not None]
-    if (at_work := transform(tensors)) is not None:
-        return at_work
+    if (reason := transforms.refuse(call)) is not None:
+        return reason
     dtype = call.weights.w_hh.dtype
     if dtype not in ARITHMETIC:
         return f"it takes {', '.join(map(str, ARITHMETIC))}, and the weights are {dtype}"

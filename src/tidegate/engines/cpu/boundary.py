@@ -13,14 +13,19 @@ from tidegate.errors import EngineError
 
 
 def address(t: Tensor | None) -> int:
-    """The address of the first number; 0 for None."""
-    found = 0 if t is None else t.data_ptr()
-    if found or t is None or not t.numel():
-        return found
-    raise EngineError(
-        f"a tensor of shape {tuple(t.shape)} has no memory: its storage was resized to zero, or it is a wrapper "
-        "without storage. Use the layer where its tensors hold their values."
-    )
+    """The address of the first number; 0 for None. EngineError if the tensor's storage does not hold all of its
+    numbers."""
+    if t is None:
+        return 0
+    if t.numel():
+        last = t.numel() - 1 if t.is_contiguous() else sum((n - 1) * s for n, s in zip(t.shape, t.stride()))
+        if (t.storage_offset() + last + 1) * t.itemsize > t.untyped_storage().nbytes():
+            raise EngineError(
+                f"the storage of a tensor of shape {tuple(t.shape)} has {t.untyped_storage().nbytes()} bytes, fewer "
+                "than its numbers need: it was resized, as FSDP does between uses. Use the layer where its tensors "
+                "hold their values."
+            )
+    return t.data_ptr()
 
 
 def rows(t: Tensor) -> Tensor:

@@ -1,0 +1,58 @@
+"""Every name of torch that Tidegate uses and that torch does not document.
+
+Such names may change in any release, so pyproject.toml admits only the releases that are tested, and this file is the
+only one that imports them.
+"""
+
+import torch
+
+#: The releases of torch that Tidegate is tested with, as in pyproject.toml.
+TESTED = "torch>=2.13,<2.14"
+
+try:
+    from torch._C import (
+        DispatchKey,
+        _dispatch_keys,
+        _len_torch_dispatch_stack,
+        _SetExcludeDispatchKeyGuard,
+    )
+    from torch._C._functorch import maybe_current_level
+    from torch.autograd import forward_ad
+
+    forward_ad._current_level  # noqa: B018  a missing name is reported here
+except (ImportError, AttributeError) as error:
+    raise ImportError(
+        f"Tidegate is tested with {TESTED}, and torch {torch.__version__} lacks a name that it uses ({error}). "
+        f"Install a tested release: pip install '{TESTED}'."
+    ) from error
+
+
+def in_functorch_transform() -> bool:
+    """Whether a torch.func transform (grad, jvp, vmap, functionalize) is active."""
+    return maybe_current_level() is not None
+
+
+def in_dispatch_mode() -> bool:
+    """Whether a TorchDispatchMode, such as FakeTensorMode, receives every operation."""
+    return _len_torch_dispatch_stack() > 0
+
+
+def in_forward_mode() -> bool:
+    """Whether the program is inside torch.autograd.forward_ad.dual_level."""
+    return forward_ad._current_level >= 0
+
+
+def dispatch_keys(tensor: torch.Tensor) -> int:
+    """The dispatch keys of a tensor, one bit each: its device and layout, and every wrapper or flag it has."""
+    return _dispatch_keys(tensor).raw_repr()
+
+
+def names_of_keys(tensor: torch.Tensor) -> str:
+    """The dispatch keys of a tensor as torch prints them, separated by commas."""
+    return str(_dispatch_keys(tensor)).partition("(")[2].rstrip(")")
+
+
+def recording():
+    """A context in which autograd records operations, also inside the implementation of an operator, where torch
+    switches it off; use it with torch.enable_grad()."""
+    return _SetExcludeDispatchKeyGuard(DispatchKey.AutogradFunctionality, False)
