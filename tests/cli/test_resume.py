@@ -64,7 +64,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tidegate, text, small,
     assert tidegate("train", "--resume", folder).code == 0
     assert same(folder, straight)
     one, two = (json.loads((f / "summary.json").read_text()) for f in (folder, straight))
-    for name in ("train_ppl", "heldout_ppl", "best", "epochs", "steps", "ngram_bpc"):
+    for name in ("train_ppl", "heldout_ppl", "best", "epochs", "steps", "baseline"):
         assert one[name] == two[name]
 
 

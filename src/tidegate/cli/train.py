@@ -85,12 +85,12 @@ def train(
 
 def report(result: dict[str, Any], folder: Path) -> None:
     """The end of a run on the terminal."""
-    best = result["best"]
+    best, baseline = result["best"], result["baseline"]
     rows = (
         (f"train (last {result['train_window']} steps)", result["train_ppl"], result["train_bpc"]),
         ("held-out (at the end)", result["heldout_ppl"], result["heldout_bpc"]),
         (f"held-out (best, epoch {best['epochs']:.3g})", best["heldout_ppl"], best["heldout_bpc"]),
-        (f"held-out (order-{result['ngram_order']} n-gram)", result["ngram_ppl"], result["ngram_bpc"]),
+        (f"baseline (order-{baseline['order']} n-gram)", baseline["ppl"], baseline["bpc"]),
     )
     typer.echo(f"\n{'':30}{'perplexity':>11}{'bpc':>8}")
     for name, ppl, bpc in rows:
