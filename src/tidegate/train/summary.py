@@ -58,8 +58,8 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, baseline: Baseline, 
     window = min(len(position.losses), trainer.count(max(0, position.epoch - 1)))
     best, nats = position.best, position.recent_loss(window)
     outcome = Outcome(
-        train_bpc=dataset.train.bpc(nats), heldout_bpc=heldout.bpc, best_bpc=best.heldout_bpc,
-        best_epoch=best.epochs, baseline_bpc=baseline.bpc, baseline_order=baseline.order,
+        train_bpc=dataset.train.bpc(nats), heldout_bpc=heldout.bpc, epochs=trainer.epochs, best_bpc=best.heldout_bpc,
+        best_epoch=best.epochs, baseline_bpc=baseline.bpc, baseline_order=baseline.order, dropout=recipe.dropout,
     )  # fmt: skip
     result = {
         "cell": recipe.cell,
@@ -76,6 +76,7 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, baseline: Baseline, 
         },
         "baseline": {"order": baseline.order, "ppl": baseline.ppl, "bpc": baseline.bpc},
         "beats_baseline": outcome.beats_baseline,
+        "overfitted": outcome.overfitted,
         "memorised": outcome.memorised,
         "verdict": outcome.words(),
         "tokens_per_s": position.tokens / position.stepping,
