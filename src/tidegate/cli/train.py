@@ -1,6 +1,9 @@
 """`tidegate train`: a new run, or `--resume` of one."""
 
+import errno
+import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,10 +80,22 @@ def train(
                 raise ArgumentError("--out and --resume exclude each other: a resumed run stays in its folder.")
             folder, result = job.resume(resume, options, source=text, which=checkpoint or "last", console=console)
     except Stopped as stopped:
-        how = "Stopped and saved" if stopped.saved else "Stopped at once, at the last checkpoint"
-        typer.echo(f"{how}. Go on with: tidegate train --resume {shlex.quote(str(stopped.folder))}")
+        how = (
+            "Stopped and saved" if stopped.saved else "Stopped immediately; the last checkpoint is from an earlier step"
+        )
+        echo_if_open(f"{how}. Continue with: tidegate train --resume {shlex.quote(str(stopped.folder))}")
         raise typer.Exit(128 + stopped.signal) from None
     report(result, folder)
+
+
+def echo_if_open(line: str) -> None:
+    """Print a line, unless the terminal was closed; then further output, buffered or not, goes nowhere."""
+    try:
+        typer.echo(line)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(result: dict[str, Any], folder: Path) -> None:

@@ -65,7 +65,7 @@ class Job:
                 if trainer.heldout is None:  # a run that was killed between its last step and its summary
                     trainer.evaluate()
             except KeyboardInterrupt:
-                raise Stopped(interrupt.asked or signal.SIGINT, self.folder.path, saved=False) from None
+                raise Stopped(interrupt.received or signal.SIGINT, self.folder.path, saved=False) from None
         return Finished(self.folder.path, summary.write(self.folder, self.recipe, self.dataset, self.baseline, trainer))
 
 

@@ -141,9 +141,9 @@ class Trainer:
             after_step(self)
             now = time.perf_counter()
             position.seconds, clock = position.seconds + now - clock, now
-            if interrupt.asked is not None:
+            if interrupt.received is not None:
                 self.save("last")
-                raise Stopped(interrupt.asked, self.log.path.parent, saved=True)
+                raise Stopped(interrupt.received, self.log.path.parent, saved=True)
             if now - ticked >= TICK or self.progress >= 1:
                 self.rate = (position.tokens - tokens) / (position.stepping - stepping)
                 ticked, tokens, stepping = now, position.tokens, position.stepping

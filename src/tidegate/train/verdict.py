@@ -60,9 +60,9 @@ class Outcome:
         found = []
         if self.overfitted:
             found.append(
-                f"It overfitted: the held-out text was best at epoch {self.best_epoch:.3g} with {self.best_bpc:.3f} bpc "
-                f"and ended at epoch {self.epochs:.3g} with {self.heldout_bpc:.3f}, {self.gap:.3f} worse, while the "
-                f"training text fell to {self.train_bpc:.3f}."
+                f"It overfitted: the held-out text was best at epoch {self.best_epoch:.3g} with {self.best_bpc:.3f} "
+                f"bpc and ended at epoch {self.epochs:.3g} with {self.heldout_bpc:.3f}, {self.gap:.3f} worse, while "
+                f"the training text fell to {self.train_bpc:.3f}."
             )
         if self.memorised:
             found.append(
