@@ -185,7 +185,7 @@ def test_a_second_ctrl_c_stops_immediately_and_damages_nothing(
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_from_outside_saves_the_step_that_it_came_in(text, small, tmp_path, name):
     folder, number = tmp_path / "run", getattr(signal, name)
-    process = start("train", text, *small, "--epochs", 10**6, "--eval-every", 10**6, "--out", folder, cwd=tmp_path)
+    process = start("train", text, *small, "--epochs", 10**4, "--eval-every", 10**4, "--out", folder, cwd=tmp_path)
     wait_for(folder / "log.jsonl", process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -203,7 +203,7 @@ def test_a_run_whose_terminal_is_closed_saves_and_ends(text, small, tmp_path):
         "from tidegate.cli import main\n"
         "main(sys.argv[1:])"
     )
-    arguments = ["train", text, *small, "--epochs", 10**6, "--eval-every", 10**6, "--out", folder]
+    arguments = ["train", text, *small, "--epochs", 10**4, "--eval-every", 10**4, "--out", folder]
     ours, its = os.openpty()
     with subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)], stdin=its, stdout=its, stderr=its, env=ENVIRONMENT,
