@@ -211,5 +211,5 @@ def test_a_text_from_a_pipe_that_nobody_sends_again_is_asked_for(tidegate, text,
         assert outcome.code == 2
         assert "came through standard input and was not kept. Send it again" in outcome.err
     assert (
-        "No n-gram bar, for the run's training text came through standard input" in tidegate("eval", folder, text).out
+        "No n-gram baseline: the run's training text came through standard input" in tidegate("eval", folder, text).out
     )

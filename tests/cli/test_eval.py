@@ -7,7 +7,7 @@ def test_the_runs_own_held_out_text_gives_the_best_of_its_summary(tidegate, run)
     figures = json.loads(tidegate("eval", run, "--json").out)
     summary = json.loads((run / "summary.json").read_text())
     assert figures["bpc"] == pytest.approx(summary["best"]["heldout_bpc"], rel=1e-6)
-    assert figures["ngram_bpc"] == summary["ngram_bpc"]
+    assert figures["baseline"] == summary["baseline"]
     last = json.loads(tidegate("eval", run, "--json", "--checkpoint", "last").out)
     assert last["ppl"] == pytest.approx(summary["heldout_ppl"], rel=1e-6)
 
@@ -21,24 +21,24 @@ def test_another_text_is_scored_whole_and_its_unknown_tokens_are_counted(tidegat
     assert "2 tokens are not in the model's vocabulary, and read as <unk>" in words
 
 
-def test_the_bar_of_another_text_is_counted_on_the_runs_training_text(tidegate, run, text):
+def test_the_baseline_of_another_text_is_counted_on_the_runs_training_text(tidegate, run, text):
     training = text.read_text()[: int(0.9 * len(text.read_text()))]
     heldout = text.with_name("heldout.txt")
     heldout.write_text(text.read_text()[len(training) :])
     summary = json.loads((run / "summary.json").read_text())
     figures = json.loads(tidegate("eval", run, heldout, "--json").out)
-    assert figures["ngram_bpc"] == pytest.approx(summary["ngram_bpc"], rel=1e-12)
+    assert figures["baseline"] == pytest.approx(summary["baseline"], rel=1e-12)
     assert "counted on the run's training text" in tidegate("eval", run, heldout).out
 
     text.write_text("another text")
     outcome = tidegate("eval", run, heldout)
-    assert "No n-gram bar, for the text of the run has changed" in outcome.out
-    assert json.loads(tidegate("eval", run, heldout, "--json").out)["ngram_bpc"] is None
+    assert "No n-gram baseline: the text of the run has changed" in outcome.out
+    assert json.loads(tidegate("eval", run, heldout, "--json").out)["baseline"] is None
 
 
 def test_in_words_it_names_the_token_the_streams_and_the_bar(tidegate, run):
     words = tidegate("eval", run, "--streams", 1).out
-    for word in ("per char", "bits per character", "1 stream)", "n-gram bar"):
+    for word in ("per char", "bits per character", "1 stream)", "n-gram baseline"):
         assert word in words
 
 

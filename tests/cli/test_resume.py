@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tidegate.train import loop
+from tidegate.train import checkpoint, loop
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
@@ -58,13 +59,13 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tidegate, text, small,
     stop_at(17, 60)
     outcome = tidegate("train", text, *small, "--epochs", 4, "--out", folder)
     assert outcome.code == 130
-    assert f"Go on with: tidegate train --resume {folder}" in outcome.out
+    assert f"Continue with: tidegate train --resume {folder}" in outcome.out
     assert tidegate("train", "--resume", folder).code == 130  # interrupted twice
     assert not same(folder, straight)
     assert tidegate("train", "--resume", folder).code == 0
     assert same(folder, straight)
     one, two = (json.loads((f / "summary.json").read_text()) for f in (folder, straight))
-    for name in ("train_ppl", "heldout_ppl", "best", "epochs", "steps", "ngram_bpc"):
+    for name in ("train_ppl", "heldout_ppl", "best", "epochs", "steps", "baseline"):
         assert one[name] == two[name]
 
 
@@ -106,6 +107,17 @@ def start(*arguments, cwd):
     )  # fmt: skip
 
 
+def wait_for(path, process, terminal=None):
+    """Wait until the process has made the file; read what it prints to `terminal`, which would block it when full."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        if terminal is not None and select.select([terminal], [], [], 0.01)[0]:
+            os.read(terminal, 1 << 16)
+        time.sleep(0.01)
+
+
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tidegate, text, small, tmp_path):
     options = (*small, "--epochs", 6, "--eval-every", 5)
     straight, killed = tmp_path / "straight", tmp_path / "killed"
@@ -128,22 +140,80 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tidegate, text, sma
     assert same(killed, straight)
 
 
-def test_a_second_ctrl_c_stops_at_once_and_damages_nothing(text, small, tmp_path):
-    folder = tmp_path / "run"
-    process = start("train", text, *small, "--epochs", 100_000, "--eval-every", 3, "--out", folder, cwd=tmp_path)
-    deadline = time.monotonic() + 60
-    while not (folder / "best.safetensors").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    assert "--resume" in out + err
-    for which in ("last", "best"):
-        from tidegate.train import checkpoint
+@pytest.mark.parametrize("place", ["in a step", "while a checkpoint is written"])
+def test_a_second_ctrl_c_stops_immediately_and_damages_nothing(
+    tidegate, text, small, tmp_path, straight, monkeypatch, place
+):
+    folder, sent = tmp_path / "run", []
 
-        checkpoint.load(folder / f"{which}.safetensors")
+    def press_twice():
+        """Once, at step 17 or, of the checkpoints, in the third that is written."""
+        sent.append(place)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)  # the handler runs between two bytecodes
+
+    step, fsync = loop.Trainer.step, os.fsync
+
+    def stepped(trainer):
+        step(trainer)
+        if place == "in a step" and trainer.position.step == 17 and not sent:
+            press_twice()
+
+    def synced(handle):
+        if place != "in a step" and (folder / "best.safetensors").exists() and not sent:
+            press_twice()
+        fsync(handle)
+
+    monkeypatch.setattr(loop.Trainer, "step", stepped)
+    monkeypatch.setattr(checkpoint.os, "fsync", synced)
+    outcome = tidegate("train", text, *small, "--epochs", 4, "--out", folder)
+    assert outcome.code == 130
+    assert (
+        "Stopped immediately; the last checkpoint is from an earlier step. Continue with: tidegate train" in outcome.out
+    )
+    assert sent == [place]
+    found = [p for p in (folder / "last.safetensors", folder / "best.safetensors") if p.exists()]
+    assert found
+    assert all(checkpoint.load(p).facts["position"]["step"] < 17 for p in found)
+    assert [p.name for p in folder.iterdir() if p.name.endswith(".partial")] == []
+    assert tidegate("train", "--resume", folder).code == 0
+    assert same(folder, straight)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGTERM") or os.name == "nt", reason="no signals to another process")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_from_outside_saves_the_step_that_it_came_in(text, small, tmp_path, name):
+    folder, number = tmp_path / "run", getattr(signal, name)
+    process = start("train", text, *small, "--epochs", 10**4, "--eval-every", 10**4, "--out", folder, cwd=tmp_path)
+    wait_for(folder / "log.jsonl", process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert "Stopped and saved" in out
+    assert checkpoint.load(folder / "last.safetensors").facts["position"]["step"] > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no terminals of this kind")
+def test_a_run_whose_terminal_is_closed_saves_and_ends(text, small, tmp_path):
+    """The kernel sends SIGHUP when a terminal is closed, and what a program prints there from then on is an error."""
+    folder = tmp_path / "run"
+    code = (
+        "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "from tidegate.cli import main\n"
+        "main(sys.argv[1:])"
+    )
+    arguments = ["train", text, *small, "--epochs", 10**4, "--eval-every", 10**4, "--out", folder]
+    ours, its = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdin=its, stdout=its, stderr=its, env=ENVIRONMENT,
+        cwd=tmp_path, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(its)
+        wait_for(folder / "log.jsonl", process, terminal=ours)
+        os.close(ours)
+        assert process.wait(timeout=60) == 128 + signal.SIGHUP
+    assert checkpoint.load(folder / "last.safetensors").facts["position"]["step"] > 0
 
 
 def test_a_lost_best_checkpoint_is_made_anew(tidegate, run):

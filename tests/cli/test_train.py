@@ -10,7 +10,7 @@ def test_a_run_leaves_its_checkpoints_log_summary_and_picture(run):
     }  # fmt: skip
     summary = json.loads((run / "summary.json").read_text())
     assert set(summary) >= {
-        "cell", "engine", "train_ppl", "heldout_ppl", "heldout_bpc", "ngram_bpc", "ngram_order", "tokens_per_s",
+        "cell", "engine", "train_ppl", "heldout_ppl", "heldout_bpc", "baseline", "tokens_per_s",
         "seconds", "epochs", "seed", "data_sha256", "versions",
     }  # fmt: skip
     assert summary["cell"] == "gru"

@@ -11,7 +11,7 @@ import torch
 
 from tidegate.text.corpora import Text, load_text
 from tidegate.text.dataset import make_dataset, make_part
-from tidegate.text.ngram import ngram_bar, witten_bell
+from tidegate.text.ngram import ngram_baseline, witten_bell
 from tidegate.text.preprocess import raw
 from tidegate.text.tokens import words
 from tidegate.text.vocabulary import Vocabulary
@@ -78,10 +78,10 @@ def test_numbers_too_large_for_one_key_are_no_trouble():
 
 def test_the_best_order_is_reported_with_its_bits_per_character():
     dataset = make_dataset(load_text("builtin"), tokens="byte")
-    bar = ngram_bar(dataset.train, dataset.heldout, len(dataset.vocabulary))
-    assert bar.nats == min(bar.by_order) == bar.by_order[bar.order]
-    assert bar.ppl == pytest.approx(math.exp(bar.nats))
-    assert bar.bpc == dataset.heldout.bpc(bar.nats)
+    baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary))
+    assert baseline.nats == min(baseline.by_order) == baseline.by_order[baseline.order]
+    assert baseline.ppl == pytest.approx(math.exp(baseline.nats))
+    assert baseline.bpc == dataset.heldout.bpc(baseline.nats)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_the_best_order_is_reported_with_its_bits_per_character():
 )
 def test_known_texts_land_on_known_values(reference, file, settings, order, bpc):
     dataset = make_dataset(load_text(str(reference(file))), **settings)
-    bar = ngram_bar(dataset.train, dataset.heldout, len(dataset.vocabulary))
-    assert bar.order == order
-    assert bar.bpc == pytest.approx(bpc, abs=0.006)
+    baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary))
+    assert baseline.order == order
+    assert baseline.bpc == pytest.approx(bpc, abs=0.006)
 
 
 @pytest.fixture
@@ -113,9 +113,9 @@ def test_penn_treebank_words_land_on_known_perplexities(treebank):
     vocabulary = Vocabulary.build(words(raw(treebank[0].text)), "word")
     train, test = (make_part(text, vocabulary) for text in treebank)
     assert (len(vocabulary), len(train), len(test)) == (10_000, 929_589, 82_430)
-    bar = ngram_bar(train, test, len(vocabulary), max_order=3)
-    assert bar.order == 2
-    assert [math.exp(nats) for nats in bar.by_order[1:3]] == pytest.approx([199.8, 188.7], abs=0.1)
+    baseline = ngram_baseline(train, test, len(vocabulary), max_order=3)
+    assert baseline.order == 2
+    assert [math.exp(nats) for nats in baseline.by_order[1:3]] == pytest.approx([199.8, 188.7], abs=0.1)
 
 
 def test_penn_treebank_characters_land_on_a_known_value(treebank):
@@ -128,6 +128,6 @@ def test_penn_treebank_characters_land_on_a_known_value(treebank):
     assert hashlib.sha1(spaced.encode()).hexdigest() == "d32ae3c2f7598ba6507b113e6fef8736517a27fd"
     vocabulary = Vocabulary.build(train.text)
     assert len(vocabulary) == 51  # 50 characters and <unk>
-    bar = ngram_bar(make_part(train, vocabulary), make_part(test, vocabulary), len(vocabulary))
-    assert bar.order == 6
-    assert bar.bpc == pytest.approx(1.539, abs=0.001)
+    baseline = ngram_baseline(make_part(train, vocabulary), make_part(test, vocabulary), len(vocabulary))
+    assert baseline.order == 6
+    assert baseline.bpc == pytest.approx(1.539, abs=0.001)

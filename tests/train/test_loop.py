@@ -136,6 +136,25 @@ def test_epochs_and_minutes_end_a_run_at_whichever_comes_first(trainer_of):
     assert (long.position.epoch, long.position.batch) == (1, 0)
 
 
+def test_a_run_of_many_epochs_starts_without_counting_all_of_them(trainer_of, monkeypatch):
+    trainer = trainer_of(epochs=10**12, minutes=60.0)
+    counted = []
+    monkeypatch.setattr(trainer, "count", lambda epoch: counted.append(epoch) or 27 + epoch % 2)
+    assert trainer.total_steps == 27.5 * 10**12
+    assert len(counted) == loop.COUNTED
+
+
+def test_a_run_whose_steps_are_estimated_ends_after_its_last_epoch(trainer_of, monkeypatch):
+    exact = trainer_of(epochs=5)
+    exact.train(Interrupt())
+    for counted in (1, 2):
+        monkeypatch.setattr(loop, "COUNTED", counted)
+        estimated = trainer_of(epochs=5)
+        estimated.train(Interrupt())
+        assert estimated.position.step == exact.position.step
+        assert estimated.progress == 1.0
+
+
 def test_a_seed_decides_the_run(trainer_of):
     def head(seed):
         trainer = trainer_of(seed=seed, epochs=1)

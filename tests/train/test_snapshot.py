@@ -13,7 +13,7 @@ def trained(trainer, stop_after=None):
 
     def after_step(trainer):
         if trainer.position.step == stop_after:
-            interrupt.asked = 2
+            interrupt.received = 2
 
     if stop_after is None:
         trainer.train(interrupt)

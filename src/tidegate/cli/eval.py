@@ -17,7 +17,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Score a text, token by token, with the state carried across it."""
-    from tidegate.train.held import evaluate_run
+    from tidegate.train.evaluate_run import evaluate_run
 
     found = evaluate_run(run, text, which=checkpoint, streams=streams)
     if as_json:
@@ -31,11 +31,13 @@ def evaluate(
     if found["unknown"]:
         are = "tokens are" if found["unknown"] > 1 else "token is"
         typer.echo(f"{found['unknown']:,} {are} not in the model's vocabulary, and read as <unk>.")
-    if found["ngram_bpc"] is None:
-        typer.echo(f"No n-gram bar, for {found['ngram_missing'].rstrip('.')}.")
+    baseline = found["baseline"]
+    if baseline is None:
+        typer.echo(f"No n-gram baseline: {found['baseline_missing'].rstrip('.')}.")
     else:
-        word = "below" if found["bpc"] < found["ngram_bpc"] else "not below"
+        word = "below" if found["bpc"] < baseline["bpc"] else "not below"
         counted = ", counted on the run's training text," if text else ""
         typer.echo(
-            f"The order-{found['ngram_order']} n-gram bar{counted} is {found['ngram_bpc']:.3f}: the model is {word} it."
+            f"The order-{baseline['order']} n-gram baseline{counted} is {baseline['bpc']:.3f} bits per character: the "
+            f"model is {word} it."
         )

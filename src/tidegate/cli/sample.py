@@ -16,7 +16,7 @@ def sample(
     checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
 ) -> None:
     """Let a trained model write, token by token as it draws them."""
-    from tidegate.train.write import write
+    from tidegate.train.generate import write
 
     for piece in write(run, prompt, which=checkpoint, length=length, temperature=temperature, top_k=top_k, seed=seed):
         typer.echo(piece, nl=False)

@@ -1,6 +1,9 @@
 """`tidegate train`: a new run, or `--resume` of one."""
 
+import errno
+import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,20 +80,32 @@ def train(
                 raise ArgumentError("--out and --resume exclude each other: a resumed run stays in its folder.")
             folder, result = job.resume(resume, options, source=text, which=checkpoint or "last", console=console)
     except Stopped as stopped:
-        how = "Stopped and saved" if stopped.saved else "Stopped at once, at the last checkpoint"
-        typer.echo(f"{how}. Go on with: tidegate train --resume {shlex.quote(str(stopped.folder))}")
+        how = (
+            "Stopped and saved" if stopped.saved else "Stopped immediately; the last checkpoint is from an earlier step"
+        )
+        echo_if_open(f"{how}. Continue with: tidegate train --resume {shlex.quote(str(stopped.folder))}")
         raise typer.Exit(128 + stopped.signal) from None
     report(result, folder)
 
 
+def echo_if_open(line: str) -> None:
+    """Print a line, unless the terminal was closed; then further output, buffered or not, goes nowhere."""
+    try:
+        typer.echo(line)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def report(result: dict[str, Any], folder: Path) -> None:
     """The end of a run on the terminal."""
-    best = result["best"]
+    best, baseline = result["best"], result["baseline"]
     rows = (
         (f"train (last {result['train_window']} steps)", result["train_ppl"], result["train_bpc"]),
         ("held-out (at the end)", result["heldout_ppl"], result["heldout_bpc"]),
         (f"held-out (best, epoch {best['epochs']:.3g})", best["heldout_ppl"], best["heldout_bpc"]),
-        (f"held-out (order-{result['ngram_order']} n-gram)", result["ngram_ppl"], result["ngram_bpc"]),
+        (f"baseline (order-{baseline['order']} n-gram)", baseline["ppl"], baseline["bpc"]),
     )
     typer.echo(f"\n{'':30}{'perplexity':>11}{'bpc':>8}")
     for name, ppl, bpc in rows:

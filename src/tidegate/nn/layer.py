@@ -49,14 +49,14 @@ class CellLayer(nn.Module):
     weight_hh_l0: Tensor
 
     @property
-    def cell(self) -> type[Cell]:
+    def cell(self) -> type[Cell] | Step:
         """The class whose equations this layer runs."""
         raise NotImplementedError(f"{type(self).__name__} does not name its cell")
 
     @property
     def step(self) -> Step:
         """The traced equations of the cell."""
-        return trace(self.cell)
+        return self.cell if isinstance(self.cell, Step) else trace(self.cell)
 
     @property
     def directions(self) -> int:

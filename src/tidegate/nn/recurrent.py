@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tidegate import cells
-from tidegate.calculus import trace
+from tidegate.calculus import Step, trace
 from tidegate.cells import Cell
 from tidegate.engines.choose import NAMES
 from tidegate.errors import ArgumentError
@@ -130,7 +130,7 @@ class Recurrent(OwnLayer):
 
     def __init__(
         self,
-        cell: type[Cell],
+        cell: type[Cell] | Step,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -152,16 +152,16 @@ class Recurrent(OwnLayer):
         )  # fmt: skip
 
     @property
-    def cell(self) -> type[Cell]:
+    def cell(self) -> type[Cell] | Step:
         return self._cell
 
     def extra_repr(self) -> str:
-        return f"{self.cell.__name__}, {super().extra_repr()}"
+        return f"{self.step.name}, {super().extra_repr()}"
 
 
-def parameter_shapes(cell: type[Cell], D: int, H: int, *, bias: bool) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(cell: type[Cell] | Step, D: int, H: int, *, bias: bool) -> dict[str, tuple[int, ...]]:
     """The shape of every parameter of one layer and direction, by the first part of its name."""
-    step = trace(cell)
+    step = cell if isinstance(cell, Step) else trace(cell)
     rows = {kind: len(names) * H for kind, names in packed_names(step).items()}
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows["weight_ih"], D), "weight_hh": (rows["weight_hh"], H)}
     shapes |= {name: (rows[name],) for name in ("bias_ih", "bias_hh") if bias}
@@ -191,7 +191,7 @@ def check_arguments(
 
 
 def check_cell_class(cell: object) -> None:
-    if not (isinstance(cell, type) and issubclass(cell, Cell)):
+    if not isinstance(cell, Step) and not (isinstance(cell, type) and issubclass(cell, Cell)):
         raise ArgumentError(
             f"`cell` must be a class that derives from tidegate.Cell, got {cell!r:.60}. "
             'A layer by name is tidegate.nn.build_layer("gru", ...).'

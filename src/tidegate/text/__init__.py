@@ -1,9 +1,9 @@
-"""Texts, vocabularies, splits, minibatches, and the n-gram bar."""
+"""Texts, vocabularies, splits, minibatches, and the n-gram baseline."""
 
 from tidegate.text.batches import IGNORE, Batches, RandomSampling, Sequential, heldout_windows
 from tidegate.text.corpora import NAMES, Text, load_text
 from tidegate.text.dataset import Dataset, Part, make_dataset, make_part
-from tidegate.text.ngram import Bar, ngram_bar
+from tidegate.text.ngram import Baseline, ngram_baseline
 from tidegate.text.tokens import tokenize
 from tidegate.text.vocabulary import UNKNOWN, Vocabulary
 
@@ -11,7 +11,7 @@ __all__ = [
     "IGNORE",
     "NAMES",
     "UNKNOWN",
-    "Bar",
+    "Baseline",
     "Batches",
     "Dataset",
     "Part",
@@ -23,6 +23,6 @@ __all__ = [
     "load_text",
     "make_dataset",
     "make_part",
-    "ngram_bar",
+    "ngram_baseline",
     "tokenize",
 ]

@@ -1,4 +1,4 @@
-"""The n-gram bar: what counting alone achieves on the same text. A network worth its time is below it."""
+"""The n-gram baseline: what counting alone achieves on the same text. A network worth its time is below it."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ MAX_ORDER = 6
 
 
 @dataclass(frozen=True)
-class Bar:
+class Baseline:
     """The best counts model on a held-out part. Order k predicts a token from the k before it.
 
     `nats` per predicted token, `bpc` bits per character, `by_order` the nats of the orders 0, 1, 2, ...
@@ -30,12 +30,12 @@ class Bar:
         return math.exp(self.nats)
 
 
-def ngram_bar(train: Part, heldout: Part, vocabulary_size: int, *, max_order: int = MAX_ORDER) -> Bar:
+def ngram_baseline(train: Part, heldout: Part, vocabulary_size: int, *, max_order: int = MAX_ORDER) -> Baseline:
     """The best model of order 0 to `max_order`, counted on `train`, on the predicted tokens of `heldout`."""
     costs = witten_bell(train.ids, heldout.ids, vocabulary_size, max_order=max_order)
     by_order = tuple(float(nats.mean()) for nats in costs)
     order = int(np.argmin(by_order))
-    return Bar(order, by_order[order], heldout.bpc(by_order[order]), by_order)
+    return Baseline(order, by_order[order], heldout.bpc(by_order[order]), by_order)
 
 
 def witten_bell(

@@ -1,24 +1,32 @@
-"""Ctrl-C and SIGTERM: the first asks the run to stop after its step, the second stops it at once."""
+"""Ctrl-C, SIGTERM and a closed terminal: the first signal lets the run finish its step and save, the second stops it
+immediately."""
 
 import signal
 import threading
 from types import FrameType
 
+HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
+
 
 class Interrupt:
-    """A context in which the first SIGINT or SIGTERM only sets `asked` to its number.
+    """A context in which the first of SIGINT, SIGTERM and SIGHUP only sets `received` to its number.
 
-    A second signal raises KeyboardInterrupt at once: checkpoints are replaced in one rename, so even that damages none.
-    Outside the main thread Python delivers no signals, and the context does nothing.
+    A second SIGINT or SIGTERM raises KeyboardInterrupt immediately; checkpoints are replaced in one rename, so none is
+    damaged. SIGHUP never does: a closed terminal may send it twice, or together with SIGTERM. A SIGHUP that the process
+    already ignores, as under nohup, stays ignored. Outside the main thread Python delivers no signals, and the context
+    has no effect.
     """
 
     def __init__(self) -> None:
-        self.asked: int | None = None
+        self.received: int | None = None
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+                numbers.append(HANGUP)
+            for number in numbers:
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -27,6 +35,9 @@ class Interrupt:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked is not None:
+        if number == HANGUP:
+            self.received = self.received or number
+        elif self.received in (None, HANGUP):
+            self.received = number
+        else:
             raise KeyboardInterrupt
-        self.asked = number

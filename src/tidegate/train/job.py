@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from tidegate.errors import ArgumentError, CheckpointError, DataError
-from tidegate.text import Bar, Dataset, Vocabulary, load_text, make_dataset, ngram_bar
+from tidegate.text import Baseline, Dataset, Vocabulary, load_text, make_dataset, ngram_baseline
 from tidegate.train import checkpoint, folder, snapshot, summary
 from tidegate.train.checkpoint import Checkpoint
 from tidegate.train.folder import RunFolder
 from tidegate.train.interrupt import Interrupt
-from tidegate.train.load import stored_bar
+from tidegate.train.load import stored_baseline
 from tidegate.train.log import Log
 from tidegate.train.loop import Stopped, Trainer
 from tidegate.train.recipe import Recipe
@@ -33,7 +33,7 @@ class Job:
     recipe: Recipe
     source: str
     dataset: Dataset
-    bar: Bar
+    baseline: Baseline
     folder: RunFolder
     status: Status
 
@@ -53,7 +53,7 @@ class Job:
             "recipe": asdict(self.recipe),
             "text": {"source": self.source, "name": text.name, "sha256": text.sha256, "size": text.size},
             "vocabulary": self.dataset.vocabulary.to_json(),
-            "ngram": asdict(self.bar),
+            "baseline": asdict(self.baseline),
             "versions": summary.versions(),
         }
 
@@ -65,8 +65,8 @@ class Job:
                 if trainer.heldout is None:  # a run that was killed between its last step and its summary
                     trainer.evaluate()
             except KeyboardInterrupt:
-                raise Stopped(interrupt.asked or signal.SIGINT, self.folder.path, saved=False) from None
-        return Finished(self.folder.path, summary.write(self.folder, self.recipe, self.dataset, self.bar, trainer))
+                raise Stopped(interrupt.received or signal.SIGINT, self.folder.path, saved=False) from None
+        return Finished(self.folder.path, summary.write(self.folder, self.recipe, self.dataset, self.baseline, trainer))
 
 
 class Finished(NamedTuple):
@@ -90,16 +90,16 @@ def start(
     if out is not None:
         folder.check_free(out)
     dataset = read(recipe, source)
-    bar = ngram_bar(dataset.train, dataset.heldout, len(dataset.vocabulary))
+    baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary))
     out = out or folder.next_free(source, recipe.cell)  # now, for another run may have begun meanwhile
     source = source if source == "-" or not Path(source).is_file() else os.path.abspath(source)
-    job = Job(recipe, source, dataset, bar, RunFolder(out), Status(console, recipe.tokens))
+    job = Job(recipe, source, dataset, baseline, RunFolder(out), Status(console, recipe.tokens))
     trainer = job.trainer(recipe.cell)
     with folder.create(out).locked():
         folder.check_free(out)  # another process may have been faster
         folder.keep_cell(recipe.cell, job.folder)
         job.folder.write_json("run.json", job.facts())
-        job.status.begin(summary.headline(recipe, dataset, bar, trainer), out)
+        job.status.begin(summary.headline(recipe, dataset, baseline, trainer), out)
         return job.run(trainer)
 
 
@@ -130,8 +130,8 @@ def go_on(run: RunFolder, changes: Mapping[str, Any], *, source: str | None, whi
     source = source if source is not None else own_source(facts)
     dataset = read(recipe, source)
     same_text(dataset, facts, source)
-    bar = stored_bar(facts)
-    job = Job(recipe, source, dataset, bar, run, Status(console, recipe.tokens))
+    baseline = stored_baseline(facts)
+    job = Job(recipe, source, dataset, baseline, run, Status(console, recipe.tokens))
     trainer = job.trainer(folder.kept_cell(recipe.cell, run))
     snapshot.restore(trainer, saved)
     if trainer.progress >= 1 and run.summary.is_file():

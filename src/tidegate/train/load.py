@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tidegate.text import Bar, Vocabulary
+from tidegate.text import Baseline, Vocabulary
 from tidegate.train import checkpoint, folder, snapshot
 from tidegate.train.model import LanguageModel
 from tidegate.train.recipe import Recipe
@@ -17,7 +17,7 @@ class Trained:
     model: LanguageModel
     vocabulary: Vocabulary
     recipe: Recipe
-    bar: Bar
+    baseline: Baseline
     facts: dict[str, Any]
 
 
@@ -36,9 +36,10 @@ def load(path: Path, which: str = "best") -> Trained:
     )  # fmt: skip
     snapshot.restore_model(model, saved.tensors)
     model.eval()
-    return Trained(model, vocabulary, recipe, stored_bar(saved.facts), saved.facts)
+    return Trained(model, vocabulary, recipe, stored_baseline(saved.facts), saved.facts)
 
 
-def stored_bar(facts: dict[str, Any]) -> Bar:
-    """The n-gram bar that a checkpoint carries."""
-    return Bar(**facts["ngram"] | {"by_order": tuple(facts["ngram"]["by_order"])})
+def stored_baseline(facts: dict[str, Any]) -> Baseline:
+    """The n-gram baseline that a checkpoint carries."""
+    stored = facts["baseline"] if "baseline" in facts else facts["ngram"]  # as version 0.1 wrote it
+    return Baseline(**stored | {"by_order": tuple(stored["by_order"])})

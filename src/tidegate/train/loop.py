@@ -29,6 +29,8 @@ from tidegate.train.status import Figures, Status
 
 EVALUATIONS = 12  # in a run whose recipe does not say how often
 TICK = 1.0  # seconds between two records of the log
+COUNTED = 10_000  # epochs whose steps are counted one by one; an epoch has more or fewer by one step at random
+BEFORE_THE_END = math.nextafter(1.0, 0.0)  # the progress of an estimate that is exceeded
 SAVE_EVERY = 30.0  # seconds between two checkpoints, where no evaluation makes one
 PROMPT = 20  # tokens of the held-out text that a sample continues
 SAMPLE = 100  # tokens that it writes
@@ -106,15 +108,19 @@ class Trainer:
 
     @cached_property
     def total_steps(self) -> int | None:
-        """The steps of the whole run; None where minutes alone end it."""
-        if self.recipe.epochs is None:
+        """The steps of the run; None where minutes alone end it. Past COUNTED epochs it is an estimate."""
+        epochs = self.recipe.epochs
+        if epochs is None:
             return None
-        return sum(self.count(epoch) for epoch in range(self.recipe.epochs))
+        counted = sum(self.count(epoch) for epoch in range(min(epochs, COUNTED)))
+        return counted if epochs <= COUNTED else counted * epochs // COUNTED
 
     @property
     def progress(self) -> float:
         """The share of the run that is done, from 0 to 1: of its steps or of its time, whichever ends it first."""
-        of_steps = self.position.step / self.total_steps if self.total_steps else 0.0
+        if self.recipe.epochs is not None and self.position.epoch >= self.recipe.epochs:
+            return 1.0
+        of_steps = min(self.position.step / self.total_steps, BEFORE_THE_END) if self.total_steps else 0.0
         of_time = self.position.seconds / (60 * self.recipe.minutes) if self.recipe.minutes else 0.0
         return min(1.0, max(of_steps, of_time))
 
@@ -141,9 +147,9 @@ class Trainer:
             after_step(self)
             now = time.perf_counter()
             position.seconds, clock = position.seconds + now - clock, now
-            if interrupt.asked is not None:
+            if interrupt.received is not None:
                 self.save("last")
-                raise Stopped(interrupt.asked, self.log.path.parent, saved=True)
+                raise Stopped(interrupt.received, self.log.path.parent, saved=True)
             if now - ticked >= TICK or self.progress >= 1:
                 self.rate = (position.tokens - tokens) / (position.stepping - stepping)
                 ticked, tokens, stepping = now, position.tokens, position.stepping

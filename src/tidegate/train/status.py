@@ -1,5 +1,6 @@
 """What a run shows while it goes: a live line in a terminal, plain lines elsewhere, and a sample at each evaluation."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ class Status:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.live:
-            self.live.stop()
+            with contextlib.suppress(OSError):  # a closed terminal: nothing is left to be tidied up
+                self.live.stop()
 
     def begin(self, headline: str, folder: Path) -> None:
         """What the run is and where it goes."""

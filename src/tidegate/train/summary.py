@@ -7,7 +7,7 @@ import numpy
 import torch
 
 import tidegate
-from tidegate.text import Bar, Dataset
+from tidegate.text import Baseline, Dataset
 from tidegate.train import curves, log
 from tidegate.train.evaluate import perplexity
 from tidegate.train.folder import RunFolder
@@ -27,15 +27,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def headline(recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> str:
-    """What is about to be trained on what, and the bar."""
+def headline(recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trainer) -> str:
+    """What is about to be trained on what, and the baseline."""
     weights, name = sum(parameter.numel() for parameter in trainer.model.parameters()), dataset.text.name
     train, heldout = dataset.train, dataset.heldout
     return (
         f"{recipe.cell}, {recipe.hidden} units, {weights:,} weights, {length(recipe)} on {name}: {len(train):,} "
         f"{recipe.tokens} tokens to train on, {len(heldout):,} held out, {len(dataset.vocabulary)} different.\n"
-        f"The bar: an order-{bar.order} n-gram pays {bar.bpc:.3f} bits per held-out character "
-        f"(perplexity {bar.ppl:.3f})."
+        f"Baseline: an order-{baseline.order} n-gram scores {baseline.bpc:.3f} bits per held-out character "
+        f"(perplexity {baseline.ppl:.3f})."
     )
 
 
@@ -46,7 +46,7 @@ def length(recipe: Recipe) -> str:
     return " or ".join(parts)
 
 
-def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: Trainer) -> dict[str, Any]:
+def write(run: RunFolder, recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trainer) -> dict[str, Any]:
     """Write summary.json and curves.png of a finished run; the summary.
 
     `train_*` is over the last `train_window` steps: an epoch of them, or all where there were fewer. `heldout_*` is of
@@ -58,8 +58,8 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: T
     window = min(len(position.losses), trainer.count(max(0, position.epoch - 1)))
     best, nats = position.best, position.recent_loss(window)
     outcome = Outcome(
-        train_bpc=dataset.train.bpc(nats), heldout_bpc=heldout.bpc, best_bpc=best.heldout_bpc,
-        best_epoch=best.epochs, ngram_bpc=bar.bpc, ngram_order=bar.order,
+        train_bpc=dataset.train.bpc(nats), heldout_bpc=heldout.bpc, epochs=trainer.epochs, best_bpc=best.heldout_bpc,
+        best_epoch=best.epochs, baseline_bpc=baseline.bpc, baseline_order=baseline.order, dropout=recipe.dropout,
     )  # fmt: skip
     result = {
         "cell": recipe.cell,
@@ -74,10 +74,9 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: T
         "best": {
             "heldout_ppl": best.heldout_ppl, "heldout_bpc": best.heldout_bpc, "epochs": best.epochs, "step": best.step,
         },
-        "ngram_bpc": bar.bpc,
-        "ngram_ppl": bar.ppl,
-        "ngram_order": bar.order,
-        "beats_ngram": outcome.beats_bar,
+        "baseline": {"order": baseline.order, "ppl": baseline.ppl, "bpc": baseline.bpc},
+        "beats_baseline": outcome.beats_baseline,
+        "overfitted": outcome.overfitted,
         "memorised": outcome.memorised,
         "verdict": outcome.words(),
         "tokens_per_s": position.tokens / position.stepping,
@@ -96,11 +95,5 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, bar: Bar, trainer: T
         "versions": versions(),
     }  # fmt: skip
     run.write_json("summary.json", result)
-    curves.draw(
-        run.curves,
-        log.read(run.log),
-        title=f"{recipe.cell} on {dataset.text.name}",
-        ngram_bpc=bar.bpc,
-        ngram_order=bar.order,
-    )
+    curves.draw(run.curves, log.read(run.log), baseline, title=f"{recipe.cell} on {dataset.text.name}")
     return result

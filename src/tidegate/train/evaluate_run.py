@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.errors import ArgumentError, CheckpointError, DataError
-from tidegate.text import Bar, Dataset, Part, load_text, make_part, ngram_bar
+from tidegate.text import Baseline, Dataset, Part, load_text, make_part, ngram_baseline
 from tidegate.train.evaluate import evaluate
 from tidegate.train.job import own_source, read, same_text
 from tidegate.train.load import Trained, load
@@ -15,8 +15,8 @@ from tidegate.train.load import Trained, load
 def evaluate_run(path: Path, source: str | None, *, which: str, streams: int | None) -> dict[str, Any]:
     """Score the run's held-out text, or the whole of the text `source`; the figures as JSON values.
 
-    The n-gram bar of another text is counted anew, on the run's training text as the model was; where that text cannot
-    be had, `ngram_bpc` is None and `ngram_missing` says why. Raises CheckpointError where the run's own held-out
+    The n-gram baseline of another text is counted anew on the run's training text; where that text is not available,
+    `baseline` is None and `baseline_missing` says why. Raises CheckpointError where the run's own held-out
     text is asked for and its text is no longer the one that it was trained on.
     """
     if streams is not None and streams < 1:
@@ -26,11 +26,11 @@ def evaluate_run(path: Path, source: str | None, *, which: str, streams: int | N
     if source is None:
         dataset = training_text(trained)
         text, part, name = dataset.text, dataset.heldout, f"the held-out text of {dataset.text.name}"
-        bar, missing = trained.bar, None
+        baseline, missing = trained.baseline, None
     else:
         text = load_text(source, encoding=recipe.encoding)
         part, name = make_part(text, trained.vocabulary, preprocessing=recipe.preprocess), text.name
-        bar, missing = bar_of(part, trained, piped=source == "-")
+        baseline, missing = baseline_of(part, trained, piped=source == "-")
     begin = time.perf_counter()
     score = evaluate(trained.model, part, streams=streams)
     seconds = time.perf_counter() - begin
@@ -48,9 +48,8 @@ def evaluate_run(path: Path, source: str | None, *, which: str, streams: int | N
         "characters": part.characters,
         "unknown": part.unknown,
         "streams": score.streams,
-        "ngram_bpc": bar and bar.bpc,
-        "ngram_order": bar and bar.order,
-        "ngram_missing": missing,
+        "baseline": baseline and {"order": baseline.order, "ppl": baseline.ppl, "bpc": baseline.bpc},
+        "baseline_missing": missing,
         "seconds": seconds,
     }
 
@@ -62,7 +61,7 @@ def training_text(trained: Trained) -> Dataset:
     return dataset
 
 
-def bar_of(part: Part, trained: Trained, *, piped: bool) -> tuple[Bar | None, str | None]:
+def baseline_of(part: Part, trained: Trained, *, piped: bool) -> tuple[Baseline | None, str | None]:
     """What counts on the run's training text pay for `part`; or None, and why.
 
     `piped` tells that standard input gave `part`: it cannot give the training text too.
@@ -73,4 +72,4 @@ def bar_of(part: Part, trained: Trained, *, piped: bool) -> tuple[Bar | None, st
         dataset = training_text(trained)
     except (DataError, CheckpointError) as error:
         return None, str(error)
-    return ngram_bar(dataset.train, part, len(trained.vocabulary)), None
+    return ngram_baseline(dataset.train, part, len(trained.vocabulary)), None
