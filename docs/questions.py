@@ -16,6 +16,7 @@ import tidegate
 from tidegate import cells
 from tidegate.cells import Cell
 from tidegate.engines import Call
+from tidegate.nn.stack import read_weights
 from tidegate.verification.direct import unroll
 
 PAGE = Path(__file__).parent / "questions.md"
@@ -65,7 +66,7 @@ def both(*changes: Change) -> Change:
 
 
 def run(layer: tidegate.Recurrent, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    call = Call(layer.step, x[:, None], tuple(s[None] for s in states), layer.weights("l0"))
+    call = Call(layer.step, x[:, None], tuple(s[None] for s in states), read_weights(layer)[0])
     return tuple(s[0] for s in unroll(call).states)
 
 

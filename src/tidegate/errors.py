@@ -1,4 +1,14 @@
-"""The exceptions of the library. Each message names the argument, what was expected, what came, and the remedy."""
+"""The exceptions of the library. Each message names the argument, what was expected, what came, and the remedy.
+
+Every error about an argument is also an instance of what torch.nn raises for the same argument, so that code written
+for torch.nn, such as `except RuntimeError`, goes on working:
+
+    TidegateError
+      ShapeError           ValueError, RuntimeError
+      ArgumentError        ValueError, RuntimeError
+        ArgumentTypeError  TypeError, AttributeError
+          StateError       IndexError
+"""
 
 
 class TidegateError(Exception):
@@ -9,12 +19,26 @@ class EquationError(TidegateError, ValueError):
     """A cell's equations cannot be traced or differentiated."""
 
 
-class ShapeError(TidegateError, ValueError):
-    """A tensor or a size argument does not have the shape that the call needs."""
+class ShapeError(TidegateError, ValueError, RuntimeError):
+    """A tensor does not have the shape that the call needs."""
 
 
-class ArgumentError(TidegateError, ValueError):
-    """An argument has a value or a type that the call does not accept."""
+class ArgumentError(TidegateError, ValueError, RuntimeError):
+    """An argument has a value, a dtype or a device that the call does not accept."""
+
+
+class ArgumentTypeError(ArgumentError, TypeError, AttributeError):
+    """An argument has a type that the call does not accept.
+
+    An AttributeError too, for that is what torch.nn raises where it uses an argument without a check.
+    """
+
+
+class StateError(ArgumentTypeError, IndexError):
+    """`hx` is not the tensor, or the tuple of tensors, that the states of the cell need.
+
+    An IndexError too, for that is what torch.nn.LSTM raises where it reads (h_0, c_0) without a check.
+    """
 
 
 class IndicesError(ArgumentError, IndexError):
@@ -22,11 +46,11 @@ class IndicesError(ArgumentError, IndexError):
 
 
 class EngineError(TidegateError, RuntimeError):
-    """The engine that was asked for cannot run this call."""
+    """The engine that was requested cannot run this call."""
 
 
 class DataError(TidegateError, ValueError):
-    """A corpus cannot be found, fetched, decoded or split as asked."""
+    """A corpus cannot be found, fetched, decoded or split as requested."""
 
 
 class CheckpointError(TidegateError, RuntimeError):
@@ -34,4 +58,4 @@ class CheckpointError(TidegateError, RuntimeError):
 
 
 class DivergenceError(TidegateError, RuntimeError):
-    """Training met a loss or a gradient that is not finite."""
+    """A loss or a gradient became infinite or NaN during training."""

@@ -1,4 +1,4 @@
-"""The public names: what `tidegate.NAME` finds."""
+"""The public names of the package."""
 
 from tidegate import memory
 from tidegate.calculus.derivation import derive
@@ -18,12 +18,14 @@ from tidegate.cells.functions import (
 )
 from tidegate.errors import (
     ArgumentError,
+    ArgumentTypeError,
     CheckpointError,
     DataError,
     DivergenceError,
     EngineError,
     EquationError,
     ShapeError,
+    StateError,
     TidegateError,
 )
 from tidegate.nn import (
@@ -50,6 +52,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "ArgumentError",
+    "ArgumentTypeError",
     "Cell",
     "CheckpointError",
     "DataError",
@@ -65,6 +68,7 @@ __all__ = [
     "ResetBeforeGRU",
     "ResidualRNN",
     "ShapeError",
+    "StateError",
     "TidegateError",
     "absolute",
     "convert",

@@ -243,7 +243,7 @@ def test_a_gates_parameters_are_views_to_read_and_to_write(cell):
     layer = make(cell, num_layers=2, bidirectional=True)
     x = torch.randn(4, 2, 2, dtype=torch.float64)
     before = layer(x)[0]
-    for k, gate in enumerate(layer.step.gates):
+    for k, gate in enumerate(layer.cell.gates):
         found = layer.gate_parameters(gate)
         assert set(found) >= {f"{kind}_{s}" for kind in ("weight_ih", "weight_hh") for s in ("l0", "l1_reverse")}
         for name, view in found.items():

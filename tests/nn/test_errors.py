@@ -19,9 +19,9 @@ resets = torch.zeros(2, 5, dtype=torch.bool)
 
 TABLE = [
     # constructors
-    (lambda: tidegate.GRU(0, 4), ArgumentError, "`input_size` must be a whole number >= 1, got 0."),
-    (lambda: tidegate.LSTM(3, 4.0), ArgumentError, "`hidden_size` must be a whole number >= 1, got 4.0."),
-    (lambda: tidegate.RNN(3, 4, True), ArgumentError, "`num_layers` must be a whole number >= 1, got True."),
+    (lambda: tidegate.GRU(0, 4), ArgumentError, "`input_size` must be an integer >= 1, got 0."),
+    (lambda: tidegate.LSTM(3, 4.0), ArgumentError, "`hidden_size` must be an integer >= 1, got 4.0."),
+    (lambda: tidegate.RNN(3, 4, -1), ArgumentError, "`num_layers` must be an integer >= 1, got -1."),
     (lambda: tidegate.ResetBeforeGRU(3, 4, bias=1), ArgumentError, "`bias` must be True or False, got 1."),
     (lambda: tidegate.GRU(3, 4, batch_first=None), ArgumentError, "`batch_first` must be True or False, got None."),
     (lambda: tidegate.GRU(3, 4, recompute=2), ArgumentError, "`recompute` must be True or False, got 2."),
@@ -56,20 +56,20 @@ TABLE = [
     (
         lambda: tidegate.Recurrent("gru", 3, 4),
         ArgumentError,
-        "`cell` must be a class that derives from tidegate.Cell, got 'gru'. "
+        "`cell` must be a class that derives from tidegate.Cell, or a traced Step, got 'gru'. "
         'A layer by name is tidegate.nn.build_layer("gru", ...).',
     ),
     (
         lambda: tidegate.nn.RecurrentCell(int, 3, 4),
         ArgumentError,
-        "`cell` must be a class that derives from tidegate.Cell, got <class 'int'>. "
+        "`cell` must be a class that derives from tidegate.Cell, or a traced Step, got <class 'int'>. "
         'A layer by name is tidegate.nn.build_layer("gru", ...).',
     ),
     (
         lambda: tidegate.why(torch.nn.GRU(3, 4), x),
         ArgumentError,
         "`layer` must be a layer of tidegate, such as tidegate.GRU, got GRU. "
-        "tidegate.convert.replace_layers(model) puts them in the place of torch.nn's.",
+        "tidegate.convert.replace_layers(model) replaces those of torch.nn.",
     ),
     # input
     (
@@ -117,24 +117,24 @@ TABLE = [
     (
         lambda: GRU(torch.zeros(5, 2, 3, dtype=torch.int64)),
         ShapeError,
-        "GRU: an integer `input` holds class numbers, int64 or int32 of shape (T, B) or (T,), got torch.int64 of shape "
+        "GRU: an integer `input` holds class indices, int64 or int32 of shape (T, B) or (T,), got torch.int64 of shape "
         "(5, 2, 3). For features use input.float().",
     ),
     (
         lambda: GRU(ids.bool()),
         ShapeError,
-        "GRU: an integer `input` holds class numbers, int64 or int32 of shape (T, B) or (T,), got torch.bool of shape "
+        "GRU: an integer `input` holds class indices, int64 or int32 of shape (T, B) or (T,), got torch.bool of shape "
         "(5, 2). For features use input.float().",
     ),
     (
         lambda: GRU(ids + 3),
         ArgumentError,
-        "GRU: class numbers in `input` must be in 0..2 (input_size D = 3), got 3..3.",
+        "GRU: class indices in `input` must be in 0..2 (input_size D = 3), got 3..3.",
     ),
     (
         lambda: GRU(ids - 1),
         ArgumentError,
-        "GRU: class numbers in `input` must be in 0..2 (input_size D = 3), got -1..-1.",
+        "GRU: class indices in `input` must be in 0..2 (input_size D = 3), got -1..-1.",
     ),
     # packed sequences
     (
@@ -145,14 +145,14 @@ TABLE = [
     (
         lambda: GRU(packed, lengths=[5, 3]),
         ArgumentError,
-        "`lengths` cannot go with a PackedSequence, which holds its own lengths, got both. Leave `lengths` out, or "
-        "pass the padded tensor with `lengths`.",
+        "`lengths` cannot be combined with a PackedSequence, which has its own lengths, got both. Leave `lengths` "
+        "out, or pass the padded tensor with `lengths`.",
     ),
     (
         lambda: GRU(packed, resets=resets),
         ArgumentError,
-        "`resets` cannot go with a PackedSequence, which holds its own lengths, got both. Leave `resets` out, or "
-        "pass the padded tensor with `lengths`.",
+        "`resets` cannot be combined with a PackedSequence, which has its own lengths, got both. Leave `resets` "
+        "out, or pass the padded tensor with `lengths`.",
     ),
     # lengths
     (
@@ -165,12 +165,12 @@ TABLE = [
     (
         lambda: GRU(x, lengths=torch.tensor([5.0, 2.0])),
         ArgumentError,
-        "`lengths` must be whole numbers, got torch.float32. Use lengths.long().",
+        "`lengths` must be integers, got torch.float32. Use lengths.long().",
     ),
     (
         lambda: GRU(x, lengths=["5", "2"]),
         ArgumentError,
-        "`lengths` must be 2 whole numbers, a tensor or a list, got ['5', '2'].",
+        "`lengths` must be 2 integers, a tensor or a list, got ['5', '2'].",
     ),
     # resets
     (
@@ -301,7 +301,12 @@ TABLE = [
         "`hx` of LSTMCell must be the tuple (h_0, c_0), got one tensor of (2, 4). Write (h_0, c_0); for zeros leave "
         "it out.",
     ),
-    (lambda: tidegate.LSTMCell(3, 0), ArgumentError, "`hidden_size` must be a whole number >= 1, got 0."),
+    (lambda: tidegate.LSTMCell(3, -1), ArgumentError, "`hidden_size` must be an integer >= 0, got -1."),
+    (
+        lambda: tidegate.RecurrentCell(tidegate.cells.GRU, 3, 0),
+        ArgumentError,
+        "`hidden_size` must be an integer >= 1, got 0.",
+    ),
     # names
     (
         lambda: GRU.gate_parameters("f"),

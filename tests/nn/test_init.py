@@ -86,8 +86,8 @@ def test_by_name():
         (lambda: init.forget_bias_(tidegate.LSTM(3, 6, bias=False)), "got bias=False"),
         (lambda: init.chrono_(tidegate.LSTM(3, 6, bias=False), 9), "got bias=False"),
         (lambda: init.chrono_(tidegate.LSTM(3, 6), 1), "1 < shortest <= longest, got 2.0 and 1"),
-        (lambda: init.chrono_(tidegate.RNN(3, 6), 9), "RNN has no gate that keeps"),
-        (lambda: init.identity_(tidegate.GRU(3, 6)), "one gate for an identity start, got GRU"),
+        (lambda: init.chrono_(tidegate.RNN(3, 6), 9), "RNN has no gate f or z"),
+        (lambda: init.identity_(tidegate.GRU(3, 6)), "one gate for identity initialisation, got GRU"),
         (lambda: init.gate_bias_(tidegate.GRU(3, 6), "f", 1), "`gate` of GRU must be one of r, z, n, got 'f'"),
     ],
 )

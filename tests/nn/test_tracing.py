@@ -5,6 +5,7 @@ import torch
 
 import tidegate
 from tidegate.engines.choose import ENGINES
+from tidegate.nn.stack import suffixes
 
 each_engine = pytest.mark.parametrize("engine", ["auto", *ENGINES])
 LAYERS = {
@@ -30,7 +31,7 @@ def test_outputs_have_the_bits_of_the_plain_forward(kind, engine, dtype):
         assert torch.equal(traced.outputs, y)
         for s, t in zip(*(torch.utils._pytree.tree_leaves(u) for u in (traced.state, state)), strict=True):
             assert torch.equal(s, t)
-        names = [f"{n}_{s}" for s in layer.suffixes for n in (*layer.step.state, *layer.step.gates)]
+        names = [f"{n}_{s}" for s in suffixes(layer) for n in (*layer.cell.state, *layer.cell.gates)]
         assert list(traced) == names
         assert all(traced[n].shape == (7, 4, 3) for n in names)
         if not options:
@@ -158,7 +159,7 @@ def test_errors_name_what_is_wrong():
         traced["f_l0"]
     assert traced.get("f_l0") is None
     assert "r_l0" in traced
-    with pytest.raises(tidegate.ArgumentError, match="`loss` must be one number"):
+    with pytest.raises(tidegate.ArgumentError, match="`loss` must be a tensor of one element"):
         traced.gradients(traced.outputs)
     with pytest.raises(tidegate.ArgumentError, match="from_torch"):
         tidegate.trace(torch.nn.GRU(2, 3), torch.randn(5, 1, 2))

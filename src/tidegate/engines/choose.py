@@ -32,7 +32,7 @@ NAMES = ("auto", *ENGINES)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one engine says of a call: `refusal` is None if it can run it; `chosen` marks the one that "auto" takes."""
+    """Whether one engine can run a call: `refusal` is None, or the reason why not; `chosen` marks the one that will."""
 
     engine: str
     refusal: str | None
@@ -51,10 +51,11 @@ class Verdicts(tuple[Verdict, ...]):
         return "\n".join(map(str, self))
 
 
-def why(call: Call) -> Verdicts:
-    """Every engine, with its reason if it refuses the call."""
-    refusals = {name: engine.refuse(call) for name, engine in ENGINES.items()}
-    chosen = next((engine.NAME for engine in AUTOMATIC if refusals[engine.NAME] is None), None)
+def why(call: Call, engine: str = "auto") -> Verdicts:
+    """Every engine, with its reason if it refuses the call; the one that `dispatch(call, engine)` would take is chosen."""
+    refusals = {name: able.refuse(call) for name, able in ENGINES.items()}
+    candidates = [able.NAME for able in AUTOMATIC] if engine == "auto" else [find(engine).NAME]
+    chosen = next((name for name in candidates if refusals[name] is None), None)
     return Verdicts(Verdict(name, refusal, name == chosen) for name, refusal in refusals.items())
 
 

@@ -3,10 +3,11 @@
 from tidegate.nn import convert, init
 from tidegate.nn.build import build_layer, find_cell
 from tidegate.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
-from tidegate.nn.layer import CellLayer, why
+from tidegate.nn.layer import CellLayer
 from tidegate.nn.recurrent import PeepholeLSTM, Recurrent, ResetBeforeGRU, ResidualRNN
 from tidegate.nn.tracing import Trace, trace
 from tidegate.nn.twins import GRU, LSTM, RNN
+from tidegate.nn.why import why
 
 __all__ = [
     "GRU",

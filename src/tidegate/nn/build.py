@@ -1,5 +1,6 @@
 """Layers by the names that the command line uses."""
 
+import difflib
 import importlib.util
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from tidegate.cells import CELLS, Cell
 from tidegate.errors import ArgumentError, EquationError
 from tidegate.nn.layer import CellLayer
-from tidegate.nn.recurrent import PeepholeLSTM, Recurrent, ResetBeforeGRU, ResidualRNN, check_sizes
+from tidegate.nn.recurrent import PeepholeLSTM, Recurrent, ResetBeforeGRU, ResidualRNN
 from tidegate.nn.twins import GRU, LSTM, RNN
 
 
@@ -23,7 +24,6 @@ def build_layer(
     recompute: bool = False,
 ) -> CellLayer:
     """The layer of a cell named as on the command line: a name of `tidegate.cells.CELLS`, or FILE.py:CLASS."""
-    check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
     options: dict[str, Any] = {"dropout": dropout, "engine": engine, "recompute": recompute}
     match cell:
         case "rnn" | "rnn-relu":
@@ -44,12 +44,14 @@ def build_layer(
 
 
 def find_cell(name: str) -> type[Cell]:
-    """The cell class of a command-line name; ArgumentError or EquationError says what is wrong with the name."""
+    """The cell class of a name on the command line; ArgumentError for a bad name, EquationError for a bad file."""
     if name in CELLS:
         return CELLS[name]
     path, colon, class_name = name.rpartition(":")
     if not colon or not path.endswith(".py"):
-        raise ArgumentError(f"`cell` must be one of {', '.join(CELLS)}, or FILE.py:CLASS, got {name!r}.")
+        raise ArgumentError(
+            f"`cell` must be one of {', '.join(CELLS)}, or FILE.py:CLASS, got {name!r}.{suggestion(name)}"
+        )
     if not Path(path).is_file():
         raise ArgumentError(f"`cell` {name!r}: there is no file {path}.")
     cell = getattr(load(Path(path)), class_name, None)
@@ -58,8 +60,15 @@ def find_cell(name: str) -> type[Cell]:
     return cell
 
 
+def suggestion(name: str) -> str:
+    """The end of a message about a name that is not in CELLS: the nearest one, if one is near."""
+    spelled = {**{cell.__name__.lower(): known for known, cell in CELLS.items()}, **{known: known for known in CELLS}}
+    found = difflib.get_close_matches(name.lower().replace("_", "-"), spelled, n=1, cutoff=0.7)
+    return f" Did you mean {spelled[found[0]]}?" if found else ""
+
+
 def load(path: Path):
-    """The module in the file `path`, run once."""
+    """The module in the file `path`, imported once."""
     name = f"tidegate_user_cells.{path.resolve().as_posix().strip('/').replace('/', '.')}"
     if name in sys.modules:
         return sys.modules[name]
@@ -72,7 +81,7 @@ def load(path: Path):
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a user's file can raise anything
         del sys.modules[name]
-        alone = " A cell's file must stand alone, for its run keeps a copy of it and of no file beside it."
+        alone = " The file of a cell must not import other files beside it."
         raise EquationError(
             f"{path} cannot be imported: {type(error).__name__}: {error}.{alone * isinstance(error, ImportError)}"
         ) from error

@@ -1,97 +1,122 @@
 """One step as a module: twins of torch.nn.RNNCell, GRUCell and LSTMCell, and the step of every other cell."""
 
 import math
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from tidegate import cells
-from tidegate.calculus import trace
+from tidegate.calculus import Step
 from tidegate.cells import Cell
-from tidegate.engines import Call, Result, Weights, choose, operator
-from tidegate.errors import ArgumentError, ShapeError
-from tidegate.nn.gates import gate_slices
-from tidegate.nn.recurrent import Device, check_cell_class, check_engine, check_sizes, parameter_shapes
-from tidegate.nn.sequence import autocasts, check_features
+from tidegate.engines import Call, Weights, choose, operator
+from tidegate.errors import ShapeError
+from tidegate.nn.arguments import Device, as_engine, as_size, as_truth, check_choice
+from tidegate.nn.equations import Equations, check_equations, gate_slices, parameter_shapes, step_of
+from tidegate.nn.fx import as_leaf
+from tidegate.nn.quantization import WarnsOfQuantization
+from tidegate.nn.sequence import check_features
+from tidegate.nn.stack import weights_dtype
 from tidegate.nn.state import State, check_kind, check_like
 
 
-class CellModule(nn.Module):
+class CellModule(WarnsOfQuantization, nn.Module):
     """One step of a cell, with the arguments and parameter names of torch.nn.GRUCell.
 
-    `cell(input, hx=None)`: input (B, D) or (D,), or class numbers (B,) or (); hx (B, H) or (H,), a tuple for a cell of
-    several states, zeros by default. Returns the new state in the same form.
+    `cell(input, hx=None)` returns the new state; see `forward` for the shapes.
     """
 
     input_size: int
     hidden_size: int
     bias: bool
-    engine: str
-    weight_ih: Tensor
-    weight_hh: Tensor
+    # The default for cells that __init__ did not make, such as a pickled torch.nn.GRUCell loaded as one of these.
+    engine: str = "auto"
 
     @property
-    def cell(self) -> type[Cell]:
-        """The class whose equations this module runs."""
+    def cell(self) -> Equations:
+        """The equations that this module runs: a Cell class, or a Step if it was built from one."""
         raise NotImplementedError(f"{type(self).__name__} does not name its cell")
 
-    def weights(self) -> Weights:
-        """The parameters as an engine takes them."""
-        optional = (getattr(self, name, None) for name in ("bias_ih", "bias_hh", "vector"))
-        return Weights(self.weight_ih, self.weight_hh, *optional)
-
     def forward(self, input: Tensor, hx: State | None = None) -> Any:
-        weight = self.weight_ih
-        check_features(type(self).__name__, input, {2: "(B, D)", 1: "(D,)"}, weight)
+        """Returns the new state, in the form of hx.
+
+        * input: (B, D) or (D,), dense or sparse; or class indices, an int64 or int32 tensor (B,) or () with
+          0 <= index < D, in place of one-hot rows. B is the batch, D input_size, H hidden_size.
+        * hx: the state (B, H) or (H,), a tuple for a cell of several states; zeros by default.
+
+        ShapeError, ArgumentError and its subclasses name a bad argument; EngineError says why an engine that was named
+        cannot run the call.
+        """
+        if isinstance(input, Proxy):
+            return as_leaf(self, input, hx)
+        if isinstance(input, Tensor) and input.is_sparse:
+            input = input.to_dense()
+        weights = cell_weights(self)
+        check_features(type(self).__name__, input, {2: "(B, D)", 1: "(D,)"}, weights.w_ih)
         batched = input.dim() == (2 if input.is_floating_point() else 1)
         x = input.unsqueeze(0) if batched else input.unsqueeze(0).unsqueeze(0)
-        states = self.states(x, hx, batched=batched)
-        with torch.autocast(weight.device.type, enabled=False) if autocasts(weight) else nullcontext():
-            x = x.to(weight.dtype) if x.is_floating_point() else x
-            new = self.step_once(x, states).states
+        states = states_before(self, weights.w_hh, x.shape[1], hx, batched=batched)
+        with weights_dtype(weights.w_hh):
+            x = x.to(weights.w_hh.dtype) if x.is_floating_point() else x
+            new = run_step(self, weights, x, states)
         new = new if batched else tuple(s.squeeze(0) for s in new)
         return new[0] if len(new) == 1 else new
 
-    def step_once(self, x: Tensor, states: tuple[Tensor, ...]) -> Result:
-        """A sequence of one step."""
-        if torch.compiler.is_compiling():
-            return operator.record(self.cell, self.engine, False, False, x, states, self.weights(), None, None)
-        return choose.dispatch(Call(trace(self.cell), x, states, self.weights()), self.engine)
-
-    def states(self, x: Tensor, hx: State | None, *, batched: bool) -> tuple[Tensor, ...]:
-        """The states before the step, (B, H) each."""
-        weight, B, H = self.weight_hh, x.shape[1], self.hidden_size
-        names = self.cell.state
-        if hx is None:
-            return (torch.zeros(B, H, dtype=weight.dtype, device=weight.device),) * len(names)
-        given = check_kind(type(self).__name__, hx, [f"{s}_0" for s in names])
-        expected = (B, H) if batched else (H,)
-        for s, tensor in zip(names, given):
-            if tuple(tensor.shape) != expected:
-                letters = "(B, H)" if batched else "(H,)"
-                raise ShapeError(
-                    f"`{s}_0` must have shape {letters} = {expected}, got {tuple(tensor.shape)}. "
-                    f"Use torch.zeros{expected}, or leave it out."
-                )
-            check_like(f"{s}_0", tensor, weight)
-        return tuple(t.to(weight.dtype) if batched else t.to(weight.dtype).unsqueeze(0) for t in given)
-
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
-        """The slices that belong to one gate, by parameter name, as views: to read, to penalise, and, under
-        torch.no_grad(), to write; those of a parametrized weight are of its present value, to read only.
+        """The slices of the parameters that belong to one gate, by parameter name, as views: to read, to penalise, and,
+        under torch.no_grad(), to write. Those of a parametrized weight are of its present value, to read only.
 
-        ArgumentError lists the gates there are.
+        ArgumentError lists the gates that the cell has.
         """
-        return gate_slices(self, trace(self.cell), [""], gate)
+        return gate_slices(self, step_of(self), [""], gate)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, engine={self.engine!r}"
 
 
+def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The states after x, a sequence of one step."""
+    if torch.compiler.is_compiling():
+        return operator.record(module.cell, module.engine, False, False, x, states, weights, None, None).states
+    return choose.dispatch(Call(step_of(module), x, states, weights), module.engine).states
+
+
+def cell_weights(module: CellModule) -> Weights:
+    """The parameters as an engine takes them, each read once."""
+    weights = (getattr(module, name, None) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "vector"))
+    return Weights(*weights)  # type: ignore[arg-type]
+
+
+def states_before(module: CellModule, weight: Tensor, B: int, hx: State | None, *, batched: bool) -> tuple[Tensor, ...]:
+    """The states before the step, (B, H) each; ShapeError, StateError or ArgumentError for a bad `hx`."""
+    names, H = module.cell.state, module.hidden_size
+    if hx is None:
+        return (weight.new_zeros(B, H),) * len(names)
+    given = check_kind(type(module).__name__, hx, [f"{s}_0" for s in names])
+    expected = (B, H) if batched else (H,)
+    for s, tensor in zip(names, given):
+        if tuple(tensor.shape) != expected:
+            letters = "(B, H)" if batched else "(H,)"
+            raise ShapeError(
+                f"`{s}_0` must have shape {letters} = {expected}, got {tuple(tensor.shape)}. "
+                f"Use torch.zeros{expected}, or leave it out."
+            )
+        check_like(f"{s}_0", tensor, weight)
+    return tuple(t.to(weight.dtype) if batched else t.to(weight.dtype).unsqueeze(0) for t in given)
+
+
 class RNNCell(CellModule, nn.RNNCell):
-    """torch.nn.RNNCell on Tidegate's engines; see tidegate.cells.RNN and ReluRNN for the equations."""
+    """torch.nn.RNNCell on Tidegate's engines; see tidegate.cells.RNN and ReluRNN for the equations.
+
+    `cell(input, hx=None)` returns h' in the form of hx. With B batch, D input_size and H hidden_size:
+
+    * input: (B, D) or (D,); or class indices, an int64 or int32 tensor (B,) or () with 0 <= index < D, in place of
+      one-hot rows.
+    * hx: the state h (B, H) or (H,); zeros by default.
+
+    `engine` is "auto" or the name of an engine. All other arguments are those of torch.nn.RNNCell.
+    """
 
     def __init__(
         self,
@@ -104,11 +129,10 @@ class RNNCell(CellModule, nn.RNNCell):
         *,
         engine: str = "auto",
     ) -> None:
-        check_cell(input_size, hidden_size, bias, engine)
-        if nonlinearity not in ("tanh", "relu"):
-            raise ArgumentError(f'`nonlinearity` of RNNCell must be "tanh" or "relu", got {nonlinearity!r}.')
-        super().__init__(input_size, hidden_size, bias, nonlinearity, device=device, dtype=dtype)
-        self.engine = engine
+        check_choice("RNNCell", "nonlinearity", nonlinearity, ("tanh", "relu"))
+        given = cell_arguments(input_size, hidden_size, bias)
+        super().__init__(**given, nonlinearity=nonlinearity, device=device, dtype=dtype)
+        self.engine = as_engine(engine)
 
     @property
     def cell(self) -> type[Cell]:
@@ -116,7 +140,16 @@ class RNNCell(CellModule, nn.RNNCell):
 
 
 class GRUCell(CellModule, nn.GRUCell):
-    """torch.nn.GRUCell on Tidegate's engines; see tidegate.cells.GRU for the equations."""
+    """torch.nn.GRUCell on Tidegate's engines; see tidegate.cells.GRU for the equations.
+
+    `cell(input, hx=None)` returns h' in the form of hx. With B batch, D input_size and H hidden_size:
+
+    * input: (B, D) or (D,); or class indices, an int64 or int32 tensor (B,) or () with 0 <= index < D, in place of
+      one-hot rows.
+    * hx: the state h (B, H) or (H,); zeros by default.
+
+    `engine` is "auto" or the name of an engine. All other arguments are those of torch.nn.GRUCell.
+    """
 
     def __init__(
         self,
@@ -128,9 +161,8 @@ class GRUCell(CellModule, nn.GRUCell):
         *,
         engine: str = "auto",
     ) -> None:
-        check_cell(input_size, hidden_size, bias, engine)
-        super().__init__(input_size, hidden_size, bias, device=device, dtype=dtype)
-        self.engine = engine
+        super().__init__(**cell_arguments(input_size, hidden_size, bias), device=device, dtype=dtype)
+        self.engine = as_engine(engine)
 
     @property
     def cell(self) -> type[Cell]:
@@ -138,7 +170,16 @@ class GRUCell(CellModule, nn.GRUCell):
 
 
 class LSTMCell(CellModule, nn.LSTMCell):
-    """torch.nn.LSTMCell on Tidegate's engines; see tidegate.cells.LSTM for the equations."""
+    """torch.nn.LSTMCell on Tidegate's engines; see tidegate.cells.LSTM for the equations.
+
+    `cell(input, hx=None)` returns (h', c') in the form of hx. With B batch, D input_size and H hidden_size:
+
+    * input: (B, D) or (D,); or class indices, an int64 or int32 tensor (B,) or () with 0 <= index < D, in place of
+      one-hot rows.
+    * hx: the state (h, c), (B, H) or (H,) each; zeros by default.
+
+    `engine` is "auto" or the name of an engine. All other arguments are those of torch.nn.LSTMCell.
+    """
 
     def __init__(
         self,
@@ -150,9 +191,8 @@ class LSTMCell(CellModule, nn.LSTMCell):
         *,
         engine: str = "auto",
     ) -> None:
-        check_cell(input_size, hidden_size, bias, engine)
-        super().__init__(input_size, hidden_size, bias, device=device, dtype=dtype)
-        self.engine = engine
+        super().__init__(**cell_arguments(input_size, hidden_size, bias), device=device, dtype=dtype)
+        self.engine = as_engine(engine)
 
     @property
     def cell(self) -> type[Cell]:
@@ -160,15 +200,15 @@ class LSTMCell(CellModule, nn.LSTMCell):
 
 
 class RecurrentCell(CellModule):
-    """One step of the given cell: `RecurrentCell(MyCell, input_size, hidden_size)`.
+    """One step of the given cell, a Cell class or a traced Step: `RecurrentCell(MyCell, input_size, hidden_size)`.
 
-    Parameters weight_ih, weight_hh, bias_ih, bias_hh and, for a cell of per-unit vectors, vector; all start uniform in
-    (-1/sqrt(H), 1/sqrt(H)).
+    Parameters weight_ih, weight_hh, bias_ih, bias_hh and, for a cell of per-unit vectors, vector; all are initialised
+    uniformly in (-1/sqrt(H), 1/sqrt(H)).
     """
 
     def __init__(
         self,
-        cell: type[Cell],
+        cell: Equations,
         input_size: int,
         hidden_size: int,
         bias: bool = True,
@@ -178,31 +218,39 @@ class RecurrentCell(CellModule):
         engine: str = "auto",
     ) -> None:
         super().__init__()
-        check_cell_class(cell)
-        check_cell(input_size, hidden_size, bias, engine)
-        self._cell, self.engine = cell, engine
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        for name, shape in parameter_shapes(cell, input_size, hidden_size, bias=bias).items():
+        check_equations(cell)
+        self._cell, self.engine = cell, as_engine(engine)
+        for name, value in cell_arguments(input_size, hidden_size, bias, smallest=1).items():
+            setattr(self, name, value)
+        shapes = parameter_shapes(self.step, self.input_size, self.hidden_size, bias=self.bias)
+        for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Every parameter anew, uniform in (-1/sqrt(H), 1/sqrt(H))."""
+        """Initialise every parameter again, uniformly in (-1/sqrt(H), 1/sqrt(H))."""
         bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
     @property
-    def cell(self) -> type[Cell]:
+    def cell(self) -> Equations:
         return self._cell
+
+    @property
+    def step(self) -> Step:
+        """The traced equations of the cell."""
+        return step_of(self)
 
     def extra_repr(self) -> str:
         bias = "" if self.bias else ", bias=False"
-        return f"{self.cell.__name__}, {self.input_size}, {self.hidden_size}{bias}, engine={self.engine!r}"
+        return f"{self.step.name}, {self.input_size}, {self.hidden_size}{bias}, engine={self.engine!r}"
 
 
-def check_cell(input_size: int, hidden_size: int, bias: bool, engine: str) -> None:
-    check_sizes(input_size=input_size, hidden_size=hidden_size)
-    if not isinstance(bias, bool):
-        raise ArgumentError(f"`bias` must be True or False, got {bias!r}.")
-    check_engine(engine)
+def cell_arguments(input_size: int, hidden_size: int, bias: bool, *, smallest: int = 0) -> dict[str, Any]:
+    """The arguments that all cells share, by name; torch.nn's cells allow a size of 0 and any truth value as `bias`."""
+    return {
+        "input_size": as_size("input_size", input_size, smallest=smallest),
+        "hidden_size": as_size("hidden_size", hidden_size, smallest=smallest),
+        "bias": as_truth("bias", bias),
+    }

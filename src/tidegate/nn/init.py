@@ -1,6 +1,6 @@
 """Initial values that decide what a recurrent layer can learn to remember, each by its name in the literature.
 
-Each function writes into a layer, or into a cell as a module, and returns it. What it does not name stays as it was.
+Each function writes into a layer, or into a cell as a module, and returns it. Other parameters stay as they are.
 """
 
 import inspect
@@ -14,22 +14,23 @@ from torch import nn
 
 from tidegate.errors import ArgumentError
 from tidegate.nn.cells import CellModule
+from tidegate.nn.equations import step_of
 from tidegate.nn.layer import CellLayer
 
 Layer = TypeVar("Layer", bound=CellLayer | CellModule)
 
 
 def default_(layer: Layer) -> Layer:
-    """torch.nn's: every parameter uniform in (-1/sqrt(H), 1/sqrt(H)), so that a gate is near 1/2 and memories fade in
-    a few steps."""
+    """That of torch.nn: every parameter uniform in (-1/sqrt(H), 1/sqrt(H)). Gates are then near 1/2, and a state
+    decays in a few steps."""
     layer.reset_parameters()  # type: ignore[operator]
     return layer
 
 
 @torch.no_grad()
 def orthogonal_(layer: Layer, gain: float = 1.0) -> Layer:
-    """Every gate's recurrent matrix orthogonal, times `gain`: it keeps the length of what it multiplies, so gradients
-    neither vanish nor explode through it at the start.
+    """Every gate's recurrent matrix orthogonal, times `gain`. An orthogonal matrix keeps the norm of a vector, so
+    gradients neither vanish nor explode through it at the start.
 
     Source: Saxe, McClelland and Ganguli, arXiv:1312.6120 (2014).
     """
@@ -42,7 +43,7 @@ def orthogonal_(layer: Layer, gain: float = 1.0) -> Layer:
 
 @torch.no_grad()
 def gate_bias_(layer: Layer, gate: str, value: float | torch.Tensor) -> Layer:
-    """A gate's bias: the SUM of its input's and its recurrent bias becomes `value` (the second becomes zero)."""
+    """A gate's bias: the SUM of its input bias and its recurrent bias becomes `value` (the second becomes zero)."""
     if not layer.bias:
         raise ArgumentError(f"`layer` must have biases to set that of gate {gate}, got bias=False.")
     for name, rows in layer.gate_parameters(gate).items():
@@ -54,31 +55,35 @@ def gate_bias_(layer: Layer, gate: str, value: float | torch.Tensor) -> Layer:
 
 
 def forget_bias_(layer: Layer, value: float = 1.0) -> Layer:
-    """The forget gate's bias, as the sum of the two that torch.nn.LSTM adds: at 1 a cell keeps 73 % a step at first.
+    """The forget gate's bias, as the sum of the two that torch.nn.LSTM adds. At 1 the gate starts near sigmoid(1): 73 %
+    of the cell state remains after a step.
 
     Source: Gers, Schmidhuber and Cummins, Neural Computation 12 (2000); Jozefowicz, Zaremba and Sutskever, ICML (2015).
     """
     if "f" not in layer.cell.gates:
         remedy = ' Use gate_bias_(layer, "z", value) for its update gate.' if "z" in layer.cell.gates else ""
-        raise ArgumentError(f"{layer.cell.__name__} has no forget gate f, its gates are {layer.cell.gates}.{remedy}")
+        raise ArgumentError(f"{step_of(layer).name} has no forget gate f, its gates are {layer.cell.gates}.{remedy}")
     return gate_bias_(layer, "f", value)
 
 
 @torch.no_grad()
 def chrono_(layer: Layer, longest: float, shortest: float = 2.0) -> Layer:
-    """Biases for memories of `shortest` to `longest` steps: T uniform in that range for each unit, and log(T - 1) as
-    the bias of the gate that keeps (f of an LSTM, z of a GRU), so that it loses 1/T of the state a step. An LSTM's
-    input gate gets the opposite.
+    """Biases for time scales of `shortest` to `longest` steps: T uniform in that range for each unit, and log(T - 1) as
+    the bias of the gate that multiplies the old state (f of an LSTM, z of a GRU), so that 1/T of the state is lost in
+    each step. The input gate of an LSTM gets the opposite bias.
 
     Source: Tallec and Ollivier, arXiv:1804.11188 (2018).
     """
     if not 1 < shortest <= longest:
         raise ArgumentError(
-            f"`shortest` and `longest` must be steps with 1 < shortest <= longest, got {shortest!r} and {longest!r}."
+            "`shortest` and `longest` must be numbers of steps with 1 < shortest <= longest, "
+            f"got {shortest!r} and {longest!r}."
         )
     keeps = next((gate for gate in ("f", "z") if gate in layer.cell.gates), None)
     if keeps is None:
-        raise ArgumentError(f"{layer.cell.__name__} has no gate that keeps, f or z; its gates are {layer.cell.gates}.")
+        raise ArgumentError(
+            f"{step_of(layer).name} has no gate f or z that multiplies the old state, only {layer.cell.gates}."
+        )
     names = [name for name in layer.gate_parameters(keeps) if name.startswith("bias_ih")]
     if not names:
         raise ArgumentError("`layer` must have biases for chrono initialisation, got bias=False.")
@@ -95,14 +100,14 @@ def chrono_(layer: Layer, longest: float, shortest: float = 2.0) -> Layer:
 
 @torch.no_grad()
 def identity_(layer: Layer, scale: float = 1.0) -> Layer:
-    """The recurrent matrix `scale` times the identity and biases zero: a relu RNN then adds up its inputs.
+    """The recurrent matrix `scale` times the identity, and biases zero: an RNN with relu then sums its inputs.
 
     Source: Le, Jaitly and Hinton, arXiv:1504.00941 (2015).
     """
     if len(layer.cell.gates) != 1:
         raise ArgumentError(
-            f"`layer` must be of one gate for an identity start, got {layer.cell.__name__} of {layer.cell.gates}. "
-            "Use orthogonal_ for gated cells."
+            f"`layer` must have one gate for identity initialisation, got {step_of(layer).name} with "
+            f"{layer.cell.gates}. Use orthogonal_ for gated cells."
         )
     for name, tensor in layer.gate_parameters(layer.cell.gates[0]).items():
         if name.startswith("weight_hh"):
@@ -124,7 +129,7 @@ NAMES: Mapping[str, Callable[..., Any]] = MappingProxyType(
 
 
 def by_name(layer: Layer, name: str, *values: float) -> Layer:
-    """The initialisation of that name in `NAMES`, with its numbers: by_name(layer, "chrono", 784)."""
+    """The initialisation of that name in `NAMES`, with its arguments: by_name(layer, "chrono", 784)."""
     if name not in NAMES:
         raise ArgumentError(f"`name` of an initialisation must be one of {', '.join(NAMES)}, got {name!r}.")
     if any(not math.isfinite(value) for value in values):

@@ -1,4 +1,4 @@
-"""Input sequences: from what a caller hands over to what the engines take, and outputs back to the caller's form."""
+"""Input sequences: from the forms that a layer accepts to the one that engines take, and outputs back to that form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from tidegate.engines.torch_private import in_functorch_transform
-from tidegate.errors import ArgumentError, ShapeError
+from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 if TYPE_CHECKING:
     from tidegate.nn.layer import CellLayer
@@ -22,9 +22,10 @@ Lengths = Tensor | Numbers[int] | int
 
 @dataclass(frozen=True)
 class Sequence:
-    """x (T, B, D), or (T, B) of class numbers; lengths (B,); resets (T, B); and the form in which x came.
+    """x (T, B, D), or (T, B) of class indices; lengths (B,); resets (T, B); and the form of the caller's input.
 
-    A PackedSequence is unpacked in its own order, longest first; `sort` and `unsort` take states there and back.
+    A PackedSequence is unpacked in its own order, longest first; `sort` puts states in that order, `unsort` in the
+    caller's.
     """
 
     x: Tensor
@@ -66,7 +67,10 @@ class Sequence:
         return state if order is None else state.index_select(1, order)
 
     def resets_for(self, reverse: bool) -> Tensor | None:
-        """The resets as an engine takes them, before step t; backwards, what begins at t is left before t-1."""
+        """The resets of one direction as an engine takes them, before step t.
+
+        In reverse, the sequence that begins at t ends there, so the state is reset before step t-1.
+        """
         if self.resets is None or not reverse:
             return self.resets
         begins = self.resets
@@ -77,13 +81,17 @@ class Sequence:
 
 
 def as_sequence(
-    layer: CellLayer, x: Tensor | PackedSequence, lengths: Lengths | None = None, resets: Tensor | None = None
+    layer: CellLayer,
+    weight: Tensor,
+    x: Tensor | PackedSequence,
+    lengths: Lengths | None = None,
+    resets: Tensor | None = None,
 ) -> Sequence:
-    """The input, checked: ShapeError or ArgumentError name what is wrong with it and what to write."""
+    """The checked input of a layer whose first input matrix is `weight`; ShapeError or ArgumentError for a bad one."""
     if isinstance(x, PackedSequence):
-        return unpack(layer, x, lengths, resets)
+        return unpack(type(layer).__name__, weight, x, lengths, resets)
     forms = BATCH_FIRST if layer.batch_first else TIME_FIRST
-    check_features(type(layer).__name__, x, forms, layer.weight("weight_ih_l0"))
+    check_features(type(layer).__name__, x, forms, weight)
     batched = x.dim() == (3 if x.is_floating_point() else 2)
     batch_first = layer.batch_first and batched
     x = x.transpose(0, 1) if batch_first else (x if batched else x.unsqueeze(1))
@@ -97,30 +105,31 @@ def as_sequence(
     return Sequence(x, lengths, resets, batched, batch_first)
 
 
-def unpack(layer: CellLayer, packed: PackedSequence, lengths: object, resets: object) -> Sequence:
-    for name, given in (("lengths", lengths), ("resets", resets)):
+def unpack(name: str, weight: Tensor, packed: PackedSequence, lengths: object, resets: object) -> Sequence:
+    for argument, given in (("lengths", lengths), ("resets", resets)):
         if given is not None:
             raise ArgumentError(
-                f"`{name}` cannot go with a PackedSequence, which holds its own lengths, got both. "
-                f"Leave `{name}` out, or pass the padded tensor with `lengths`."
+                f"`{argument}` cannot be combined with a PackedSequence, which has its own lengths, got both. "
+                f"Leave `{argument}` out, or pass the padded tensor with `lengths`."
             )
-    check_features(type(layer).__name__, packed.data, PACKED, layer.weight("weight_ih_l0"))
+    check_features(name, packed.data, PACKED, weight)
     x, own = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
     even = bool(packed.batch_sizes[0] == packed.batch_sizes[-1])
     return Sequence(x, None if even else own, None, packed=packed)
 
 
-#: Inputs by their number of dimensions: with batch_first, without it, and the data of a PackedSequence.
+# Inputs by their number of dimensions: with batch_first, without it, and the data of a PackedSequence.
 BATCH_FIRST = {3: "(B, T, D)", 2: "(T, D)"}
 TIME_FIRST = {3: "(T, B, D)", 2: "(T, D)"}
 PACKED = {2: "(sum of lengths, D)"}
 
 
 def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) -> None:
-    """x is one of the `forms`, by their number of dimensions, or class numbers without the D; like the `weight`."""
+    """ShapeError or ArgumentError unless x has one of the `forms`, by number of dimensions, or the same without the D
+    for class indices, and the dtype and device of `weight`."""
     D = weight.shape[1]
     if not isinstance(x, Tensor):
-        raise ArgumentError(
+        raise ArgumentTypeError(
             f"{name}: `input` must be a tensor or a PackedSequence, got {type(x).__name__}. Use torch.as_tensor(input)."
         )
     if x.layout != torch.strided or x.is_complex():
@@ -130,11 +139,11 @@ def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) 
         )
     if not x.is_floating_point():
         if x.dtype not in (torch.int64, torch.int32) or x.dim() + 1 not in forms:
-            whole = " or ".join(
+            shapes = " or ".join(
                 form.replace("(T, D)", "(T,)").replace(", D)", ")").replace("(D,)", "()") for form in forms.values()
             )
             raise ShapeError(
-                f"{name}: an integer `input` holds class numbers, int64 or int32 of shape {whole}, "
+                f"{name}: an integer `input` holds class indices, int64 or int32 of shape {shapes}, "
                 f"got {x.dtype} of shape {tuple(x.shape)}. For features use input.float()."
             )
         check_classes(name, x, D)
@@ -155,13 +164,14 @@ def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) 
 
 
 def check_classes(name: str, x: Tensor, D: int) -> None:
-    """Class numbers in range; only where their values can be read without waiting for a device or a compiler."""
+    """ArgumentError for a class index out of range; only where reading the values does not wait for a device, and not
+    while a program is compiled."""
     if x.device.type != "cpu" or not x.numel() or not readable():
         return
     low, high = map(int, torch.aminmax(x))
     if low < 0 or high >= D:
         raise ArgumentError(
-            f"{name}: class numbers in `input` must be in 0..{D - 1} (input_size D = {D}), got {low}..{high}."
+            f"{name}: class indices in `input` must be in 0..{D - 1} (input_size D = {D}), got {low}..{high}."
         )
 
 
@@ -179,9 +189,9 @@ def as_lengths(lengths: Lengths, T: int, B: int, *, batched: bool) -> Tensor:
     try:
         given = torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ArgumentError(f"`lengths` must be {B} whole numbers, a tensor or a list, got {lengths!r:.60}.") from error
+        raise ArgumentTypeError(f"`lengths` must be {B} integers, a tensor or a list, got {lengths!r:.60}.") from error
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        raise ArgumentError(f"`lengths` must be whole numbers, got {given.dtype}. Use lengths.long().")
+        raise ArgumentError(f"`lengths` must be integers, got {given.dtype}. Use lengths.long().")
     given = given if batched or given.dim() else given.reshape(1)
     if tuple(given.shape) != (B,):
         raise ShapeError(f"`lengths` must have shape (B,) = ({B},), one for each sequence, got {tuple(given.shape)}.")

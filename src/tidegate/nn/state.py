@@ -1,4 +1,4 @@
-"""Initial and final states: from what a caller hands over to what the engines take, and back."""
+"""Initial and final states: from the form that a layer accepts to the one that engines take, and back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tidegate.errors import ArgumentError, ShapeError
+from tidegate.engines import Weights
+from tidegate.errors import ArgumentError, ShapeError, StateError
 from tidegate.nn.sequence import Sequence, autocasts
 
 if TYPE_CHECKING:
@@ -16,72 +17,74 @@ if TYPE_CHECKING:
 State = Tensor | tuple[Tensor, ...]
 
 
-def initial_states(layer: CellLayer, sequence: Sequence, given: State | None) -> list[tuple[Tensor, ...]]:
+def initial_states(
+    layer: CellLayer, weights: Weights, sequence: Sequence, given: State | None
+) -> list[tuple[Tensor, ...]]:
     """The state tuple, (B, H) each, of every layer and direction; zeros where `given` is None.
 
     `given` is one tensor (layers * directions, B, H), without the B for unbatched input, or a tuple of them for a cell
-    of several states. Anything else raises ShapeError or ArgumentError, which says what to write.
+    of several states. Anything else raises ShapeError, StateError or ArgumentError. `weights` are those of any layer.
     """
     state = layer.cell.state
-    count, B = layer.num_layers * layer.directions, sequence.x.shape[1]
-    weight = layer.weight("weight_hh_l0")
+    count, B = layer.num_layers * (2 if layer.bidirectional else 1), sequence.x.shape[1]
+    weight = weights.w_hh
     if given is None:
         zeros = weight.new_zeros(B, layer.hidden_size)
         first = weight.new_zeros(B, layer.proj_size) if layer.proj_size else zeros
         return [(first, *[zeros] * (len(state) - 1))] * count
-    widths = [layer.output_size, *[layer.hidden_size] * (len(state) - 1)]
+    widths = [layer.proj_size or layer.hidden_size, *[layer.hidden_size] * (len(state) - 1)]
     names = [f"{s}_0" for s in state]
-    whole = check_kind(type(layer).__name__, given, names)
-    for name, tensor, width in zip(names, whole, widths):
+    tensors = check_kind(type(layer).__name__, given, names)
+    for name, tensor, width in zip(names, tensors, widths):
         expected = (count, B, width) if sequence.batched else (count, width)
         check_shape(name, tensor, expected, "P" if width != layer.hidden_size else "H")
         check_like(name, tensor, weight)
-    whole = [tensor.to(weight.dtype) if sequence.batched else tensor.to(weight.dtype).unsqueeze(1) for tensor in whole]
-    return list(zip(*(sequence.sort(tensor).unbind(0) for tensor in whole)))
+    tensors = [t.to(weight.dtype) if sequence.batched else t.to(weight.dtype).unsqueeze(1) for t in tensors]
+    return list(zip(*(sequence.sort(tensor).unbind(0) for tensor in tensors)))
 
 
 def final_state(sequence: Sequence, states: list[tuple[Tensor, ...]]) -> State:
-    """The engines' final states as torch.nn returns them: (layers * directions, B, H), a tuple of several states."""
-    if len(states) == 1:
-        whole = tuple([tensor.unsqueeze(0) for tensor in states[0]])
-    else:
-        whole = tuple([torch.stack(tensors) for tensors in zip(*states)])
+    """The engines' final states as torch.nn returns them: (layers * directions, B, H), a tuple of several states.
+
+    Copies, not views, so that they can be changed and detached in place.
+    """
+    stacked = tuple([torch.stack(tensors) for tensors in zip(*states)])
     if not sequence.batched:
-        whole = tuple([tensor.squeeze(1) for tensor in whole])
+        stacked = tuple([tensor.squeeze(1) for tensor in stacked])
     elif sequence.packed is not None:
-        whole = tuple([sequence.unsort(tensor) for tensor in whole])
-    return whole[0] if len(whole) == 1 else whole
+        stacked = tuple([sequence.unsort(tensor) for tensor in stacked])
+    return stacked[0] if len(stacked) == 1 else stacked
 
 
 def check_kind(layer: str, given: State, names: list[str]) -> tuple[Tensor, ...]:
-    """`given` as a tuple of tensors, one a state."""
+    """`given` as a tuple of tensors, one for each state; StateError if it is not that."""
     if len(names) == 1:
         if isinstance(given, Tensor):
             return (given,)
         if isinstance(given, (tuple, list)) and len(given) > 0 and isinstance(given[0], Tensor):
             remedy = "hx[0]" if len(given) == 1 else names[0]
             which = "it is not wrapped" if len(given) == 1 else "a tuple (h_0, c_0) belongs to an LSTM"
-            raise ArgumentError(
+            raise StateError(
                 f"`hx` of {layer} must be one tensor {names[0]}, got a {type(given).__name__} of {len(given)}: "
                 f"{which}. Use {remedy}."
             )
-        raise ArgumentError(
+        raise StateError(
             f"`hx` of {layer} must be one tensor {names[0]} or None, got {type(given).__name__}. "
             "For zeros leave it out."
         )
     form = f"({', '.join(names)})"
     if isinstance(given, Tensor):
-        raise ArgumentError(
+        raise StateError(
             f"`hx` of {layer} must be the tuple {form}, got one tensor of {tuple(given.shape)}. "
             f"Write {form}; for zeros leave it out."
         )
     if not isinstance(given, (tuple, list)) or not all(isinstance(t, Tensor) for t in given):
-        raise ArgumentError(
+        raise StateError(
             f"`hx` of {layer} must be the tuple of tensors {form} or None, got {type(given).__name__}. "
             "For zeros leave it out."
         )
     if len(given) != len(names):
-        raise ArgumentError(f"`hx` of {layer} must be the tuple {form}, got {len(given)} tensors. Write {form}.")
+        raise StateError(f"`hx` of {layer} must be the tuple {form}, got {len(given)} tensors. Write {form}.")
     return tuple(given)
 
 
@@ -104,6 +107,8 @@ def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...], width: str
 
 
 def check_like(name: str, tensor: Tensor, weight: Tensor) -> None:
+    if tensor.layout != torch.strided:
+        raise ArgumentError(f"`{name}` must be a dense tensor, got the layout {tensor.layout}. Use {name}.to_dense().")
     if tensor.device != weight.device or (tensor.dtype != weight.dtype and not autocasts(weight)):
         to = weight.dtype if tensor.device == weight.device else f'"{weight.device}"'
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Traces: everything a layer computed on its way, by name, and what a loss feels of each."""
+"""Traces: every state and gate that a layer computed, by name, and the gradient of a loss with respect to each."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,28 +7,26 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.engines import Call, Result
 from tidegate.engines.cotangents import Loss, cotangents
-from tidegate.errors import ArgumentError
+from tidegate.errors import ArgumentError, ArgumentTypeError
 from tidegate.nn.layer import CellLayer
 from tidegate.nn.sequence import Lengths, Sequence, as_sequence
+from tidegate.nn.stack import Record, read_weights, run_stack, suffixes
 from tidegate.nn.state import State
 
 
 class Trace(Mapping[str, Tensor]):
-    """What `tidegate.trace` returns: `outputs` and `state` as the layer returns them, and every state and gate.
+    """The result of `tidegate.trace`: `outputs` and `state` as the layer returns them, and every state and gate.
 
-    `trace["z_l0"]` is the gate z of layer 0, `trace["c_l1_reverse"]` the state c of layer 1 in the other direction:
-    names of the cell with the endings of the parameters, (T, B, H) each, whatever the layout of the input. Beyond a
-    sequence's length gates are zero and states stand still.
+    `trace["z_l0"]` is the gate z of layer 0, `trace["c_l1_reverse"]` the state c of layer 1 in the reverse direction:
+    names of the cell with the endings of the parameters, (T, B, H) each, whatever the layout of the input. After the
+    end of a sequence its gates are zero and its states do not change.
     """
 
-    def __init__(
-        self, layer: CellLayer, sequence: Sequence, y: Tensor, state: State, record: list[tuple[Call, Result]]
-    ) -> None:
+    def __init__(self, layer: CellLayer, sequence: Sequence, y: Tensor, state: State, record: Record) -> None:
         self.outputs: Any = sequence.restore(y)
         self.state: Any = state
-        self._sequence, self._record = sequence, dict(zip(layer.suffixes, record))
+        self._sequence, self._record = sequence, dict(zip(suffixes(layer), record))
         self._arrays = self._named({suffix: r.sequences | r.gates for suffix, (_, r) in self._record.items()})
 
     def __getitem__(self, name: str) -> Tensor:
@@ -52,34 +50,36 @@ class Trace(Mapping[str, Tensor]):
         return "\n".join(f"{name:<16} {tuple(array.shape)}" for name, array in self._arrays.items())
 
     def gradients(self, loss: Tensor) -> dict[str, Tensor]:
-        """dL/d of every array by name, through all that follows from it, in later steps and in the layers above.
+        """The gradient of the loss with respect to every array, by name: the total derivative, through later steps and
+        the layers above.
 
-        `loss` is one number, computed from `outputs`, `state` or the arrays of this trace. The layer's fused backward
-        brings it to each layer; one pass of the derived adjoint then gives every step's share.
+        `loss` is a tensor of one element, computed from `outputs`, `state` or the arrays of this trace. torch's
+        autograd gives the gradient with respect to the outputs of each layer; one backward pass through time with the
+        derived adjoint then gives the gradient at every step.
         """
         if loss.numel() != 1 or not loss.requires_grad:
             raise ArgumentError(
-                f"`loss` must be one number that depends on the layer through torch's graph, got shape "
-                f"{tuple(loss.shape)} with requires_grad={loss.requires_grad}. Sum it, and let the layer's parameters "
-                "or its input require a gradient."
+                f"`loss` must be a tensor of one element that depends on the layer through torch's graph, got shape "
+                f"{tuple(loss.shape)} with requires_grad={loss.requires_grad}. Use loss.sum(), with "
+                "parameters or an input that require a gradient."
             )
-        whole = self.state if isinstance(self.state, tuple) else (self.state,)
+        states = self.state if isinstance(self.state, tuple) else (self.state,)
         results = [r for _, r in self._record.values()]
-        wanted = [*whole]
+        wanted = [*states]
         for r in results:
             wanted += [r.outputs, *r.sequences.values(), *r.gates.values()]
         found = iter(torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True, materialize_grads=True))
-        d_whole = [next(found) for _ in whole]
-        d_whole = [self._sequence.sort(d) if self._sequence.batched else d.unsqueeze(1) for d in d_whole]
+        d_states = [next(found) for _ in states]
+        d_states = [self._sequence.sort(d) if self._sequence.batched else d.unsqueeze(1) for d in d_states]
         by_suffix: dict[str, Mapping[str, Tensor]] = {}
         for i, (suffix, (call, r)) in enumerate(self._record.items()):
-            felt = Loss(
+            direct = Loss(
                 outputs=next(found),
-                finals={s: d[i] for s, d in zip(r.sequences, d_whole)},
+                finals={s: d[i] for s, d in zip(r.sequences, d_states)},
                 sequences={s: next(found) for s in r.sequences},
                 gates={g: next(found) for g in r.gates},
             )
-            by_suffix[suffix] = cotangents(call, r, felt)
+            by_suffix[suffix] = cotangents(call, r, direct)
         return self._named(by_suffix)
 
     def _named(self, by_suffix: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -99,16 +99,17 @@ def trace(
     lengths: Lengths | None = None,
     resets: Tensor | None = None,
 ) -> Trace:
-    """Run `layer(input, hx, ...)` and keep every state and gate; outputs and state have the same bits as without.
+    """Run `layer(input, hx, ...)` and record every state and gate; outputs and state have the same bits as without.
 
-    The engine that runs the layer writes them as it goes. In a program that torch.compile looks at, call it outside.
+    The engine that runs the layer records them. Call it outside a program of torch.compile.
     """
     if not isinstance(layer, CellLayer):
-        raise ArgumentError(
+        raise ArgumentTypeError(
             f"`layer` must be a layer of Tidegate, got {type(layer).__name__}. "
             "Use tidegate.convert.from_torch(layer) for one of torch.nn."
         )
-    sequence = as_sequence(layer, input, lengths, resets)
-    record: list[tuple[Call, Result]] = []
-    y, state = layer.run(sequence, hx, record=record)
+    weights = read_weights(layer)
+    sequence = as_sequence(layer, weights[0].w_ih, input, lengths, resets)
+    record: Record = []
+    y, state = run_stack(layer, weights, sequence, hx, record=record)
     return Trace(layer, sequence, y, state, record)

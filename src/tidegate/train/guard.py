@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from tidegate.nn.equations import step_of
 from tidegate.train.model import LanguageModel, State, cross_entropy
 
 LOSS_LIMIT = 700.0  # nats per token: beyond it the perplexity e^loss is no finite number, though the loss still is
@@ -22,7 +23,7 @@ def blocks(model: LanguageModel) -> Iterator[tuple[str, str, slice]]:
     The input side (weight_ih, bias_ih) is packed by the gates that use a, the recurrent side (weight_hh, bias_hh) by
     the gates that have a product: see `tidegate.calculus.trace.Step`.
     """
-    step, H = model.recurrent.step, model.recurrent.hidden_size
+    step, H = step_of(model.recurrent), model.recurrent.hidden_size
     for name, parameter in model.recurrent.named_parameters():
         if "_ih_" in name:
             gates = step.inputs

@@ -18,6 +18,7 @@ from tidegate.engines.reference.problem import as_problem
 from tidegate.engines.reference.rtrl import count_directions
 from tidegate.errors import ArgumentError
 from tidegate.nn import CellLayer, find_cell
+from tidegate.nn.stack import read_weights, suffixes
 from tidegate.verification import direct, twin
 from tidegate.verification.fault import find_fault
 from tidegate.verification.outcome import Check, Comparison, Verification
@@ -75,14 +76,12 @@ def choose_plant(step: Step, name: str, seed: int) -> Plant:
 def problems_of_layer(layer: CellLayer, sizes: Sizes, seed: int, options: Iterable[str]) -> dict[str, Problem]:
     """A problem for each layer and direction, with its own parameters, rounded to float32."""
     problems: dict[str, Problem] = {}
-    cell = layer.cell if isinstance(layer.cell, type) else layer.step
-    for k, suffix in enumerate(layer.suffixes):
-        w = layer.weights(suffix)
+    for k, (suffix, w) in enumerate(zip(suffixes(layer), read_weights(layer))):
         chosen = {*options, *(["reverse"] if suffix.endswith("_reverse") else [])}
         chosen |= {"no bias"} if w.b_ih is None else set()
         chosen |= {"projected"} if w.w_hr is not None else set()
         inner = (*sizes[:2], w.w_ih.shape[1], layer.hidden_size)
-        problem = random_problem(cell, sizes=inner, dtype=torch.float32, seed=seed + k, options=chosen)
+        problem = random_problem(layer.cell, sizes=inner, dtype=torch.float32, seed=seed + k, options=chosen)
         own = Weights(*(None if m is None else leaf(m.float().cpu()) for m in w.tensors()))  # type: ignore[arg-type]
         if w.w_hr is not None and w.w_hr.shape[0] != problem.call.P:
             problem = with_projection(problem, w.w_hr.shape[0], seed)

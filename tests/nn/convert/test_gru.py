@@ -5,6 +5,7 @@ import torch
 
 import tidegate
 from tidegate import convert
+from tidegate.nn.stack import directions
 
 D, H = 3, 4
 
@@ -19,7 +20,7 @@ def gru(kind=tidegate.GRU, H=H, **options):
 
 
 def assert_same_function(a, b):
-    states = a.num_layers * a.directions
+    states = a.num_layers * directions(a)
     x, h = torch.randn(7, 2, D, dtype=torch.float64), torch.randn(states, 2, a.hidden_size, dtype=torch.float64)
     assert (a(x, h)[0] - b(x, h)[0]).abs().max() < 1e-13
     assert type(a) is not type(b)

@@ -1,14 +1,14 @@
-"""One GRU from the other, where they are the same function of the same input for every state.
+"""One GRU converted to the other, where they compute the same function of the input for every state.
 
 The candidates differ: tanh(a + r * (U h + c)) resets after the product, tanh(a + U (r * h) + c) before it. They agree
 
 * in a product U_ij h_j if the reset gates of units i and j are the same: i = j, as in a diagonal U or with H = 1; or
   units whose rows of W_r, U_r and biases are equal; or if both gates are constant because their rows of W_r and U_r
   are zero: then U_ij is multiplied by r_i / r_j;
-* in the bias if c_i = 0 (it stands in a otherwise), or if r_i is constant: then c_i is multiplied by it. The other way
-  round every bias can stand in a.
+* in the bias if c_i = 0, or if r_i is constant: then c_i is multiplied by it. In the other direction every bias can be
+  added to that of a.
 
-Everything else is another function, and is refused with the units that are the reason.
+Everything else is another function, and is refused; the message names the units.
 """
 
 import torch
@@ -19,13 +19,14 @@ from tidegate.cells import Cell
 from tidegate.errors import ArgumentError
 from tidegate.nn.convert.parts import Parts, check_layer, put_together, take_apart
 from tidegate.nn.layer import CellLayer
+from tidegate.nn.stack import suffixes
 
 
 def to_reset_before(layer: CellLayer) -> CellLayer:
-    """The ResetBeforeGRU that computes what this GRU computes; ArgumentError says why there is none."""
+    """The ResetBeforeGRU that computes the same function as this GRU; ArgumentError says why there is none."""
     check_layer(layer, (cells.GRU,), "to_reset_before")
     parts = []
-    for suffix, part in zip(layer.suffixes, take_apart(layer)):
+    for suffix, part in zip(suffixes(layer), take_apart(layer)):
         constant, r = constant_resets(part)
         parts.append(with_candidate(part, part.U["n"] * ratio(part, constant, r, suffix)))
         if layer.bias:
@@ -41,10 +42,10 @@ def to_reset_before(layer: CellLayer) -> CellLayer:
 
 
 def to_reset_after(layer: CellLayer) -> CellLayer:
-    """The GRU that computes what this ResetBeforeGRU computes; ArgumentError says why there is none."""
+    """The GRU that computes the same function as this ResetBeforeGRU; ArgumentError says why there is none."""
     check_layer(layer, (cells.ResetBeforeGRU,), "to_reset_after")
     parts = []
-    for suffix, part in zip(layer.suffixes, take_apart(layer)):
+    for suffix, part in zip(suffixes(layer), take_apart(layer)):
         constant, r = constant_resets(part)
         parts.append(with_candidate(part, part.U["n"] / ratio(part, constant, r, suffix)))
         if layer.bias:
@@ -64,7 +65,7 @@ def with_candidate(part: Parts, U: Tensor) -> Parts:
 
 
 def constant_resets(part: Parts) -> tuple[Tensor, Tensor]:
-    """Which units' reset gates see neither input nor state, and the value r (H,) that those have."""
+    """Which units' reset gates depend on neither input nor state, and the value r (H,) that those have."""
     constant = ~(part.W["r"].any(1) | part.U["r"].any(1))
     bias = part.bias("r") if part.b else part.W["r"].new_zeros(len(part.W["r"]))
     return constant, bias.sigmoid()
@@ -79,9 +80,9 @@ def ratio(part: Parts, constant: Tensor, r: Tensor, suffix: str) -> Tensor:
     if apart.any():
         i, j = apart.nonzero()[0].tolist()
         raise ArgumentError(
-            f"the two GRUs differ here: U_n couples unit {i} to unit {j} in {suffix} ({int(apart.sum())} such pairs), "
-            "and their reset gates are neither equal nor constant, so resetting before and after the product are "
-            "different functions. Train the layer anew, or keep its class."
+            f"the two GRUs are different functions: U_n couples unit {i} to unit {j} in {suffix} "
+            f"({int(apart.sum())} such pairs), and their reset gates are neither equal nor constant. "
+            "Keep the class of the layer, or train it again in the other."
         )
     quotient = torch.where(both & ~same, r.unsqueeze(1) / r.unsqueeze(0), 1)
     return torch.where(part.U["n"] != 0, quotient, 1)

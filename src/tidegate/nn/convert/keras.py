@@ -1,9 +1,9 @@
 """Keras 3 weight lists: keras.layers.SimpleRNN, GRU and LSTM, alone or in Bidirectional.
 
-One Keras layer's `get_weights()` is [kernel (D, G*H), recurrent_kernel (H, G*H), bias], for rows x kernel. The gates
-stand side by side: GRU z r h, LSTM i f c o. The bias is (G*H,), absent with use_bias=False; that of a GRU with
-reset_after=True, the default, is (2, 3H): the input's row and the recurrent row. Bidirectional appends the lists of
-the backward layer. Activations are Keras' defaults, tanh and sigmoid. Source: keras/src/layers/rnn of Keras 3.
+One Keras layer's `get_weights()` is [kernel (D, G*H), recurrent_kernel (H, G*H), bias], for row vectors x kernel. The
+order of the gates in a kernel is: GRU z r h, LSTM i f c o. The bias is (G*H,), absent with use_bias=False; that of a
+GRU with reset_after=True, the default, is (2, 3H): the input's row and the recurrent row. Bidirectional appends the
+lists of the backward layer. Activations are Keras' defaults, tanh and sigmoid. Source: keras/src/layers/rnn of Keras 3.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,16 @@ from tidegate.nn.convert.parts import (
     as_array,
     as_tensor,
     blocks,
+    cell_class,
     check_layer,
     put_together,
     take_apart,
     zeros_like,
 )
 from tidegate.nn.layer import CellLayer
+from tidegate.nn.stack import directions
 
-# Keras' gates by our letters, in Keras' order.
+# Keras' gates, by the letters of the cell, in Keras' order.
 ORDER = {
     cells.RNN: ("n",),
     cells.GRU: ("z", "r", "n"),
@@ -76,12 +78,12 @@ def read(arrays: Sequence[Array], gates: tuple[str, ...], *, two_rows: bool) -> 
 
 
 def to_keras(layer: CellLayer) -> list[list[Array]]:
-    """For each layer, what `set_weights` of its Keras twin takes.
+    """For each layer, the list that `set_weights` of the same Keras layer takes.
 
     A GRU is Keras' with reset_after=True, a ResetBeforeGRU that with reset_after=False.
     """
     check_layer(layer, tuple(ORDER), "Keras")
-    gates = ORDER[layer.cell]
+    gates = ORDER[cell_class(layer)]
 
     def side_by_side(by_gate: ByGate) -> Tensor:
         return torch.cat([by_gate[g] for g in gates]).T
@@ -94,7 +96,7 @@ def to_keras(layer: CellLayer) -> list[list[Array]]:
         elif layer.bias:
             arrays.append(torch.cat([part.bias(g) for g in gates]))
         found = list(map(as_array, arrays))
-        if layer.reversed(i):
+        if i % directions(layer) == 1:
             lists[-1] += found
         else:
             lists.append(found)

@@ -1,4 +1,4 @@
-"""ONNX RNN, GRU and LSTM nodes, as tensors: no dependency on the onnx package.
+"""ONNX RNN, GRU and LSTM nodes, as arrays: no dependency on the onnx package.
 
 W (directions, G*H, D), R (directions, G*H, H), B (directions, 2*G*H): the input's biases, then the recurrent ones;
 P (directions, 3H): peepholes i o f. Gates: GRU z r h, LSTM i o f c. A GRU with linear_before_reset=0, the default, is
@@ -21,14 +21,16 @@ from tidegate.nn.convert.parts import (
     as_array,
     as_tensor,
     blocks,
+    cell_class,
     check_layer,
     put_together,
     take_apart,
     zeros_like,
 )
 from tidegate.nn.layer import CellLayer
+from tidegate.nn.stack import directions
 
-# ONNX' gates by our letters, in ONNX' order.
+# ONNX' gates, by the letters of the cell, in ONNX' order.
 ORDER = {
     cells.RNN: ("n",),
     cells.ReluRNN: ("n",),
@@ -115,7 +117,7 @@ def read(node: OnnxNode, cell: type[Cell], k: int, *, biased: bool) -> Parts:
 def to_onnx(layer: CellLayer) -> list[OnnxNode]:
     """One node for each layer."""
     check_layer(layer, tuple(ORDER), "ONNX")
-    gates, parts = ORDER[layer.cell], take_apart(layer)
+    gates, parts, n = ORDER[cell_class(layer)], take_apart(layer), directions(layer)
     kinds = {cells.RNN: "RNN", cells.ReluRNN: "RNN", cells.LSTM: "LSTM", cells.PeepholeLSTM: "LSTM"}
 
     def stack(tensors: Sequence[Tensor]) -> Array:
@@ -125,11 +127,11 @@ def to_onnx(layer: CellLayer) -> list[OnnxNode]:
         return torch.cat([by_gate[g] for g in names])
 
     nodes = []
-    for k in range(0, len(parts), layer.directions):
-        here = parts[k : k + layer.directions]
+    for k in range(0, len(parts), n):
+        here = parts[k : k + n]
         nodes.append(
             OnnxNode(
-                op_type=kinds.get(layer.cell, "GRU"),
+                op_type=kinds.get(cell_class(layer), "GRU"),
                 W=stack([packed(p.W) for p in here]),
                 R=stack([packed(p.U) for p in here]),
                 B=stack([torch.cat([packed(p.b), packed(p.c)]) for p in here]) if layer.bias else None,

@@ -1,8 +1,8 @@
-"""The parameters of one layer and direction, gate by gate: what every format is taken apart into and built from."""
+"""The parameters of one layer and direction, gate by gate: the form between a layer and every other format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,9 +11,11 @@ from torch import Tensor
 
 from tidegate import cells
 from tidegate.cells import Cell
-from tidegate.errors import ArgumentError, ShapeError
+from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
+from tidegate.nn.equations import step_of
 from tidegate.nn.layer import CellLayer
 from tidegate.nn.recurrent import PeepholeLSTM, ResetBeforeGRU
+from tidegate.nn.stack import read_weights
 from tidegate.nn.twins import GRU, LSTM, RNN
 
 Array = NDArray[Any]
@@ -39,13 +41,13 @@ def take_apart(layer: CellLayer) -> list[Parts]:
     """The parts of every layer and direction, in the order of the states; detached."""
     if layer.proj_size:
         raise ArgumentError(f"`layer` must have no projection to be converted, got proj_size = {layer.proj_size}.")
-    step = layer.step
+    step = step_of(layer)
 
-    def split(whole: Tensor | None, names: tuple[str, ...]) -> ByGate:
-        return {} if whole is None else dict(zip(names, whole.detach().chunk(len(names))))
+    def split(packed: Tensor | None, names: tuple[str, ...]) -> ByGate:
+        return {} if packed is None else dict(zip(names, packed.detach().chunk(len(names))))
 
     found = []
-    for w in map(layer.weights, layer.suffixes):
+    for w in read_weights(layer):
         found.append(
             Parts(
                 W=split(w.w_ih, step.inputs),
@@ -71,10 +73,9 @@ def put_together(cell: type[Cell], parts: Sequence[Parts], *, bidirectional: boo
     }
     H, D = first.shape
     layer = layer_of(cell, D, H, options)
-    step = layer.step
+    step = step_of(layer)
     with torch.no_grad():
-        for suffix, part in zip(layer.suffixes, parts):
-            w = layer.weights(suffix)
+        for w, part in zip(read_weights(layer), parts):
             fill(w.w_ih, part.W, step.inputs, "W")
             fill(w.w_hh, part.U, step.products, "U")
             fill(w.b_ih, part.b, step.inputs, "b")
@@ -91,10 +92,10 @@ def layer_of(cell: type[Cell], D: int, H: int, options: Mapping[str, Any]) -> Ce
     return kinds[cell](D, H, **options)
 
 
-def fill(whole: Tensor | None, by_gate: ByGate, names: tuple[str, ...], letter: str) -> None:
-    if whole is None:
+def fill(packed: Tensor | None, by_gate: ByGate, names: tuple[str, ...], letter: str) -> None:
+    if packed is None:
         return
-    for name, rows in zip(names, whole.chunk(len(names))):
+    for name, rows in zip(names, packed.chunk(len(names))):
         if by_gate[name].shape != rows.shape:
             raise ShapeError(
                 f"`{letter}_{name}` must have shape {tuple(rows.shape)} in rows of units, "
@@ -108,7 +109,7 @@ def as_tensor(name: str, array: Any, dims: int) -> Tensor:
     try:
         tensor = array.detach().clone() if isinstance(array, Tensor) else torch.from_numpy(np.array(array))
     except TypeError as error:
-        raise ArgumentError(f"`{name}` must be an array of numbers, got {type(array).__name__}.") from error
+        raise ArgumentTypeError(f"`{name}` must be an array of numbers, got {type(array).__name__}.") from error
     if tensor.dim() != dims or not tensor.is_floating_point():
         raise ShapeError(
             f"`{name}` must be an array of floats with {dims} dimensions, got {tensor.dtype} of {tuple(tensor.shape)}."
@@ -137,10 +138,15 @@ def as_array(tensor: Tensor) -> Array:
 def check_layer(layer: CellLayer, allowed: tuple[type[Cell], ...], format: str) -> None:
     """ArgumentError if the format cannot express the layer's cell."""
     if not isinstance(layer, CellLayer):
-        raise ArgumentError(
+        raise ArgumentTypeError(
             f"`layer` must be a layer of Tidegate, got {type(layer).__name__}. "
             "Use tidegate.convert.from_torch(layer) for one of torch.nn."
         )
     if layer.cell not in allowed:
         names = ", ".join(cell.__name__ for cell in allowed)
-        raise ArgumentError(f"{format} has no {layer.cell.__name__}: `layer` must be one of {names}.")
+        raise ArgumentError(f"{format} has no {step_of(layer).name}: `layer` must be one of {names}.")
+
+
+def cell_class(layer: CellLayer) -> type[Cell]:
+    """The cell of a layer that `check_layer` accepted."""
+    return cast("type[Cell]", layer.cell)

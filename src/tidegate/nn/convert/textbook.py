@@ -1,4 +1,4 @@
-"""The separate parameters of textbooks: W_xz, W_hz, b_z and so on, for rows x W_xz + h W_hz + b_z.
+"""The separate parameters of textbooks: W_xz, W_hz, b_z and so on, for row vectors x W_xz + h W_hz + b_z.
 
 RNN: W_xh, W_hh, b_h. GRU: gates r and z and the candidate h, whose reset comes before the product. LSTM: gates i, f
 and o and the candidate c. Peepholes, where there are any: w_ci, w_cf, w_co. Source: Zhang, Lipton, Li and Smola, Dive
@@ -17,6 +17,7 @@ from tidegate.nn.convert.parts import (
     Parts,
     as_array,
     as_tensor,
+    cell_class,
     check_layer,
     put_together,
     take_apart,
@@ -24,7 +25,7 @@ from tidegate.nn.convert.parts import (
 )
 from tidegate.nn.layer import CellLayer
 
-# The textbook's letter of each of our gates.
+# The textbook's letter of each gate.
 LETTERS = {
     cells.RNN: {"n": "h"},
     cells.ResetBeforeGRU: {"r": "r", "z": "z", "n": "h"},
@@ -72,15 +73,15 @@ def read(cell: type[Cell], named: Mapping[str, Array]) -> Parts:
 
 
 def to_textbook(layer: CellLayer) -> list[dict[str, Array]]:
-    """The named arrays of each layer; a GRU goes through `to_reset_before`, which refuses what cannot be converted."""
+    """The named arrays of each layer. A GRU is first converted by `to_reset_before`, which may refuse it."""
     layer = to_reset_before(layer) if isinstance(layer, CellLayer) and layer.cell is cells.GRU else layer
     check_layer(layer, tuple(LETTERS), "the textbook")
     if layer.bidirectional:
         raise ArgumentError("`layer` must run in one direction for the textbook's names, got bidirectional=True.")
-    found = []
+    found, letters = [], LETTERS[cell_class(layer)]
     for part in take_apart(layer):
         named: dict[str, Array] = {}
-        for g, k in LETTERS[layer.cell].items():
+        for g, k in letters.items():
             named[f"W_x{k}"], named[f"W_h{k}"] = as_array(part.W[g].T), as_array(part.U[g].T)
             named[f"b_{k}"] = as_array(part.bias(g) if layer.bias else part.W[g].new_zeros(layer.hidden_size))
         found.append(named | {f"w_c{name}": as_array(part.v[name]) for name in layer.cell.vectors})

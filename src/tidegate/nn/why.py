@@ -1,0 +1,34 @@
+"""Which engine runs a call, and why the others do not."""
+
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from tidegate.engines import Verdicts, choose
+from tidegate.errors import ArgumentTypeError
+from tidegate.nn.layer import CellLayer
+from tidegate.nn.sequence import Lengths, as_sequence
+from tidegate.nn.stack import as_call, read_weights
+from tidegate.nn.state import State, initial_states
+
+
+def why(
+    layer: CellLayer,
+    input: Tensor | PackedSequence,
+    hx: State | None = None,
+    *,
+    lengths: Lengths | None = None,
+    resets: Tensor | None = None,
+) -> Verdicts:
+    """Which engine would run the first layer of `layer(input, hx, ...)`, and why the others would not.
+
+    A layer with engine="auto" runs on the first engine that can; one with a named engine runs on that or not at all.
+    """
+    if not isinstance(layer, CellLayer):
+        raise ArgumentTypeError(
+            f"`layer` must be a layer of tidegate, such as tidegate.GRU, got {type(layer).__name__}. "
+            "tidegate.convert.replace_layers(model) replaces those of torch.nn."
+        )
+    weights = read_weights(layer)
+    sequence = as_sequence(layer, weights[0].w_ih, input, lengths, resets)
+    states = initial_states(layer, weights[0], sequence, hx)
+    return choose.why(as_call(layer, weights[0], sequence, sequence.x, states[0]), layer.engine)
