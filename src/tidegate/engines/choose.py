@@ -52,7 +52,7 @@ class Verdicts(tuple[Verdict, ...]):
 
 
 def why(call: Call, engine: str = "auto") -> Verdicts:
-    """Every engine, with its reason if it refuses the call; the one that `dispatch(call, engine)` would take is chosen."""
+    """Every engine, with its reason if it refuses the call; chosen is the one that `dispatch(call, engine)` takes."""
     refusals = {name: able.refuse(call) for name, able in ENGINES.items()}
     candidates = [able.NAME for able in AUTOMATIC] if engine == "auto" else [find(engine).NAME]
     chosen = next((name for name in candidates if refusals[name] is None), None)

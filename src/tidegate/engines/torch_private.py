@@ -17,7 +17,7 @@ try:
         _SetExcludeDispatchKeyGuard,
     )
     from torch._C._functorch import maybe_current_level
-    from torch.autograd import forward_ad
+    from torch.autograd import _unsafe_preserve_version_counter, forward_ad
 
     forward_ad._current_level  # noqa: B018  a missing name is reported here
 except (ImportError, AttributeError) as error:
@@ -56,3 +56,9 @@ def recording():
     """A context in which autograd records operations, also inside the implementation of an operator, where torch
     switches it off; use it with torch.enable_grad()."""
     return _SetExcludeDispatchKeyGuard(DispatchKey.AutogradFunctionality, False)
+
+
+def same_version(tensor: torch.Tensor):
+    """A context in which an in-place change of a tensor's sizes and strides does not count as a new version of it, for
+    none of its elements changes."""
+    return _unsafe_preserve_version_counter(tensor)

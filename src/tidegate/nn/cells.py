@@ -13,7 +13,7 @@ from tidegate.cells import Cell
 from tidegate.engines import Call, Weights, choose, operator
 from tidegate.errors import ShapeError
 from tidegate.nn.arguments import Device, as_engine, as_size, as_truth, check_choice
-from tidegate.nn.equations import Equations, check_equations, gate_slices, parameter_shapes, step_of
+from tidegate.nn.equations import Equations, as_equations, gate_slices, parameter_shapes, step_of
 from tidegate.nn.fx import as_leaf
 from tidegate.nn.quantization import WarnsOfQuantization
 from tidegate.nn.sequence import check_features
@@ -218,8 +218,7 @@ class RecurrentCell(CellModule):
         engine: str = "auto",
     ) -> None:
         super().__init__()
-        check_equations(cell)
-        self._cell, self.engine = cell, as_engine(engine)
+        self._cell, self.engine = as_equations(cell), as_engine(engine)
         for name, value in cell_arguments(input_size, hidden_size, bias, smallest=1).items():
             setattr(self, name, value)
         shapes = parameter_shapes(self.step, self.input_size, self.hidden_size, bias=self.bias)

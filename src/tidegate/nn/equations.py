@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tidegate.calculus import Step, trace
-from tidegate.cells import Cell
+from tidegate.cells import CELLS, Cell
 from tidegate.errors import ArgumentError, ArgumentTypeError
 
 Equations = type[Cell] | Step
@@ -21,10 +21,12 @@ def as_step(cell: Equations) -> Step:
     return cell if isinstance(cell, Step) else trace(cell)
 
 
-def check_equations(cell: object) -> None:
-    """ArgumentTypeError unless `cell` is a Cell class or a Step."""
-    if isinstance(cell, Step) or (isinstance(cell, type) and issubclass(cell, Cell)):
-        return
+def as_equations(cell: Any) -> Equations:
+    """A Cell class or a Step; for the Step of a cell in CELLS its class. ArgumentTypeError for anything else."""
+    if isinstance(cell, Step):
+        return next((known for known in CELLS.values() if trace(known) is cell), cell)
+    if isinstance(cell, type) and issubclass(cell, Cell):
+        return cell
     raise ArgumentTypeError(
         f"`cell` must be a class that derives from tidegate.Cell, or a traced Step, got {cell!r:.60}. "
         'A layer by name is tidegate.nn.build_layer("gru", ...).'

@@ -10,7 +10,7 @@ from tidegate import cells
 from tidegate.calculus import Step
 from tidegate.cells import Cell
 from tidegate.nn.arguments import Device, as_engine, as_flag, check_choice, layer_arguments
-from tidegate.nn.equations import Equations, check_equations, parameter_shapes, step_of
+from tidegate.nn.equations import Equations, as_equations, parameter_shapes, step_of
 from tidegate.nn.layer import CellLayer, run_options
 from tidegate.nn.stack import directions, suffixes
 
@@ -149,8 +149,7 @@ class Recurrent(OwnLayer):
         engine: str = "auto",
         recompute: bool = False,
     ) -> None:
-        check_equations(cell)
-        self._cell = cell
+        self._cell = as_equations(cell)
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype,
             engine=engine, recompute=recompute,

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from tidegate.engines.torch_private import in_functorch_transform
+from tidegate.engines.torch_private import in_functorch_transform, same_version
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ class Sequence:
     packed: PackedSequence | None = None
 
     def restore(self, y: Tensor) -> Tensor | PackedSequence:
-        """Outputs (T, B, H) in the form of the input."""
+        """Outputs (T, B, H) in the form of the input; `y` itself may be transposed in place."""
         if self.packed is not None:
             return self.repack(y)
         if not self.batched:
             return y.squeeze(1)
-        return y.transpose(0, 1) if self.batch_first else y
+        return batch_major(y) if self.batch_first else y
 
     def drop(self, y: Tensor, p: float) -> Tensor:
         """Dropout of a layer's outputs, with the mask that torch.nn draws from the same random state."""
@@ -78,6 +78,19 @@ class Sequence:
             inside = torch.arange(len(begins), device=begins.device).unsqueeze(1) < self.lengths.to(begins.device)
             begins = begins & inside
         return torch.cat([begins[1:], torch.zeros_like(begins[:1])])
+
+
+def batch_major(y: Tensor) -> Tensor:
+    """(T, B, H) as (B, T, H), where possible without making it a view, which cannot be detached in place.
+
+    No element changes, so the version of `y`, by which an engine sees whether its outputs were written to, stays.
+    """
+    if not readable():
+        return y.transpose(0, 1)
+    if not y.requires_grad:
+        return y.transpose_(0, 1)
+    with same_version(y):
+        return y.transpose_(0, 1)
 
 
 def as_sequence(

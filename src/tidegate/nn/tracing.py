@@ -24,7 +24,7 @@ class Trace(Mapping[str, Tensor]):
     """
 
     def __init__(self, layer: CellLayer, sequence: Sequence, y: Tensor, state: State, record: Record) -> None:
-        self.outputs: Any = sequence.restore(y)
+        self.outputs: Any = sequence.restore(y.clone())
         self.state: Any = state
         self._sequence, self._record = sequence, dict(zip(suffixes(layer), record))
         self._arrays = self._named({suffix: r.sequences | r.gates for suffix, (_, r) in self._record.items()})
