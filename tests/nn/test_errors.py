@@ -332,3 +332,58 @@ def test_nonsense_for_any_argument_is_refused_by_name(layer, argument, value):
     given = {"input": x} | {argument: value}
     with pytest.raises((ArgumentError, ShapeError), match=f"`{argument}`|`h_0`"):
         layer(**given)
+
+
+# Calls that torch.nn refuses. Ours must raise an instance of the same type, so that `except RuntimeError` and the like
+# go on working; integers are class indices here, so one bad index stands for them.
+
+h = torch.zeros(1, 2, 4)
+INPUTS = {
+    "None": None, "int": 3, "str": "x", "list": [1.0], "array": np.zeros((5, 2, 3), dtype="f"), "0-D": torch.zeros(()),
+    "1-D": torch.zeros(3), "4-D": torch.zeros(2, 2, 2, 3), "D": torch.zeros(5, 2, 7), "unbatched D": torch.zeros(5, 7),
+    "T = 0": torch.zeros(0, 2, 3), "float64": x.double(), "float16": x.half(), "complex": x.to(torch.complex64),
+    "sparse": x.to_sparse(), "meta": x.to("meta"), "bool": x.bool(), "int64": x.long(), "tuple": (x, h),
+    "packed D": pack_padded_sequence(torch.zeros(5, 2, 7), torch.tensor([5, 3])), "B of h": packed,
+}  # fmt: skip
+STATES = {
+    "int": 0, "str": "x", "list of 1": [h], "tuple of 1": (h,), "tuple of 2": (h, h), "tuple of 3": (h, h, h),
+    "2-D": h[0], "4-D": h[None], "B": torch.zeros(1, 3, 4), "H": torch.zeros(1, 2, 5), "layers": torch.zeros(2, 2, 4),
+    "float64": h.double(), "meta": h.to("meta"), "int64": h.long(), "array": np.zeros((1, 2, 4), dtype="f"),
+    "complex": h.to(torch.complex64), "one tensor": h, "c": (h, torch.zeros(1, 2, 5)),
+    "c is int": (h, 3), "2-D both": (h[0], h[0]), "2-D and 3-D": (h[0], h), "float64 both": (h.double(), h.double()),
+    "h": (torch.zeros(1, 2, 5), h), "meta both": (h.to("meta"), h.to("meta")), "arrays": (np.zeros((1, 2, 4)),) * 2,
+}  # fmt: skip
+
+
+def of_cell(value):
+    """The same for a cell, which has no time or layers."""
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return value[0] if value.ndim and len(value) else value
+    return tuple(map(of_cell, value)) if isinstance(value, tuple) and not hasattr(value, "data") else value
+
+
+def raised(module, *given) -> Exception | None:
+    try:
+        module(*given)
+    except Exception as error:  # whatever torch.nn raises is compared
+        return error
+    return None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"])
+def test_errors_of_a_call_are_instances_of_torchs(name):
+    cell = name.endswith("Cell")
+    calls = [(f"input {n}", (of_cell(v) if cell else v,)) for n, v in INPUTS.items()]
+    calls += [(f"hx {n}", (x[0], of_cell(v)) if cell else (x, v)) for n, v in STATES.items()]
+    refused = 0
+    for what, given in calls:
+        expected, got = (raised(getattr(m, name)(3, 4), *given) for m in (torch.nn, tidegate))
+        if expected is not None and got is not None:
+            refused += 1
+            assert isinstance(got, type(expected)), f"{what}: {got!r} where torch.nn raises {expected!r}"
+            assert isinstance(got, tidegate.TidegateError)
+        else:
+            assert got is None, f"{what}: {got!r}, and torch.nn takes it"
+            assert expected is None, f"{what}: taken, and torch.nn raises {expected!r}"
+    assert refused > 30
