@@ -1,6 +1,6 @@
 """The number of threads follows whichever was faster, also on a machine that changes for good."""
 
-from tidegate.engines.cpu.pace import MOST_SERIAL_CALLS, LATE_CALLS, SERIAL_CALLS, Pace
+from tidegate.engines.cpu.pace import LATE_CALLS, MOST_SERIAL_CALLS, SERIAL_CALLS, Pace
 
 
 def calls(pace: Pace, parallel: float, count: int, serial: float = 2.0) -> list[int]:

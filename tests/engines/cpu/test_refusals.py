@@ -30,13 +30,5 @@ def test_what_it_cannot_run_is_refused_with_a_reason():
             choose.dispatch(call, "cpu")
 
 
-@pytest.mark.usefixtures("asked_anew")
-def test_without_openmp_it_runs_on_one_thread():
-    call = make_call(EVERY["gru"], 3, 2, 2, 4)
-    with mock.patch("tidegate.engines.cpu.team.openmp", return_value=None):
-        assert cpu.refuse(call) is None
-        assert choose.dispatch(call, "cpu").outputs.shape == (3, 2, 4)
-
-
 def test_auto_takes_this_engine():
     assert [v.engine for v in choose.why(make_call(EVERY["gru"], 3, 2, 2, 4)) if v.chosen] == ["cpu"]

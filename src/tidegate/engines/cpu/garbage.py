@@ -1,4 +1,4 @@
-"""Python's collector of cyclic garbage, kept away from work that makes many objects and no garbage."""
+"""Switching off Python's cyclic garbage collector during work that makes many objects and no garbage."""
 
 import gc
 from collections.abc import Iterator
@@ -7,11 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep the collector from running.
+    """Within the context the collector does not run.
 
-    A program that is being written is a hundred thousand objects, and so are the modules that write it: all in use. The
-    collector would look for garbage among them, and among all of PyTorch's, again and again, for longer than the work
-    takes.
+    A program being generated consists of a hundred thousand objects, and so do the modules that generate it: all in
+    use. The collector would search them, and all objects of PyTorch, again and again, for longer than the work takes.
     """
     running = gc.isenabled()
     gc.disable()

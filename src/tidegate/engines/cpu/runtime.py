@@ -1,4 +1,4 @@
-"""From the text of an LLVM module to functions that can be called: compile or fetch from the cache, then link."""
+"""From the text of an LLVM module to functions that can be called: compile, or read from the cache, then link."""
 
 from collections.abc import Callable, Mapping
 from functools import cache as once
@@ -34,9 +34,9 @@ def machine(target: Target) -> llvm.TargetMachine:
 def optimize(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
     """The module after the few of LLVM's passes that its code generator does not repeat.
 
-    Variables move into registers and loops test at their end. Programs are written with their loops unrolled, their
-    functions where they belong and nothing computed twice, so the standard pipeline makes them no faster; it takes as
-    long as the code generator, and some of its rewritings cost registers in the tiles.
+    Variables are moved into registers and loops test at their end. Programs are generated with their loops unrolled and
+    nothing computed twice, so the standard pipeline makes them no faster;
+    it takes as long as the code generator, and some of its transformations cost registers in the tiles.
     """
     made = machine(target)
     module = llvm.parse_assembly(text)
@@ -49,13 +49,13 @@ def optimize(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMach
 
 
 def assembly(text: str, target: Target) -> str:
-    """The assembly of a module for any target, to look at."""
+    """The assembly of a module for any target, to be inspected."""
     module, made = optimize(text, target)
     return made.emit_assembly(module)
 
 
 def object_code(name: str, program: Callable[[], str], target: Target) -> bytes:
-    """The object code that the cache holds under `name`; if it holds none, that of the module that `program` writes."""
+    """The object code in the cache under `name`; if there is none, that of the module whose text `program` returns."""
     code = cache.read(name)
     if code is None:
         with uncollected():

@@ -1,5 +1,5 @@
-"""The processor that kernels are made for: its name and features, and how wide and how many its vector registers
-are."""
+"""The processor that kernels are compiled for: its name, its features, and the width and number of its vector
+registers."""
 
 import ctypes
 import platform
@@ -10,10 +10,11 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Target:
-    """A processor as LLVM names it, and the shape of its vector unit.
+    """A processor as LLVM names it, and the size of its vector unit.
 
-    `vector_bytes` is the width of one register and `registers` their number; together they fix the register tile
-    of the matrix product (see `tile_rows`). `matrix`: there is a matrix unit for bfloat16 numbers, and it may be used.
+    `vector_bytes` is the width of one register and `registers` their number; together they determine the register tile
+    of the matrix product (see `tile_rows`). `matrix`: there is a matrix unit for bfloat16 numbers (Intel's AMX), and
+    the system lets this process use it.
     """
 
     triple: str
@@ -28,11 +29,11 @@ class Target:
         return self.vector_bytes // (4 if real == "float" else 8)
 
     def columns(self, rows: int) -> int:
-        """The widest register tile, in vectors, for a tile of `rows` rows; 0 when a tile may not have so many rows.
+        """The widest register tile, in vectors, for a tile of `rows` rows; 0 if it has more rows than a tile may have.
 
         A tile of R x C accumulators also needs C registers for the weights (fewer when they fold into the
-        multiply-add) and one for the broadcast value. Tall tiles read the weights seldom; wide ones give short batches
-        enough independent chains to hide the latency of the multiply-add.
+        multiply-add) and one for the broadcast value. Tall tiles read the weights less often; wide ones give small
+        batches enough independent chains to hide the latency of the multiply-add.
         """
         widest = WIDEST[self.registers]
         return widest[rows - 1] if rows <= len(widest) else 0
@@ -54,11 +55,13 @@ NEON = Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32)
 
 @cache
 def host() -> Target | None:
-    """This machine, or None when its vector unit is not one that the kernels know."""
+    """This machine, or None when the kernels do not support its vector unit."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()
     flat, cpu, triple = features.flatten(), llvm.get_host_cpu_name(), llvm.get_process_triple()
+    if sys.platform == "win32":
+        triple += "-elf"  # the format that LLVM's MCJIT can link on Windows
     if platform.machine().lower() in ("aarch64", "arm64"):
         return Target(triple, cpu, flat, 16, 32)
     if all(features.get(name) for name in ("avx512f", "avx512dq", "avx512vl", "fma")):
@@ -70,7 +73,7 @@ def host() -> Target | None:
 
 
 def _tiles_granted() -> bool:
-    """Ask the system for the state of the matrix unit, which a process must do once before its first use."""
+    """Request permission to use the matrix unit, which Linux grants to a process once, before the first use."""
     if not sys.platform.startswith("linux"):
         return False
     request, permission, tile_data = 158, 0x1023, 18  # arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
