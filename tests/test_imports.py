@@ -1,4 +1,4 @@
-"""What `import tidegate` leaves alone: packages that cost time belong to the moment that needs them."""
+"""What `import tidegate` does not import: packages that are slow to load are loaded where they are needed."""
 
 import subprocess
 import sys
@@ -12,13 +12,13 @@ def modules_after(statement):
     return {name.split(".")[0] for name in done.stdout.split()}
 
 
-def test_importing_tidegate_brings_no_heavy_package():
+def test_importing_tidegate_imports_no_heavy_package():
     brought = modules_after("from tidegate import GRU")
     assert "tidegate" in brought
     assert not brought & set(HEAVY)
 
 
-def test_tracing_and_differentiating_a_cell_brings_none_either():
+def test_tracing_and_differentiating_a_cell_imports_none_either():
     statement = "import tidegate.calculus as c, tidegate.cells as k; [c.adjoint(c.trace(x)) for x in k.CELLS.values()]"
     assert not modules_after(statement) & set(HEAVY)
 

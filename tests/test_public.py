@@ -1,4 +1,4 @@
-"""The names of the package: all there, and none of them before it is asked for."""
+"""The names of the package: all of them found, and none imported before its first use."""
 
 import subprocess
 import sys
@@ -19,7 +19,12 @@ def test_every_public_name_is_found_listed_and_imported_by_a_star():
     exec("from tidegate import *", given)
     for name in public.__all__:
         assert getattr(tidegate, name) is getattr(public, name) is given[name]
-    assert set(public.__all__) <= set(dir(tidegate))
+
+
+def test_dir_lists_what_is_public_and_nothing_else():
+    code = "import tidegate; {}; print(*(n for n in dir(tidegate) if not n.startswith('__')))"
+    for use in ("pass", "tidegate.GRU", "import tidegate.cli, tidegate.train.loop"):
+        assert run(code.format(use)).split() == sorted([*public.__all__, "cells", "nn"])
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
@@ -30,7 +35,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
     assert not hasattr(tidegate, "__wrapped__")
 
 
-def test_torch_comes_with_the_first_name_and_not_before():
+def test_torch_is_imported_with_the_first_name_and_not_before():
     shown = run("import sys, tidegate; print('torch' in sys.modules); tidegate.GRU; print('torch' in sys.modules)")
     assert shown.split() == ["False", "True"]
 

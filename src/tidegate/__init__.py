@@ -1,10 +1,10 @@
 """Tidegate: gated recurrent networks on PyTorch, from equations written once.
 
-    layer = tidegate.GRU(input_size, hidden_size)      # takes the place of torch.nn.GRU
-    tidegate.why(layer, x)                             # which engine runs it, and why the others do not
-    tidegate.Recurrent(MyCell, input_size, hidden_size)  # a cell of your own
-    tidegate.verify(MyCell)                            # its gradients, against every oracle there is
-    tidegate.derive(MyCell)                            # its gradients, as mathematics: .render("html")
+    layer = tidegate.GRU(input_size, hidden_size)        # in place of torch.nn.GRU
+    tidegate.why(layer, x)                               # which engine runs it, and why the others do not
+    tidegate.Recurrent(MyCell, input_size, hidden_size)  # a layer of your own cell
+    tidegate.verify(MyCell)                              # its gradients, compared with independent computations
+    tidegate.derive(MyCell)                              # its gradients, as mathematics: .render("html")
 
 `tidegate.cells` holds the equations; see `tidegate.Cell` for how to write your own.
 """
@@ -20,10 +20,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tidegate.public import *  # noqa: F403
 else:
+    # The folders that dir() lists beside the public names.
+    _FOLDERS = ("cells", "nn")
 
     def __getattr__(name: str) -> object:
-        """A public name or a folder of the package, imported when it is first asked for: with most of them comes torch,
-        and `tidegate --help` should not wait for it."""
+        """A public name or a folder of the package, imported at its first use: most of them import torch, and
+        `tidegate --help` should not wait for that."""
         if name == "__all__" or not name.startswith("_"):
             if find_spec(f"tidegate.{name}"):
                 return import_module(f"tidegate.{name}")
@@ -34,4 +36,5 @@ else:
         raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *import_module("tidegate.public").__all__})
+        special = {name for name in globals() if name.startswith("__")}
+        return sorted({*special, *_FOLDERS, *import_module("tidegate.public").__all__})

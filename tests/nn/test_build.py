@@ -44,6 +44,20 @@ def test_a_layer_that_recomputes_has_the_gradients_of_one_that_does_not(name):
         assert float((a - b).norm()) <= 1e-13 * float(a.norm())
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("GRU", "gru"), ("LSTM", "lstm"), ("grru", "gru"), ("peephole_lstm", "peephole-lstm"), ("ReluRNN", "rnn-relu")],
+)
+def test_a_name_that_is_nearly_right_gets_a_suggestion(typed, meant):
+    with pytest.raises(ArgumentError, match=rf"got '{typed}'. Did you mean {meant}\?$"):
+        build_layer(typed, 3, 4)
+
+
+def test_a_name_that_is_far_from_all_gets_none():
+    with pytest.raises(ArgumentError, match=r"got 'transformer'.$"):
+        build_layer("transformer", 3, 4)
+
+
 def test_what_is_no_flag_is_refused(name):
     with pytest.raises(ArgumentError, match="`recompute` must be True or False, got 1"):
         build_layer(name, 3, 4, recompute=1)

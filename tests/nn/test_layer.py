@@ -39,6 +39,17 @@ def test_why_names_the_reason_of_each_refusal():
     assert chosen(tidegate.why(tidegate.GRU(3, 4, device="meta"), x.to("meta"))) == "eager"
 
 
+def test_why_marks_the_engine_that_this_layer_runs_on():
+    x = torch.randn(5, 2, 3)
+    for engine in ("cpu", "eager", "reference"):
+        layer = tidegate.GRU(3, 4, engine=engine)
+        assert chosen(tidegate.why(layer, x)) == engine
+        assert "* " + engine in repr(tidegate.why(layer, x))
+    assert chosen(tidegate.why(tidegate.GRU(3, 4), x)) == "cpu"
+    verdicts = tidegate.why(tidegate.LSTM(3, 4, proj_size=2, engine="cpu"), x)
+    assert not any(v.chosen for v in verdicts)
+
+
 # torch's own forward-mode formulas still script a function, which torch deprecates.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
 def test_transforms_and_tangents_are_left_to_the_eager_engine():

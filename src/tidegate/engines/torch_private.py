@@ -17,7 +17,8 @@ try:
         _SetExcludeDispatchKeyGuard,
     )
     from torch._C._functorch import maybe_current_level
-    from torch.autograd import _unsafe_preserve_version_counter, forward_ad
+    from torch.autograd import forward_ad
+    from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
     forward_ad._current_level  # noqa: B018  a missing name is reported here
 except (ImportError, AttributeError) as error:
