@@ -59,3 +59,7 @@ class CheckpointError(TidegateError, RuntimeError):
 
 class DivergenceError(TidegateError, RuntimeError):
     """A loss or a gradient became infinite or NaN during training."""
+
+
+class SlowEngineWarning(UserWarning):
+    """A layer runs in a Python loop on a GPU, because no faster engine can run it."""

@@ -29,6 +29,8 @@ def make(cell: str, **options):
     layer = CELLS[cell](dtype=torch.float64, **options)
     if cell == "projected" and layer.engine == "cpu":
         pytest.skip("the CPU engine refuses projections")
+    if cell in ("before", "peephole", "residual") and layer.engine == "torch":
+        pytest.skip("torch does not have this cell")
     return layer
 
 
@@ -73,7 +75,7 @@ def test_sequences_of_length_zero_leave_the_state_alone(cell, engine):
         assert not torch.equal(s[:, 1], t[:, 1])
 
 
-@each_engine
+@pytest.mark.parametrize("engine", [name for name in ("auto", *ENGINES) if name != "torch"])
 @each_cell
 def test_resets_run_the_pieces_of_a_sequence_apart(cell, engine):
     """Each piece alone is the independent statement: hx starts the first piece forwards, the last backwards."""

@@ -45,7 +45,7 @@ TABLE = [
     (
         lambda: tidegate.GRU(3, 4, engine="gpu"),
         ArgumentError,
-        "`engine` must be one of auto, cpu, eager, reference, got 'gpu'.",
+        "`engine` must be one of auto, cpu, torch, eager, reference, got 'gpu'.",
     ),
     (
         lambda: build_layer("mgu", 3, 4),

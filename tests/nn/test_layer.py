@@ -20,23 +20,25 @@ def test_why_takes_every_form_of_a_call():
     packed = torch.nn.utils.rnn.pack_padded_sequence(x, [5, 3], batch_first=True)
     resets = torch.zeros(2, 5, dtype=torch.bool)
     usual = tidegate.why(layer, x)
-    assert len(usual) == 3
+    assert len(usual) == 4
     for verdicts in (
         tidegate.why(layer, x[0]),
         tidegate.why(layer, packed),
         tidegate.why(layer, torch.zeros(2, 5, dtype=torch.int64)),
         tidegate.why(layer, x, torch.zeros(1, 2, 4)),
-        tidegate.why(layer, x, lengths=[1, 2], resets=resets),
+        tidegate.why(layer, x, lengths=[1, 2]),
     ):
         assert refusals(verdicts) == refusals(usual)
+    assert chosen(tidegate.why(layer, x, lengths=[1, 2], resets=resets)) == "cpu"
 
 
 def test_why_names_the_reason_of_each_refusal():
     x = torch.randn(5, 2, 3)
     projected = tidegate.why(tidegate.LSTM(3, 4, proj_size=2), x)
-    assert chosen(projected) == "eager"
+    assert chosen(projected) == "torch"
     assert "projection" in refusals(projected)["cpu"]
-    assert chosen(tidegate.why(tidegate.GRU(3, 4, device="meta"), x.to("meta"))) == "eager"
+    assert chosen(tidegate.why(tidegate.GRU(3, 4, device="meta"), x.to("meta"))) == "torch"
+    assert chosen(tidegate.why(tidegate.ResetBeforeGRU(3, 4, device="meta"), x.to("meta"))) == "eager"
 
 
 def test_why_marks_the_engine_that_this_layer_runs_on():

@@ -1,11 +1,18 @@
 """The only dispatch: which engine runs a call, and why the others do not."""
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
+import torch
+
 from tidegate.engines import cpu, eager, reference
+from tidegate.engines import torch as fused
 from tidegate.engines.call import Call, Result
-from tidegate.errors import EngineError
+from tidegate.engines.stack import Stack, StackResult
+from tidegate.errors import EngineError, SlowEngineWarning
 
 
 class Engine(Protocol):
@@ -23,16 +30,19 @@ class Engine(Protocol):
         ...
 
 
-# In order of preference. The reference is an oracle, so it runs only when it is named.
-AUTOMATIC: tuple[Engine, ...] = (cpu, eager)
+# In order of preference. The reference engine is an oracle, so it runs only when it is named.
+AUTOMATIC: tuple[Engine, ...] = (cpu, fused, eager)
 EVERY: tuple[Engine, ...] = (*AUTOMATIC, reference)
 ENGINES = {engine.NAME: engine for engine in EVERY}
 NAMES = ("auto", *ENGINES)
 
+#: The engines that run all layers and directions in one call, with their function for it.
+STACKED = MappingProxyType[str, Callable[[Stack], StackResult]]({fused.NAME: fused.run_stack})
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one engine can run a call: `refusal` is None, or the reason why not; `chosen` marks the one that will."""
+    """Whether one engine can run a call: `refusal` is None if it can; `chosen` marks the engine that runs it."""
 
     engine: str
     refusal: str | None
@@ -43,38 +53,95 @@ class Verdict:
 
 
 class Verdicts(tuple[Verdict, ...]):
-    """The verdicts of all engines, one a line when printed; the chosen one has a star."""
+    """The verdicts of all engines. Printed: `summary`, then one verdict a line; a star marks the engine that runs."""
 
-    __slots__ = ()
+    summary: str
+
+    def __new__(cls, verdicts: tuple[Verdict, ...], summary: str) -> "Verdicts":
+        made = super().__new__(cls, verdicts)
+        made.summary = summary
+        return made
+
+    def __reduce__(self) -> tuple:
+        return Verdicts, (tuple(self), self.summary)
 
     def __repr__(self) -> str:
-        return "\n".join(map(str, self))
+        return "\n".join([self.summary, *map(str, self)])
 
 
 def why(call: Call, engine: str = "auto") -> Verdicts:
-    """Every engine, with its reason if it refuses the call; chosen is the one that `dispatch(call, engine)` takes."""
+    """Which engine runs the call where `engine` is set, and why each of the others cannot."""
     refusals = {name: able.refuse(call) for name, able in ENGINES.items()}
     candidates = [able.NAME for able in AUTOMATIC] if engine == "auto" else [find(engine).NAME]
     chosen = next((name for name in candidates if refusals[name] is None), None)
-    return Verdicts(Verdict(name, refusal, name == chosen) for name, refusal in refusals.items())
+    verdicts = tuple(Verdict(name, refusal, name == chosen) for name, refusal in refusals.items())
+    return Verdicts(verdicts, refused(call, engine) if chosen is None else running(call, chosen, refusals))
 
 
-def dispatch(call: Call, engine: str = "auto") -> Result:
-    """The call on the named engine, or on the first that can run it.
+def running(call: Call, engine: str, refusals: dict[str, str | None]) -> str:
+    """How `engine` runs the call, on which device, and whether that is slow."""
+    device = call.x.device
+    if engine == fused.NAME:
+        return f"torch, torch's fused functions{library(call)}, on {device}"
+    if engine == eager.NAME:
+        slow = f": slow; {hindrance(refusals[cpu.NAME], refusals[fused.NAME], device)}" * (call.T > 1)
+        return f"eager, a Python loop over T = {call.T} steps on {device}{slow}"
+    if engine == reference.NAME:
+        return "reference, NumPy in float64 on the CPU: slow; it is an oracle for checks"
+    return f"{engine}, compiled kernels, on {device}"
+
+
+def library(call: Call) -> str:
+    """The library behind torch's fused functions for the weights of the call, in brackets; nothing where it varies."""
+    cudnn = torch.backends.cudnn
+    if call.weights.w_hh.is_cuda and cudnn.is_available() and cudnn.is_acceptable(call.weights.w_hh):
+        return " (MIOpen)" if torch.version.hip else " (cuDNN)"
+    return ""
+
+
+def hindrance(cpu_refusal: str | None, fused_refusal: str | None, device: torch.device) -> str:
+    """Why no faster engine runs the call: on a CPU the reason of `cpu`, elsewhere that of `torch`."""
+    name, refusal = (cpu.NAME, cpu_refusal) if device.type == "cpu" else (fused.NAME, fused_refusal)
+    return f"{name} cannot: {refusal}" if refusal else f"{name} is faster"
+
+
+def select(call: Call, engine: str = "auto") -> Engine:
+    """The named engine, or for "auto" the first that can run the call.
 
     An engine named explicitly never gives way to another: EngineError says why it cannot run and which ones can.
     """
+    for able in AUTOMATIC if engine == "auto" else (find(engine),):
+        if able.refuse(call) is None:
+            if engine == "auto" and able is eager:
+                warn_if_slow(call)
+            return able
+    raise EngineError(refused(call, engine))
+
+
+def dispatch(call: Call, engine: str = "auto") -> Result:
+    """The call on the engine that `select` finds."""
+    return select(call, engine).run(call)
+
+
+def refused(call: Call, engine: str) -> str:
+    """That the named engine, or every engine, cannot run the call, and what to do."""
     if engine == "auto":
-        for able in AUTOMATIC:
-            if able.refuse(call) is None:
-                return able.run(call)
-        reasons = "; ".join(f"{e.NAME}: {e.refuse(call)}" for e in AUTOMATIC)
-        raise EngineError(f"no engine can run this {call.step.name}: {reasons}.")
-    refusal = find(engine).refuse(call)
-    if refusal is not None:
-        able = ", ".join(v.engine for v in why(call) if v.refusal is None) or "none"
-        raise EngineError(f'engine "{engine}" cannot run this {call.step.name}: {refusal}. Engines that can: {able}.')
-    return find(engine).run(call)
+        reasons = "; ".join(f"{able.NAME}: {able.refuse(call)}" for able in AUTOMATIC)
+        return f"no engine can run this {call.step.name}: {reasons}."
+    able = ", ".join(name for name, other in ENGINES.items() if other.refuse(call) is None) or "none"
+    return f'engine "{engine}" cannot run this {call.step.name}: {find(engine).refuse(call)}. Engines that can: {able}.'
+
+
+def warn_if_slow(call: Call) -> None:
+    """Warn of a Python loop on a GPU; Python's default filter prints each reason once in a process."""
+    device = call.x.device.type
+    if call.T > 1 and device not in ("cpu", "meta"):
+        warnings.warn(
+            f"{call.step.name} runs in the eager engine on {device}, a Python loop over its steps, which is slow: the "
+            f"torch engine cannot run it, because {fused.refuse(call)}. tidegate.why(layer, x) lists every engine.",
+            SlowEngineWarning,
+            stacklevel=1,
+        )
 
 
 def find(engine: str) -> Engine:

@@ -47,6 +47,16 @@ def refuse_tensors(tensors: Iterable[Tensor]) -> str | None:
     return None
 
 
+def refuse_derivatives(tensors: Iterable[Tensor]) -> str | None:
+    """The torch.func transform or the forward-mode derivative that is active, as the end of a sentence; None if none
+    is. For engines that call torch's own functions, which take every kind of tensor."""
+    if in_functorch_transform():
+        return "a torch.func transform (grad, jvp, vmap) is active"
+    if in_forward_mode() and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):
+        return "a tensor of the call carries a forward-mode tangent"
+    return None
+
+
 def refuse_kind(t: Tensor) -> str | None:
     if dispatch_keys(t) in plain_keys(t.device.type):
         return None

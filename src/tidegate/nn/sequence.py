@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Numbers
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,21 +25,35 @@ Lengths = Tensor | Numbers[int] | int
 class Sequence:
     """x (T, B, D), or (T, B) of class indices; lengths (B,); resets (T, B); and the form of the caller's input.
 
-    A PackedSequence is unpacked in its own order, longest first; `sort` puts states in that order, `unsort` in the
-    caller's.
+    A PackedSequence is padded when `x` is first read, in its own order, longest first; `sort` puts states in that
+    order, `unsort` in the caller's.
     """
 
-    x: Tensor
+    dense: Tensor | None
     lengths: Tensor | None
     resets: Tensor | None
     batched: bool = True
     batch_first: bool = False
     packed: PackedSequence | None = None
 
-    def restore(self, y: Tensor) -> Tensor | PackedSequence:
-        """Outputs (T, B, H) in the form of the input; `y` itself may be transposed in place."""
+    @cached_property
+    def x(self) -> Tensor:
+        if self.dense is not None:
+            return self.dense
+        assert self.packed is not None
+        return pad_packed_sequence(PackedSequence(self.packed.data, self.packed.batch_sizes))[0]
+
+    @property
+    def B(self) -> int:
+        return self.x.shape[1] if self.packed is None else int(self.packed.batch_sizes[0])
+
+    def restore(self, y: Tensor | PackedSequence) -> Tensor | PackedSequence:
+        """Outputs (T, B, H), or the packed sequences of them, in the form of the input; `y` itself may be transposed in
+        place."""
         if self.packed is not None:
-            return self.repack(y)
+            p, data = self.packed, y.data if isinstance(y, PackedSequence) else self.repack(y)
+            return PackedSequence(data, p.batch_sizes, p.sorted_indices, p.unsorted_indices)
+        assert isinstance(y, Tensor)
         if not self.batched:
             return y.squeeze(1)
         return batch_major(y) if self.batch_first else y
@@ -47,16 +62,14 @@ class Sequence:
         """Dropout of a layer's outputs, with the mask that torch.nn draws from the same random state."""
         if self.packed is None or self.lengths is None:
             return F.dropout(y, p)
-        data = F.dropout(self.repack(y).data, p)
+        data = F.dropout(self.repack(y), p)
         return pad_packed_sequence(PackedSequence(data, self.packed.batch_sizes))[0]
 
-    def repack(self, y: Tensor) -> PackedSequence:
-        assert self.packed is not None
-        p = self.packed
-        T, B = self.x.shape[:2]
+    def repack(self, y: Tensor) -> Tensor:
+        """The packed data of y (T, B, H)."""
+        T, B = y.shape[:2]
         lengths = torch.full((B,), T) if self.lengths is None else self.lengths
-        data = pack_padded_sequence(y, lengths.cpu()).data
-        return PackedSequence(data, p.batch_sizes, p.sorted_indices, p.unsorted_indices)
+        return pack_padded_sequence(y, lengths.cpu()).data
 
     def sort(self, state: Tensor) -> Tensor:
         order = None if self.packed is None else self.packed.sorted_indices
@@ -126,9 +139,11 @@ def unpack(name: str, weight: Tensor, packed: PackedSequence, lengths: object, r
                 f"Leave `{argument}` out, or pass the padded tensor with `lengths`."
             )
     check_features(name, packed.data, PACKED, weight)
-    x, own = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
-    even = bool(packed.batch_sizes[0] == packed.batch_sizes[-1])
-    return Sequence(x, None if even else own, None, packed=packed)
+    sizes = packed.batch_sizes
+    if bool(sizes[0] == sizes[-1]):
+        return Sequence(None, None, None, packed=packed)
+    own = (sizes.unsqueeze(1) > torch.arange(int(sizes[0]))).sum(0)
+    return Sequence(None, own, None, packed=packed)
 
 
 # Inputs by their number of dimensions: with batch_first, without it, and the data of a PackedSequence.

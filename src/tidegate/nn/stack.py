@@ -1,6 +1,7 @@
-"""The way of a call through a stack: every layer and direction, one engine call each.
+"""The way of a call through a stack: all layers and directions in one engine call where the engine takes them together,
+else one call each.
 
-CellLayer.forward -> run_stack -> run_direction -> engines.choose.dispatch
+CellLayer.forward -> run_stack -> engines.choose.select -> run_together, or run_direction for each layer and direction
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from tidegate.engines import Call, Result, Weights, choose, operator
+from tidegate.engines.choose import Engine
+from tidegate.engines.stack import Stack
 from tidegate.nn.equations import step_of
 from tidegate.nn.sequence import Sequence, autocasts
-from tidegate.nn.state import State, final_state, initial_states
+from tidegate.nn.state import State, as_state, final_state, initial_states
 
 if TYPE_CHECKING:
     from tidegate.nn.layer import CellLayer
@@ -29,19 +33,36 @@ def run_stack(
     hx: State | None = None,
     *,
     record: Record | None = None,
-) -> tuple[Tensor, State]:
-    """Outputs (T, B, H * directions) and the final state.
+) -> tuple[Tensor | PackedSequence, State]:
+    """Outputs (T, B, H * directions) and the final state; or packed outputs, if the input is packed and the engine takes
+    it so.
 
     With a `record`, the call of every layer and direction is appended to it, with its result, gates included.
     """
-    states = initial_states(layer, weights[0], sequence, hx)
+    states, engine = initial_states(layer, weights[0], sequence, hx), None
+    if not torch.compiler.is_compiling():
+        engine = choose.select(
+            first_call(layer, weights, sequence, states, keep_gates=record is not None), layer.engine
+        )
+        if engine.NAME in choose.STACKED:
+            return run_together(layer, weights, sequence, states, engine)
     final: list[tuple[Tensor, ...]] = []
     with weights_dtype(weights[0].w_hh):
-        x = sequence.x if sequence.x.dim() == 2 else sequence.x.to(weights[0].w_hh.dtype)
-        n = directions(layer)
+        dtype, n = weights[0].w_hh.dtype, directions(layer)
+        x = sequence.x if sequence.x.dim() == 2 else sequence.x.to(dtype)
+        states = [tuple([s.to(dtype) for s in own]) for own in states]
         for k in range(layer.num_layers):
             here = [
-                run_direction(layer, weights[i], sequence, x, states[i], reverse=i % n == 1, record=record)
+                run_direction(
+                    layer,
+                    weights[i],
+                    sequence,
+                    x,
+                    states[i],
+                    engine if i == 0 else None,
+                    reverse=i % n == 1,
+                    record=record,
+                )  # fmt: skip
                 for i in range(k * n, k * n + n)
             ]
             x = here[0].outputs if n == 1 else torch.cat([result.outputs for result in here], -1)
@@ -57,21 +78,74 @@ def run_direction(
     sequence: Sequence,
     x: Tensor,
     states: tuple[Tensor, ...],
+    engine: Engine | None,
     *,
     reverse: bool,
     record: Record | None,
 ) -> Result:
-    """One layer in one direction; in a program of torch.compile or torch.export, as one operator."""
+    """One layer in one direction, on `engine` or the one that is found for it; in a program of torch.compile or
+    torch.export, as one operator."""
     if torch.compiler.is_compiling():
         resets = sequence.resets_for(reverse)
         return operator.record(
             layer.cell, layer.engine, reverse, layer.recompute, x, states, weights, sequence.lengths, resets
         )
     call = as_call(layer, weights, sequence, x, states, reverse=reverse, keep_gates=record is not None)
-    result = choose.dispatch(call, layer.engine)
+    result = (engine or choose.select(call, layer.engine)).run(call)
     if record is not None:
         record.append((call, result))
     return result
+
+
+def run_together(
+    layer: CellLayer,
+    weights: tuple[Weights, ...],
+    sequence: Sequence,
+    states: list[tuple[Tensor, ...]],
+    engine: Engine,
+) -> tuple[Tensor | PackedSequence, State]:
+    """All layers and directions in one call, inside torch.autocast in the dtypes of torch.nn."""
+    if isinstance(layer, nn.RNNBase) and weights[0].w_hh.is_cuda and is_plain(layer):
+        layer._update_flat_weights()  # parameters that were replaced go to cuDNN's one flat buffer again
+    p = sequence.packed
+    result = choose.STACKED[engine.NAME](
+        Stack(
+            step=step_of(layer),
+            x=sequence.x if p is None else PackedSequence(p.data, p.batch_sizes),
+            states=tuple([torch.stack(s) for s in zip(*states)]),
+            weights=weights,
+            directions=directions(layer),
+            dropout=layer.dropout,
+            training=layer.training,
+            lengths=None if p is not None else sequence.lengths,
+        )
+    )
+    return result.outputs, as_state(sequence, result.states)
+
+
+def is_plain(layer: nn.RNNBase) -> bool:
+    """Whether every weight is a parameter of the layer, none computed by a parametrization."""
+    return all(name in layer._parameters for name in layer._flat_weights_names)
+
+
+def first_call(
+    layer: CellLayer,
+    weights: tuple[Weights, ...],
+    sequence: Sequence,
+    states: list[tuple[Tensor, ...]],
+    *,
+    keep_gates: bool = False,
+) -> Call:
+    """The call of the first layer and direction, by which the engine is chosen.
+
+    A packed input stays packed: its data represents the padded array. Inside torch.autocast the kernels of the CPU
+    compute in the dtype of the weights; on other devices torch's functions convert as they do for torch.nn.
+    """
+    w, own = weights[0].w_hh, states[0]
+    x = sequence.x if sequence.packed is None else sequence.packed.data.unsqueeze(1)
+    if w.is_cpu and autocasts(w):
+        x, own = x.to(w.dtype) if x.is_floating_point() else x, tuple([s.to(w.dtype) for s in own])
+    return as_call(layer, weights[0], sequence, x, own, keep_gates=keep_gates)
 
 
 def as_call(

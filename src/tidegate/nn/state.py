@@ -24,13 +24,16 @@ def initial_states(
 
     `given` is one tensor (layers * directions, B, H), without the B for unbatched input, or a tuple of them for a cell
     of several states. Anything else raises ShapeError, StateError or ArgumentError. `weights` are those of any layer.
+    Inside torch.autocast states keep their dtype, and zeros have that of the input, as in torch.nn.
     """
     state = layer.cell.state
-    count, B = layer.num_layers * (2 if layer.bidirectional else 1), sequence.x.shape[1]
+    count, B = layer.num_layers * (2 if layer.bidirectional else 1), sequence.B
     weight = weights.w_hh
     if given is None:
-        zeros = weight.new_zeros(B, layer.hidden_size)
-        first = weight.new_zeros(B, layer.proj_size) if layer.proj_size else zeros
+        data = (sequence.dense if sequence.packed is None else sequence.packed.data) if autocasts(weight) else None
+        dtype = weight.dtype if data is None or not data.is_floating_point() else data.dtype
+        zeros = weight.new_zeros(B, layer.hidden_size, dtype=dtype)
+        first = weight.new_zeros(B, layer.proj_size, dtype=dtype) if layer.proj_size else zeros
         return [(first, *[zeros] * (len(state) - 1))] * count
     widths = [layer.proj_size or layer.hidden_size, *[layer.hidden_size] * (len(state) - 1)]
     names = [f"{s}_0" for s in state]
@@ -39,7 +42,7 @@ def initial_states(
         expected = (count, B, width) if sequence.batched else (count, width)
         check_shape(name, tensor, expected, "P" if width != layer.hidden_size else "H")
         check_like(name, tensor, weight)
-    tensors = [t.to(weight.dtype) if sequence.batched else t.to(weight.dtype).unsqueeze(1) for t in tensors]
+    tensors = [t if sequence.batched else t.unsqueeze(1) for t in tensors]
     return list(zip(*(sequence.sort(tensor).unbind(0) for tensor in tensors)))
 
 
@@ -48,7 +51,11 @@ def final_state(sequence: Sequence, states: list[tuple[Tensor, ...]]) -> State:
 
     Copies, not views, so that they can be changed and detached in place.
     """
-    stacked = tuple([torch.stack(tensors) for tensors in zip(*states)])
+    return as_state(sequence, tuple([torch.stack(tensors) for tensors in zip(*states)]))
+
+
+def as_state(sequence: Sequence, stacked: tuple[Tensor, ...]) -> State:
+    """Final states (layers * directions, B, H), in the caller's order and form."""
     if not sequence.batched:
         stacked = tuple([tensor.squeeze(1) for tensor in stacked])
     elif sequence.packed is not None:

@@ -1,5 +1,7 @@
 """Which engine runs a call, and why the others do not."""
 
+from dataclasses import replace
+
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -7,7 +9,7 @@ from tidegate.engines import Verdicts, choose
 from tidegate.errors import ArgumentTypeError
 from tidegate.nn.layer import CellLayer
 from tidegate.nn.sequence import Lengths, as_sequence
-from tidegate.nn.stack import as_call, read_weights
+from tidegate.nn.stack import first_call, read_weights
 from tidegate.nn.state import State, initial_states
 
 
@@ -21,7 +23,9 @@ def why(
 ) -> Verdicts:
     """Which engine would run the first layer of `layer(input, hx, ...)`, and why the others would not.
 
-    A layer with engine="auto" runs on the first engine that can; one with a named engine runs on that or not at all.
+    Printed, the first line says what runs, on which device, and whether that is slow; then follows each engine with its
+    reason. A layer with engine="auto" runs on the first engine that can; one with a named engine runs on that or not at
+    all.
     """
     if not isinstance(layer, CellLayer):
         raise ArgumentTypeError(
@@ -31,4 +35,7 @@ def why(
     weights = read_weights(layer)
     sequence = as_sequence(layer, weights[0].w_ih, input, lengths, resets)
     states = initial_states(layer, weights[0], sequence, hx)
-    return choose.why(as_call(layer, weights[0], sequence, sequence.x, states[0]), layer.engine)
+    call = first_call(layer, weights, sequence, states)
+    if sequence.packed is not None:
+        call = replace(call, x=sequence.x.to(call.x.dtype))
+    return choose.why(call, layer.engine)
