@@ -47,7 +47,7 @@ def test_the_list_is_there_as_json(run):
 
 
 def test_the_tokens_of_large_texts_are_listed_and_cleared(run, monkeypatch):
-    monkeypatch.setattr("tidegate.text.source.IN_MEMORY", 10)
+    monkeypatch.setattr("tidegate.text.source.LARGE", 10)
     assert "--clear" not in run()
     make_dataset(Text.of("big.txt", "the text " * 20))
     listed = run()

@@ -126,7 +126,7 @@ def test_a_wrong_encoding_names_the_byte_and_its_offset(write):
 def large(monkeypatch):
     """Texts of more than 10 bytes are large, and read 7 bytes at a time."""
     for module in (corpora, source):
-        monkeypatch.setattr(module, "IN_MEMORY", 10)
+        monkeypatch.setattr(module, "LARGE", 10)
         monkeypatch.setattr(module, "CHUNK", 7)
 
 

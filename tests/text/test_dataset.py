@@ -84,8 +84,10 @@ def test_the_textbook_s_setting(reference):
     assert dataset.heldout.unknown == 0
 
 
-def test_of_a_large_held_out_share_the_beginning_is_evaluated(monkeypatch):
+def test_of_the_held_out_share_of_a_large_text_the_beginning_is_evaluated(monkeypatch):
     monkeypatch.setattr("tidegate.text.dataset.EVALUATED", 5)
+    assert len(make_dataset(text("abcdefghij" * 10)).heldout) == 10
+    monkeypatch.setattr("tidegate.text.source.LARGE", 50)
     dataset = make_dataset(text("abcdefghij" * 10))
     assert (len(dataset.train), len(dataset.heldout), dataset.heldout_of) == (90, 5, 10)
     assert dataset.vocabulary.decode(dataset.heldout.ids[:]) == "abcde"
@@ -94,6 +96,7 @@ def test_of_a_large_held_out_share_the_beginning_is_evaluated(monkeypatch):
 
 def test_a_number_of_held_out_tokens_is_evaluated_in_full(monkeypatch):
     monkeypatch.setattr("tidegate.text.dataset.EVALUATED", 5)
+    monkeypatch.setattr("tidegate.text.source.LARGE", 50)
     dataset = make_dataset(text("abcdefghij" * 10), heldout=20)
     assert len(dataset.heldout) == dataset.heldout_of == 20
 

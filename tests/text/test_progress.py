@@ -61,7 +61,7 @@ class Stages(Progress):
 
 def test_every_stage_of_a_large_text_comes_to_its_total(tmp_path, monkeypatch):
     for module in ("source", "corpora"):
-        monkeypatch.setattr(f"tidegate.text.{module}.IN_MEMORY", 10)
+        monkeypatch.setattr(f"tidegate.text.{module}.LARGE", 10)
     monkeypatch.setattr(source, "CHUNK", 7)
     (tmp_path / "t.txt").write_text("the text, " * 20)
     stages = Stages()

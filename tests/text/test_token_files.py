@@ -36,7 +36,7 @@ class Notes(Progress):
 @pytest.fixture(autouse=True)
 def large(monkeypatch):
     """Texts of more than 10 bytes are large."""
-    monkeypatch.setattr(source, "IN_MEMORY", 10)
+    monkeypatch.setattr(source, "LARGE", 10)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_large_text_is_encoded_once(text, encodings):
 
 def test_the_tokens_are_those_of_the_text_in_memory(text, monkeypatch):
     large = make_dataset(text, tokens="word", min_freq=2)
-    monkeypatch.setattr(source, "IN_MEMORY", 1000)
+    monkeypatch.setattr(source, "LARGE", 1000)
     small = make_dataset(text, tokens="word", min_freq=2)
     assert large.vocabulary == small.vocabulary
     for a, b in ((large.train, small.train), (large.heldout, small.heldout)):
@@ -97,7 +97,7 @@ def test_the_key_covers_the_text_and_its_tokenisation(text, encodings, other):
 
 
 def test_a_small_text_leaves_nothing(monkeypatch, text):
-    monkeypatch.setattr(source, "IN_MEMORY", 1000)
+    monkeypatch.setattr(source, "LARGE", 1000)
     assert spelt(read_tokens(text, "raw", "char", Progress())) == CONTENT
     assert not folder().exists()
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch, cached):
 
 
 def test_a_text_that_changes_while_it_is_read_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("tidegate.text.corpora.IN_MEMORY", 10)
+    monkeypatch.setattr("tidegate.text.corpora.LARGE", 10)
     path = tmp_path / "t.txt"
     path.write_text(CONTENT)
     text = load_text(str(path))
@@ -181,7 +181,7 @@ import os, signal, sys
 from tidegate.text import source, token_files
 from tidegate.text.progress import Progress
 from tidegate.text.source import Text
-source.IN_MEMORY = 10
+source.LARGE = 10
 where = sys.argv[1]
 real = getattr(token_files, where)
 calls = []
@@ -207,7 +207,7 @@ def test_a_process_that_is_killed_leaves_nothing_that_is_used(text, encodings, w
 
 def read_in_child(queue, cache):
     os.environ["TIDEGATE_CACHE"] = cache
-    source.IN_MEMORY = 10
+    source.LARGE = 10
     encode, count = token_files.encode, []
 
     def slow(*arguments):

@@ -17,7 +17,7 @@ from tidegate.text.cache import temporary_file
 from tidegate.text.decoding import codec
 from tidegate.text.fetch import Pinned
 from tidegate.text.progress import Progress
-from tidegate.text.source import CHUNK, IN_MEMORY, Text
+from tidegate.text.source import CHUNK, LARGE, Text
 
 BUILTIN = "builtin"
 CORPORA = {
@@ -79,7 +79,7 @@ def load_text(source: str, *, encoding: str = "utf-8", progress: Progress | None
     """The text of a corpus (one of NAMES), of the file at a path, or of standard input (`-`).
 
     A corpus name wins over a file of the same name in the current folder; write `./builtin` for the file. Corpora are
-    UTF-8 whatever `encoding` is. A file of more than 16 MiB is read once, to hash it, and stays where it is; a pipe of
+    UTF-8 whatever `encoding` is. A file of more than 8 MiB is read once, to hash it, and stays where it is; a pipe of
     more goes to a temporary file. Nothing is decoded yet: `Text.pieces` does that.
 
     Raises DataError where there is no such text, where it is empty, and where Python has no such `encoding`.
@@ -122,7 +122,7 @@ def _file(path: str, encoding: str, progress: Progress) -> Text:
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size <= IN_MEMORY or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            if size <= LARGE or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return _stream(name, file, origin, encoding)
             sha, read = hashlib.sha256(), 0
             with progress.track(f"Hashing {name}", size) as advance:
@@ -138,11 +138,11 @@ def _file(path: str, encoding: str, progress: Progress) -> Text:
 
 
 def _stream(name: str, stream: BinaryIO, origin: str, encoding: str) -> Text:
-    """All that `stream` holds, in memory or, where that is more than IN_MEMORY bytes, in a temporary file."""
-    raw = stream.read(IN_MEMORY + 1)
+    """All that `stream` holds, in memory or, where that is more than LARGE bytes, in a temporary file."""
+    raw = stream.read(LARGE + 1)
     if not raw:
         raise DataError(f"the text {name} ({origin}) is empty: 0 bytes. Name a text with something in it.")
-    if len(raw) <= IN_MEMORY:
+    if len(raw) <= LARGE:
         return Text.of(name, raw, origin=origin, encoding=encoding)
     sha, size = hashlib.sha256(), 0
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from tidegate.errors import DataError
+from tidegate.text import source
 from tidegate.text.progress import Progress
 from tidegate.text.source import Text
 from tidegate.text.split import split
@@ -13,7 +14,7 @@ from tidegate.text.token_array import TokenArray
 from tidegate.text.token_files import Tokens, read_tokens
 from tidegate.text.vocabulary import Vocabulary
 
-EVALUATED = 1_000_000  # tokens at the beginning of a held-out share that are evaluated
+EVALUATED = 250_000  # tokens of the held-out share of a large text that are evaluated
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Part:
 class Dataset:
     """The two parts of a text under one vocabulary.
 
-    `heldout` is what is evaluated: everything that is held out or, where that is a share of the text with more than
-    1,000,000 tokens, its first 1,000,000. `heldout_of` is how many tokens are held out in all.
+    `heldout` is what is evaluated: all that is held out or, where that is a share of a text of more than 8 MiB, its
+    first 250,000 tokens. `heldout_of` is how many tokens are held out in all.
     """
 
     text: Text
@@ -65,11 +66,12 @@ def make_dataset(
     """Preprocess, tokenise, index and split a text; see `split` for `first` and `heldout`.
 
     The vocabulary is that of the entire text (see Vocabulary.build), or the one given, which then decides the kind of
-    token. Texts of more than 16 MiB are read in a stream and their tokens kept in the cache: see `read_tokens`.
+    token. Texts of more than 8 MiB are read in a stream and their tokens kept in the cache: see `read_tokens`.
     """
     found = _tokens(text, preprocessing, vocabulary.kind if vocabulary else tokens, progress or Progress())
     train, tail = split(len(found.indices), heldout, first)
-    evaluated = slice(tail.start, min(tail.stop, tail.start + EVALUATED)) if heldout < 1 else tail
+    sampled = heldout < 1 and text.size > source.LARGE
+    evaluated = slice(tail.start, min(tail.stop, tail.start + EVALUATED)) if sampled else tail
     known = vocabulary or found.table.vocabulary(min_freq)
     parts = [_part(found, known, part) for part in (train, evaluated)]
     dataset = Dataset(text, known, *parts, heldout_of=tail.stop - tail.start)

@@ -11,7 +11,7 @@ from tidegate.errors import DataError
 from tidegate.text.decoding import decoded
 
 CHUNK = 1 << 20  # bytes read at once
-IN_MEMORY = 1 << 24  # bytes: larger texts stay in their file
+LARGE = 1 << 23  # bytes: texts of more stay in their file, and their tokens go to one
 
 
 @dataclass(frozen=True)

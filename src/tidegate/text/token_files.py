@@ -58,13 +58,13 @@ def folder() -> Path:
 
 
 def read_tokens(text: Text, preprocessing: str, kind: str, progress: Progress) -> Tokens:
-    """The tokens of a text: in memory up to 16 MiB of text, in a memory-mapped file of the cache folder beyond.
+    """The tokens of a text: in memory up to 8 MiB of text, in a memory-mapped file of the cache folder beyond.
 
     Where the cache folder cannot be written the file is a temporary one, and a note says so. Raises DataError where
     the text does not fit its encoding, where it changes while it is read, and where the disk is full.
     """
     check(preprocessing, kind)
-    if text.size <= source.IN_MEMORY:
+    if text.size <= source.LARGE:
         table, blocks = encode(text, preprocessing, kind, BytesIO(), progress)
         return Tokens(table, TokenArray(np.concatenate(list(blocks))))
     key = _key(text, preprocessing, kind)
