@@ -7,12 +7,12 @@ import typer
 from typer.testing import CliRunner
 
 from tidegate.cli.data import data
-from tidegate.text.corpora import NAMES
+from tidegate.text import NAMES, Text, make_dataset
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    monkeypatch.setattr("tidegate.text.fetch.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TIDEGATE_DATA", raising=False)
     app = typer.Typer()
     app.command()(data)
@@ -44,3 +44,14 @@ def test_the_list_is_there_as_json(run):
     listed = json.loads(run("--json"))
     assert tuple(corpus["name"] for corpus in listed) == NAMES
     assert [corpus["where"] is None for corpus in listed] == [False, True, True]
+
+
+def test_the_tokens_of_large_texts_are_listed_and_cleared(run, monkeypatch):
+    monkeypatch.setattr("tidegate.text.source.LARGE", 10)
+    assert "--clear" not in run()
+    make_dataset(Text.of("big.txt", "the text " * 20))
+    listed = run()
+    assert "big.txt: raw char tokens" in listed
+    assert "tidegate data --clear" in listed
+    assert run("--clear").startswith("Removed the tokens of 1 text, ")
+    assert "big.txt" not in run()

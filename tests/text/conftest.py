@@ -16,10 +16,10 @@ settings.load_profile("patient")
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     """No test sees the user's cache, their data folder, or their proxy."""
-    monkeypatch.setattr("tidegate.text.fetch.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TIDEGATE_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "data"
 
 
 class FileServer(ThreadingHTTPServer):

@@ -2,11 +2,13 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from tidegate.errors import ArgumentError, DataError
 from tidegate.text.batches import IGNORE, RandomSampling, Sequential, heldout_windows
+from tidegate.text.token_array import TokenArray
 
 PARTITIONS = [Sequential, RandomSampling]
 SIZES = [(100, 2, 5), (1000, 7, 3), (37, 1, 1), (61, 1, 20), (10_000, 32, 35)]
@@ -142,3 +144,28 @@ def test_every_held_out_token_is_predicted_once(count, batch, steps):
 def test_a_held_out_part_of_one_token_is_refused():
     with pytest.raises(DataError, match="has 1 token"):
         list(heldout_windows(TOKENS[:1], 2, 5))
+
+
+@pytest.mark.parametrize("partition", PARTITIONS)
+def test_batches_of_small_integers_are_those_of_the_tensor(partition):
+    tokens = TOKENS[:1000] % 250
+    small = TokenArray(tokens.numpy().astype(np.uint8))
+    ours, expected = partition(small, 3, 7), partition(tokens, 3, 7)
+    for epoch in range(2):
+        assert ours.count(epoch) == expected.count(epoch)
+        for (x, y), (u, v) in zip(ours.epoch(epoch), expected.epoch(epoch), strict=True):
+            assert x.dtype == y.dtype == torch.int64
+            assert torch.equal(x, u)
+            assert torch.equal(y, v)
+    for (x, y), (u, v) in zip(heldout_windows(small, 3, 7), heldout_windows(tokens, 3, 7), strict=True):
+        assert torch.equal(x, u)
+        assert torch.equal(y, v)
+
+
+def test_random_windows_are_in_the_order_of_a_permutation_of_int64():
+    random = np.random.default_rng([5, 2])
+    offset = int(random.integers(7))
+    begins = offset + 7 * random.permutation((1000 - offset - 1) // 7)
+    batches = RandomSampling(TOKENS[:1000], 3, 7, seed=5)
+    found = torch.cat([x[0] for x, _ in batches.epoch(2)])
+    assert found.tolist() == begins[: len(found)].tolist()

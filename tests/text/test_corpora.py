@@ -2,13 +2,16 @@
 
 import hashlib
 import io
+import os
 import sys
+import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tidegate.errors import DataError
-from tidegate.text import fetch
+from tidegate.text import corpora, fetch, source
 from tidegate.text.corpora import CORPORA, NAMES, list_corpora, load_text
 
 
@@ -106,17 +109,71 @@ def test_an_empty_file_is_refused(write):
 
 def test_a_binary_file_is_refused_with_the_offset(write):
     with pytest.raises(DataError, match="looks binary: it has a NUL byte at offset 3"):
-        load_text(write(b"PK\x03\0\x01\x02"))
+        list(load_text(write(b"PK\x03\0\x01\x02")).pieces())
 
 
 def test_utf_16_is_recognised(write):
     with pytest.raises(DataError, match=r"byte 0xff at offset 0.*--encoding utf-16"):
-        load_text(write("ab".encode("utf-16")))
+        list(load_text(write("ab".encode("utf-16"))).pieces())
 
 
 def test_a_wrong_encoding_names_the_byte_and_its_offset(write):
     with pytest.raises(DataError, match=r"not utf-8: byte 0xe9 at offset 3 .*--encoding latin-1"):
-        load_text(write("café crème".encode("latin-1")))
+        list(load_text(write("café crème".encode("latin-1"))).pieces())
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Texts of more than 10 bytes are large, and read 7 bytes at a time."""
+    for module in (corpora, source):
+        monkeypatch.setattr(module, "LARGE", 10)
+        monkeypatch.setattr(module, "CHUNK", 7)
+
+
+RAW = "Grüße,\r\nWelt\n".encode() * 5
+
+
+def test_a_large_file_stays_where_it_is(write, large):
+    path = write(RAW)
+    text = load_text(path)
+    assert text.content == Path(path)
+    assert (text.size, text.sha256) == (len(RAW), hashlib.sha256(RAW).hexdigest())
+    assert b"".join(text.chunks()) == b"".join(text.chunks()) == RAW
+    assert text.text == RAW.decode()
+
+
+def test_a_large_text_through_a_pipe_goes_to_a_temporary_file(monkeypatch, large):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(RAW)))
+    text = load_text("-")
+    assert (text.size, text.sha256) == (len(RAW), hashlib.sha256(RAW).hexdigest())
+    assert b"".join(text.chunks()) == b"".join(text.chunks()) == RAW
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
+@pytest.mark.parametrize("repeat", [1, 5])
+def test_a_named_pipe_is_a_text(tmp_path, large, repeat):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[b"ab\ncd\n" * repeat])
+    writer.start()
+    text = load_text(str(tmp_path / "pipe"))
+    writer.join()
+    assert text.text == "ab\ncd\n" * repeat
+
+
+@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: raw + b"a", lambda raw: raw.replace(b"W", b"w")])
+def test_a_large_file_that_changes_is_refused(write, large, change):
+    path = write(RAW)
+    text = load_text(path)
+    write(change(RAW))
+    with pytest.raises(DataError, match=r"text\.txt .* changed while it was read"):
+        list(text.chunks())
+
+
+def test_a_large_file_that_is_gone_is_told(write, large):
+    text = load_text(write(RAW))
+    Path(text.origin).unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        list(text.chunks())
 
 
 def test_an_unknown_encoding_is_refused(write):

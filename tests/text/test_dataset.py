@@ -5,19 +5,20 @@ import math
 import pytest
 
 from tidegate.errors import DataError
-from tidegate.text.corpora import Text, load_text
+from tidegate.text.corpora import load_text
 from tidegate.text.dataset import make_dataset, make_part
+from tidegate.text.source import Text
 from tidegate.text.vocabulary import Vocabulary
 
 
 def text(content: str) -> Text:
-    return Text("mine", content, "0" * 64, len(content.encode()), "a test")
+    return Text.of("mine", content)
 
 
 def test_the_parts_are_the_text_under_one_vocabulary():
     dataset = make_dataset(text("abcabcabcabcabcabczz"))
-    assert dataset.vocabulary.decode(dataset.train.ids) == "abcabcabcabcabcabc"
-    assert dataset.vocabulary.decode(dataset.heldout.ids) == "zz"
+    assert dataset.vocabulary.decode(dataset.train.ids[:]) == "abcabcabcabcabcabc"
+    assert dataset.vocabulary.decode(dataset.heldout.ids[:]) == "zz"
     assert (dataset.heldout.unknown, dataset.heldout.characters) == (0, 1)
 
 
@@ -41,7 +42,7 @@ def test_another_text_may_have_unknown_tokens():
 
 def test_a_given_vocabulary_fixes_the_kind_of_token():
     part = make_part(text("é!"), Vocabulary.build("", "byte"))
-    assert part.ids.tolist() == list("é!".encode())
+    assert part.ids[:].tolist() == list("é!".encode())
 
 
 def test_min_freq_reaches_the_vocabulary():
@@ -54,7 +55,7 @@ def test_min_freq_reaches_the_vocabulary():
     [
         ("a" * 100, {}, "is 90 times the same token 'a'"),
         ("\n \t" * 30, {"tokens": "word"}, "is 27 times the same token"),
-        (" \t" * 9, {"tokens": "word"}, "raw word tokens keep only what is not space"),
+        (" \t" * 9, {"tokens": "word"}, "raw word tokens keep only characters that are not white space"),
         ("日本語" * 9, {"preprocessing": "letters"}, "letters char tokens keep only the letters a to z"),
         ("a b\n" * 99, {"tokens": "word", "min_freq": 100}, "times the same token '<unk>'.* or a smaller `min_freq`"),
         ("ab", {}, "2 tokens: too short"),
@@ -66,7 +67,7 @@ def test_a_text_that_teaches_nothing_is_refused(content, settings, message):
 
 
 def test_a_part_without_a_whole_character_is_refused():
-    with pytest.raises(DataError, match="2 byte tokens holds no whole character"):
+    with pytest.raises(DataError, match="2 byte tokens holds no complete character"):
         make_dataset(text("ab" * 9 + "語"), tokens="byte", heldout=2)
 
 
@@ -81,3 +82,30 @@ def test_the_textbook_s_setting(reference):
     )
     assert (len(dataset.train), len(dataset.heldout), len(dataset.vocabulary)) == (10_000, 10_000, 28)
     assert dataset.heldout.unknown == 0
+
+
+def test_of_the_held_out_share_of_a_large_text_the_beginning_is_evaluated(monkeypatch):
+    monkeypatch.setattr("tidegate.text.dataset.EVALUATED", 5)
+    assert len(make_dataset(text("abcdefghij" * 10)).heldout) == 10
+    monkeypatch.setattr("tidegate.text.source.LARGE", 50)
+    dataset = make_dataset(text("abcdefghij" * 10))
+    assert (len(dataset.train), len(dataset.heldout), dataset.heldout_of) == (90, 5, 10)
+    assert dataset.vocabulary.decode(dataset.heldout.ids[:]) == "abcde"
+    assert dataset.heldout.characters == 4
+
+
+def test_a_number_of_held_out_tokens_is_evaluated_in_full(monkeypatch):
+    monkeypatch.setattr("tidegate.text.dataset.EVALUATED", 5)
+    monkeypatch.setattr("tidegate.text.source.LARGE", 50)
+    dataset = make_dataset(text("abcdefghij" * 10), heldout=20)
+    assert len(dataset.heldout) == dataset.heldout_of == 20
+
+
+def test_bytes_that_are_no_text_count_as_one_character_each():
+    dataset = make_dataset(Text.of("mine", bytes(range(256)) * 2), tokens="byte", heldout=200)
+    assert dataset.heldout.characters == 199
+
+
+def test_a_text_of_a_byte_order_mark_has_no_token():
+    with pytest.raises(DataError, match="it is only a byte order mark"):
+        make_dataset(text("\ufeff"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.errors import DataError
-from tidegate.text.fetch import ATTEMPTS, Pinned, cache_folder, find, read
+from tidegate.text.fetch import ATTEMPTS, Pinned, find, folder, read
 
 BODY = random.Random(1).randbytes(200_000)
 
@@ -33,8 +33,9 @@ def kept(folder: Path) -> list[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the cache folder is another on this system")
 def test_the_cache_folder_is_the_user_s(monkeypatch, tmp_path):
+    monkeypatch.delenv("TIDEGATE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "tidegate" / "data"
+    assert folder() == tmp_path / "tidegate" / "data"
 
 
 def test_a_file_is_fetched_once_and_then_read_from_the_cache(serve, own_cache):
@@ -60,7 +61,7 @@ def test_a_cut_connection_is_resumed_where_it_broke(serve):
 
 
 def test_what_a_stopped_run_left_is_gone_on_with(serve, own_cache):
-    own_cache.mkdir()
+    own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(BODY[:1234])
     server = serve(BODY)
     assert read("noise", pinned(server.url))[0] == BODY
@@ -68,7 +69,7 @@ def test_what_a_stopped_run_left_is_gone_on_with(serve, own_cache):
 
 
 def test_a_whole_part_file_needs_no_request(serve, own_cache):
-    own_cache.mkdir()
+    own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(BODY)
     server = serve(BODY)
     assert read("noise", pinned(server.url))[0] == BODY
@@ -112,7 +113,7 @@ def test_a_file_with_another_hash_is_removed_and_both_hashes_are_told(serve, own
 
 
 def test_a_part_that_is_longer_than_the_server_s_file_is_dropped(serve, own_cache):
-    own_cache.mkdir()
+    own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(BODY[:5000])
     server = serve(BODY[:100])
     with pytest.raises(DataError, match=r"wrong hash.*got 100 bytes"):
@@ -121,7 +122,7 @@ def test_a_part_that_is_longer_than_the_server_s_file_is_dropped(serve, own_cach
 
 
 def test_a_damaged_part_is_found_by_the_hash_and_the_next_run_is_right(serve, own_cache):
-    own_cache.mkdir()
+    own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(b"x" * 5000)
     server = serve(BODY)
     with pytest.raises(DataError, match="wrong hash"):
@@ -130,7 +131,7 @@ def test_a_damaged_part_is_found_by_the_hash_and_the_next_run_is_right(serve, ow
 
 
 def test_a_damaged_cached_file_is_fetched_again(serve, own_cache):
-    own_cache.mkdir()
+    own_cache.mkdir(parents=True)
     (own_cache / "text.txt").write_bytes(BODY[::-1])
     assert read("noise", pinned(serve(BODY).url))[0] == BODY
 
@@ -154,7 +155,7 @@ def test_a_server_that_refuses_is_quoted(serve, own_cache, status):
 
 
 def test_a_cache_folder_that_cannot_be_made_is_told(serve, own_cache):
-    own_cache.write_text("a file where the folder should be")
+    own_cache.parent.write_text("a file where the folder should be")
     with pytest.raises(DataError, match=r"cannot be stored in .*cache"):
         read("noise", pinned(serve(BODY).url))
 

@@ -1,41 +1,44 @@
-"""Raw lines and the textbook's letters."""
+"""The textbook's letters, from a text that comes in pieces."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.text import plain
 
-from tidegate.errors import ArgumentError
 from tidegate.text.corpora import load_text
-from tidegate.text.preprocess import letters, preprocess, raw
+from tidegate.text.preprocess import letters
 
 
-@given(st.text())
-def test_raw_lines_joined_are_the_text(text):
-    assert "".join(raw(text)) == text
+def cut(raw: bytes, size: int) -> list[bytes]:
+    return [raw[begin : begin + size] for begin in range(0, len(raw), size)]
 
 
-def test_only_a_line_feed_ends_a_raw_line():
-    assert raw("a\u2028b\r\n\x0bc\n\nd") == ["a\u2028b\r\n", "\x0bc\n", "\n", "d"]
+TEXTS = st.text(st.sampled_from("aZé \n\r\t,語"))
+
+
+@given(TEXTS, st.integers(1, 9))
+def test_pieces_of_any_size_give_the_letters_of_each_line(text, size):
+    expected = "".join(plain.lines(text, "letters")).encode()
+    assert b"".join(letters(cut(text.encode(), size))) == expected
+
+
+@given(TEXTS, st.integers(1, 9))
+def test_lines_can_be_joined_by_a_space_for_words(text, size):
+    expected = [word.encode() for line in plain.lines(text, "letters") for word in line.split()]
+    assert b"".join(letters(cut(text.encode(), size), between=b" ")).split() == expected
 
 
 def test_letters_are_lower_case_with_one_space_for_each_run_of_others():
-    assert letters("  The -- Time,\r\n\r\nMachine, 1895!\n") == ["the time", "", "machine", ""]
-
-
-@given(st.text())
-def test_letters_has_nothing_but_letters_and_single_inner_spaces(text):
-    for line in letters(text):
-        assert set(line) <= set("abcdefghijklmnopqrstuvwxyz ")
-        assert "  " not in line
-        assert line == line.strip()
+    assert b"".join(letters([b"  The -- Time,\r\n\r\nMachine, 1895!\n"])) == b"the timemachine"
 
 
 def test_the_time_machine_has_the_textbook_s_170580_letters(reference):
-    lines = letters(load_text(str(reference("timemachine.txt"))).text)
-    assert lines[0] == "the time machine by h g wells"
-    assert len("".join(lines)) == 170_580
+    text = b"".join(letters(load_text(str(reference("timemachine.txt"))).chunks()))
+    assert text.startswith(b"the time machine by h g wells")
+    assert len(text) == 170_580
+    assert len(set(text)) == 27
 
 
-def test_an_unknown_preprocessor_is_refused():
-    with pytest.raises(ArgumentError, match='must be raw or letters, got "stems"'):
-        preprocess("a", "stems")
+@pytest.mark.parametrize("pieces", [[], [b""], [b"\n", b" 1"]])
+def test_a_text_without_letters_gives_nothing(pieces):
+    assert b"".join(letters(pieces)) == b""

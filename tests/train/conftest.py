@@ -15,7 +15,7 @@ SENTENCES = "The cat sat on the mat. A dog ate the rat! Where is the hat? "
 
 @pytest.fixture
 def dataset():
-    return make_dataset(Text("cats", SENTENCES * 20, "0" * 64, len(SENTENCES) * 20, "a test"), heldout=0.1)
+    return make_dataset(Text.of("cats", SENTENCES * 20), heldout=0.1)
 
 
 @pytest.fixture

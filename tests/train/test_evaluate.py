@@ -32,7 +32,7 @@ def part(ids):
 
 
 def test_one_stream_carries_the_state_from_the_first_token_to_the_last(model, dataset):
-    ids = dataset.heldout.ids
+    ids = dataset.heldout.ids[:]
     score = evaluate(model, part(ids), streams=1)
     assert score.tokens == len(ids) - 1
     assert score.nats * score.tokens == pytest.approx(by_hand(model, ids), rel=1e-5)
@@ -40,7 +40,7 @@ def test_one_stream_carries_the_state_from_the_first_token_to_the_last(model, da
 
 @pytest.mark.parametrize("streams", [2, 3, 7, 10_000])
 def test_several_streams_predict_every_token_once_from_a_zero_state_each(model, dataset, streams):
-    ids = dataset.heldout.ids
+    ids = dataset.heldout.ids[:]
     score = evaluate(model, part(ids), streams=streams)
     length = math.ceil((len(ids) - 1) / score.streams)
     expected = sum(by_hand(model, ids[begin : begin + length + 1]) for begin in range(0, len(ids) - 1, length))
@@ -64,7 +64,7 @@ def test_a_uniform_model_pays_the_logarithm_of_its_vocabulary(model, dataset):
 
 
 def test_bits_are_per_character_and_perplexity_is_per_token(model, dataset):
-    ids = dataset.heldout.ids
+    ids = dataset.heldout.ids[:]
     score = evaluate(model, Part(ids, 4 * (len(ids) - 1), 0))  # tokens of four characters
     assert score.bpc == pytest.approx(math.log2(score.perplexity) / 4, rel=1e-6)
 

@@ -1,16 +1,23 @@
-"""Texts by corpus name, by path, or from standard input, decoded and named by their hash."""
+"""Texts by corpus name, by path, or from standard input, identified by their hash."""
 
 import difflib
 import hashlib
 import os
 import platform
+import stat
 import sys
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tidegate.errors import DataError
 from tidegate.text import fetch
+from tidegate.text.cache import temporary_file
+from tidegate.text.decoding import codec
 from tidegate.text.fetch import Pinned
+from tidegate.text.progress import Progress
+from tidegate.text.source import CHUNK, LARGE, Text
 
 BUILTIN = "builtin"
 CORPORA = {
@@ -38,7 +45,7 @@ NAMES = (BUILTIN, *CORPORA)
 
 @dataclass(frozen=True)
 class Listed:
-    """What is known of a corpus before it is read: `size` in bytes, `where` it lies here (None: nowhere)."""
+    """A corpus before it is read: `size` in bytes, `where` its copy on this machine is (None: there is none)."""
 
     name: str
     title: str
@@ -49,7 +56,7 @@ class Listed:
 
 
 def list_corpora() -> list[Listed]:
-    """Every corpus that has a name, and whether it is here; nothing is fetched."""
+    """Every corpus that has a name, and where its copy on this machine is; nothing is fetched."""
     builtin = _builtin()
     listed = [
         Listed(
@@ -68,43 +75,29 @@ def list_corpora() -> list[Listed]:
     return listed
 
 
-@dataclass(frozen=True)
-class Text:
-    """A decoded text.
-
-    `sha256` (hex) and `size` (bytes) are those of the raw bytes, before decoding: they name the data in
-    checkpoints. `origin` says in words where the bytes came from.
-    """
-
-    name: str
-    text: str
-    sha256: str
-    size: int
-    origin: str
-
-
-def load_text(source: str, *, encoding: str = "utf-8") -> Text:
+def load_text(source: str, *, encoding: str = "utf-8", progress: Progress | None = None) -> Text:
     """The text of a corpus (one of NAMES), of the file at a path, or of standard input (`-`).
 
-    A corpus name wins over a file of the same name in the current folder; write `./builtin` for the file. A
-    byte order mark at the start is dropped; nothing else is changed, line ends included. Corpora are UTF-8
-    whatever `encoding` is.
+    A corpus name wins over a file of the same name in the current folder; write `./builtin` for the file. Corpora are
+    UTF-8 whatever `encoding` is. A file of more than 8 MiB is read once, to hash it, and stays where it is; a pipe of
+    more goes to a temporary file. Nothing is decoded yet: `Text.pieces` does that.
 
-    Raises DataError where there is no such text, or it is empty, binary, or not in `encoding`.
+    Raises DataError where there is no such text, where it is empty, and where Python has no such `encoding`.
     """
+    progress = progress or Progress()
     if source == BUILTIN:
         return _builtin()
     if source in CORPORA:
         raw, origin = fetch.read(source, CORPORA[source])
-        return _decoded(source, raw, "utf-8", origin)
+        return Text.of(source, raw, origin=origin)
+    codec(encoding)
     if source == "-":
-        return _decoded("stdin", sys.stdin.buffer.read(), encoding, "standard input")
-    raw = _read_file(source)
-    return _decoded(Path(source).name, raw, encoding, os.path.abspath(source))
+        return _stream("stdin", sys.stdin.buffer, "standard input", encoding)
+    return _file(source, encoding, progress)
 
 
 def _builtin() -> Text:
-    """The reference manual inside CPython, which `help("for")` prints: English, always there (PSF-2.0)."""
+    """The Python language reference, which CPython includes and `help("for")` prints: English, PSF-2.0."""
     try:
         from pydoc_data.topics import topics
     except ImportError as error:
@@ -112,24 +105,62 @@ def _builtin() -> Text:
             f'the corpus "{BUILTIN}" is the text of Python\'s own help() (pydoc_data.topics), but this '
             "Python was installed without it. Install the full standard library, or name another text."
         ) from error
-    raw = "\n".join(topics[name] for name in sorted(topics)).encode()
-    return _decoded(BUILTIN, raw, "utf-8", f"pydoc_data.topics of Python {platform.python_version()}")
+    raw = "\n".join(topics[name] for name in sorted(topics))
+    return Text.of(BUILTIN, raw, origin=f"pydoc_data.topics of Python {platform.python_version()}")
 
 
-def _read_file(source: str) -> bytes:
-    if not source:
-        raise DataError(_not_found(source))
-    if os.path.isdir(source):
+def _file(path: str, encoding: str, progress: Progress) -> Text:
+    """The text in the file at `path`, which may be a pipe (`<(zcat text.gz)`)."""
+    if not path:
+        raise DataError(_not_found(path))
+    if os.path.isdir(path):
         raise DataError(
-            f'"{source}" is a folder, not a text. Name one file in it, or join them and name - for standard '
-            f"input: cat {source}/*.txt | tidegate ..."
+            f'"{path}" is a folder, not a text. Name one file in it, or join them and name - for standard '
+            f"input: cat {path}/*.txt | tidegate ..."
         )
+    name, origin = Path(path).name, os.path.abspath(path)
     try:
-        return Path(source).read_bytes()
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= LARGE or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return _stream(name, file, origin, encoding)
+            sha, read = hashlib.sha256(), 0
+            with progress.track(f"Hashing {name}", size) as advance:
+                while chunk := file.read(CHUNK):
+                    sha.update(chunk)
+                    read += len(chunk)
+                    advance(len(chunk))
+        return Text(name, Path(origin), sha.hexdigest(), read, origin, encoding)
     except FileNotFoundError:
-        raise DataError(_not_found(source)) from None
+        raise DataError(_not_found(path)) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise DataError(f"the text cannot be read: {error}. Check the path and its permissions.") from error
+
+
+def _stream(name: str, stream: BinaryIO, origin: str, encoding: str) -> Text:
+    """All that `stream` holds, in memory or, where that is more than LARGE bytes, in a temporary file."""
+    raw = stream.read(LARGE + 1)
+    if not raw:
+        raise DataError(f"the text {name} ({origin}) is empty: 0 bytes. Name a text with something in it.")
+    if len(raw) <= LARGE:
+        return Text.of(name, raw, origin=origin, encoding=encoding)
+    sha, size = hashlib.sha256(), 0
+    try:
+        file = temporary_file()
+        while raw:
+            file.write(raw)
+            sha.update(raw)
+            size += len(raw)
+            raw = stream.read(CHUNK)
+        file.flush()
+    except OSError as error:
+        raise DataError(
+            f"the text {name} ({origin}) cannot be copied to a temporary file: {error.strerror or error}. Free some "
+            "space, or save the text as a file and give its path."
+        ) from error
+    text = Text(name, file, sha.hexdigest(), size, origin, encoding)
+    weakref.finalize(text, file.close)
+    return text
 
 
 def _not_found(source: str) -> str:
@@ -142,37 +173,3 @@ def _not_found(source: str) -> str:
         f'no corpus and no file is named "{source}".{guess} '
         f"A text is a corpus ({', '.join(NAMES)}), a path, or - for standard input."
     )
-
-
-def _decoded(name: str, raw: bytes, encoding: str, origin: str) -> Text:
-    if not raw:
-        raise DataError(f"the text {name} ({origin}) is empty: 0 bytes. Name a text with something in it.")
-    try:
-        text = raw.decode(encoding)
-    except LookupError:
-        raise DataError(
-            f'`encoding` must be one that Python knows (utf-8, latin-1, cp1252, ...), got "{encoding}".'
-        ) from None
-    except UnicodeDecodeError as error:
-        # a codec may report bytes of its own buffer, but the offset into `raw` is the same
-        raise DataError(
-            f"the text {name} is not {encoding}: byte 0x{raw[error.start]:02x} at offset {error.start} "
-            f"({error.reason}). {_encoding_remedy(raw)}"
-        ) from None
-    if "\0" in text:
-        offset = raw.index(0)
-        raise DataError(
-            f"the text {name} looks binary: it has a NUL byte at offset {offset}. "
-            f"{_encoding_remedy(raw) if _wide(raw) else 'Name a plain text file (unpack archives first).'}"
-        )
-    return Text(name, text.removeprefix("\ufeff"), hashlib.sha256(raw).hexdigest(), len(raw), origin)
-
-
-def _wide(raw: bytes) -> bool:
-    return raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-
-
-def _encoding_remedy(raw: bytes) -> str:
-    if _wide(raw):
-        return "It begins with a UTF-16 byte order mark: use --encoding utf-16."
-    return "If it is text in another encoding, name it, for example --encoding latin-1 or --encoding cp1252."

@@ -1,27 +1,31 @@
-"""A text made ready for training: numbers, a vocabulary, and a held-out tail."""
+"""A text prepared for training: token indices, a vocabulary, and a held-out part."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from tidegate.errors import DataError
-from tidegate.text.corpora import Text
-from tidegate.text.preprocess import preprocess
+from tidegate.text import source
+from tidegate.text.progress import Progress
+from tidegate.text.source import Text
 from tidegate.text.split import split
-from tidegate.text.tokens import character_count, tokenize
+from tidegate.text.token_array import TokenArray
+from tidegate.text.token_files import Tokens, read_tokens
 from tidegate.text.vocabulary import Vocabulary
+
+EVALUATED = 250_000  # tokens of the held-out share of a large text that are evaluated
 
 
 @dataclass(frozen=True)
 class Part:
-    """A run of tokens. Its first one is only read; the N - 1 others are predicted.
+    """N successive tokens of a text. The first is only an input; the N - 1 others are predicted.
 
-    `ids` (N,) int64; `characters` that the predicted tokens spell; `unknown` tokens among all N.
+    `ids` (N,) are the token indices; `ids[a:b]` is an int64 tensor. `characters` are those that the predicted tokens
+    spell (bytes that are not UTF-8 text count as one each), `unknown` the tokens that are `<unk>` among all N.
     """
 
-    ids: torch.Tensor
+    ids: TokenArray | torch.Tensor
     characters: int
     unknown: int
 
@@ -35,12 +39,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The two parts of a text under one vocabulary."""
+    """The two parts of a text under one vocabulary.
+
+    `heldout` is what is evaluated: all that is held out or, where that is a share of a text of more than 8 MiB, its
+    first 250,000 tokens. `heldout_of` is how many tokens are held out in all.
+    """
 
     text: Text
     vocabulary: Vocabulary
     train: Part
     heldout: Part
+    heldout_of: int
 
 
 def make_dataset(
@@ -52,51 +61,69 @@ def make_dataset(
     first: int | None = None,
     heldout: float = 0.1,
     vocabulary: Vocabulary | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
-    """Preprocess, tokenize, number and split a text; see `split` for `first` and `heldout`.
+    """Preprocess, tokenise, index and split a text; see `split` for `first` and `heldout`.
 
-    The vocabulary is that of the whole text (see Vocabulary.build), or the one given, which then fixes the
-    tokens too.
+    The vocabulary is that of the entire text (see Vocabulary.build), or the one given, which then decides the kind of
+    token. Texts of more than 8 MiB are read in a stream and their tokens kept in the cache: see `read_tokens`.
     """
-    found = _tokens(text.text, preprocessing, vocabulary.kind if vocabulary else tokens)
-    train, tail = split(len(found), heldout, first)
-    known = vocabulary or Vocabulary.build(found, tokens, min_freq=min_freq)
-    dataset = Dataset(text, known, _part(found[train], known), _part(found[tail], known))
-    seen = dataset.train.ids.unique().tolist()
-    if len(seen) < 2:
+    found = _tokens(text, preprocessing, vocabulary.kind if vocabulary else tokens, progress or Progress())
+    train, tail = split(len(found.indices), heldout, first)
+    sampled = heldout < 1 and text.size > source.LARGE
+    evaluated = slice(tail.start, min(tail.stop, tail.start + EVALUATED)) if sampled else tail
+    known = vocabulary or found.table.vocabulary(min_freq)
+    parts = [_part(found, known, part) for part in (train, evaluated)]
+    dataset = Dataset(text, known, *parts, heldout_of=tail.stop - tail.start)
+    only = _only_token(dataset.train)
+    if only is not None:
         raise DataError(
             f"the training part of {text.name} is {len(dataset.train)} times the same token "
-            f"{known.tokens[seen[0]]!r}: there is nothing to learn. Use a text with at least 2 different tokens"
-            f"{', or a smaller `min_freq`' if seen[0] == known.unknown else ''}."
+            f"{known.tokens[only]!r}: there is nothing to learn. Use a text with at least 2 different tokens"
+            f"{', or a smaller `min_freq`' if only == known.unknown else ''}."
         )
     return dataset
 
 
-def make_part(text: Text, vocabulary: Vocabulary, *, preprocessing: str = "raw") -> Part:
-    """A whole text under a model's vocabulary, to evaluate the model on it."""
-    found = _tokens(text.text, preprocessing, vocabulary.kind)
-    if len(found) < 2:
+def make_part(
+    text: Text, vocabulary: Vocabulary, *, preprocessing: str = "raw", progress: Progress | None = None
+) -> Part:
+    """An entire text under a model's vocabulary, to evaluate the model on it."""
+    found = _tokens(text, preprocessing, vocabulary.kind, progress or Progress())
+    if len(found.indices) < 2:
         raise DataError(
-            f"the text {text.name} has {len(found)} token: at least 2 are needed to predict one from another."
+            f"the text {text.name} has {len(found.indices)} token: at least 2 are needed to predict one from another."
         )
-    return _part(found, vocabulary)
+    return _part(found, vocabulary, slice(0, len(found.indices)))
 
 
-def _tokens(text: str, preprocessing: str, kind: str) -> Sequence[str]:
-    found = tokenize(preprocess(text, preprocessing), kind)
-    if not found:
-        kept = "the letters a to z" if preprocessing == "letters" else "what is not space"
-        raise DataError(
-            f"no token is left of the text: {preprocessing} {kind} tokens keep only {kept}. "
-            "Use another preprocessing, tokens or text."
+def _tokens(text: Text, preprocessing: str, kind: str, progress: Progress) -> Tokens:
+    found = read_tokens(text, preprocessing, kind, progress)
+    if not len(found.indices):
+        kept = "the letters a to z" if preprocessing == "letters" else "characters that are not white space"
+        only = (
+            f"{preprocessing} {kind} tokens keep only {kept}"
+            if preprocessing == "letters" or kind == "word"
+            else ("it is only a byte order mark")
         )
+        raise DataError(f"no token is left of the text {text.name}: {only}. Use another preprocessing, tokens or text.")
     return found
 
 
-def _part(tokens: Sequence[str], vocabulary: Vocabulary) -> Part:
-    ids = vocabulary.encode(tokens)
-    unknown = 0 if vocabulary.unknown is None else int((ids == vocabulary.unknown).sum())
-    characters = character_count(tokens, vocabulary.kind) - character_count(tokens[:1], vocabulary.kind)
+def _part(tokens: Tokens, vocabulary: Vocabulary, part: slice) -> Part:
+    stored = tokens.indices.part(part)
+    ids = TokenArray(stored.stored, tokens.table.indices(vocabulary), stored.pages)
+    unknown = 0
+    if vocabulary.unknown is not None and (ids.table is not None or tokens.table.counts[vocabulary.unknown]):
+        unknown = sum(int((block == vocabulary.unknown).sum()) for block in ids.blocks())
+    characters = tokens.table.characters(stored)
     if characters < 1:
-        raise DataError(f"a part of {len(tokens)} {vocabulary.kind} tokens holds no whole character: make it longer.")
+        raise DataError(f"a part of {len(ids)} {vocabulary.kind} tokens holds no complete character: make it longer.")
     return Part(ids, characters, unknown)
+
+
+def _only_token(part: Part) -> int | None:
+    """The only token of the part; None where it has two different ones."""
+    ids = TokenArray.of(part.ids)
+    first = int(ids[:1])
+    return first if all((block == first).all() for block in ids.blocks()) else None

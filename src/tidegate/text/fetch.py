@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock
 
 from tidegate.errors import DataError
+from tidegate.text.cache import cache_folder
 
 FOLDER = "TIDEGATE_DATA"
 ATTEMPTS = 4
@@ -33,9 +33,9 @@ class Pinned:
     title: str
 
 
-def cache_folder() -> Path:
-    """Where fetched files are kept: in the user's cache folder (`~/.cache/tidegate/data` on Linux)."""
-    return platformdirs.user_cache_path("tidegate", appauthor=False) / "data"
+def folder() -> Path:
+    """Where fetched files are kept."""
+    return cache_folder("data")
 
 
 def find(pinned: Pinned) -> Path | None:
@@ -50,7 +50,7 @@ def read(name: str, pinned: Pinned) -> tuple[bytes, str]:
     """The file's bytes, fetched where it is not yet here, and where they came from."""
     path = find(pinned)
     if path is None:
-        path = cache_folder() / pinned.file
+        path = folder() / pinned.file
         _download(name, pinned, path)
     return path.read_bytes(), str(path)
 
@@ -61,7 +61,7 @@ def _candidates(pinned: Pinned) -> Iterator[Path]:
         if not Path(named).is_dir():
             raise DataError(f'{FOLDER} must name a folder, got "{named}". Create it, or unset {FOLDER}.')
         yield from (path for path in sorted(Path(named).rglob("*")) if path.is_file())
-    cached = cache_folder() / pinned.file
+    cached = folder() / pinned.file
     if cached.is_file():
         yield cached
 
@@ -142,7 +142,7 @@ def _append(pinned: Pinned, part: Path) -> bool:
 
 def _by_hand(pinned: Pinned) -> str:
     return (
-        f"Or put the file {pinned.file} ({pinned.size} bytes, SHA-1 {pinned.sha1}) in {cache_folder()}, "
+        f"Or put the file {pinned.file} ({pinned.size} bytes, SHA-1 {pinned.sha1}) in {folder()}, "
         f"or, under any name, in a folder named by {FOLDER}."
     )
 

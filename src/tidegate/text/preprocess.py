@@ -1,32 +1,38 @@
-"""From a text to its lines, as they are or reduced to letters."""
+"""A text as it is or reduced to letters, piece by piece."""
 
-import re
-from collections.abc import Callable
+import string
+from collections.abc import Iterable, Iterator
 
-from tidegate.errors import ArgumentError
+PREPROCESSINGS = ("raw", "letters")
 
-
-def raw(text: str) -> list[str]:
-    """The lines as they are, each with its line feed: joined, they are the text."""
-    return re.findall(r"[^\n]*\n|[^\n]+", text)
+_LETTERS = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+_OTHERS = bytes(byte if chr(byte) in string.ascii_letters + "\n" else ord(" ") for byte in range(256))
 
 
-def letters(text: str) -> list[str]:
-    r"""Lines in lower case, every run of non-letters one space, none at either end, no line feeds.
+def letters(pieces: Iterable[bytes], between: bytes = b"") -> Iterator[bytes]:
+    r"""Lines in lower case, every run of non-letters one space, none at either end; the lines joined by `between`.
 
-    Character corpora are the lines joined with nothing between, so that "The Time\nMachine" becomes "the
-    timemachine". The Time Machine has 170,580 characters then, over an alphabet of 27.
+    `pieces` are ASCII, with any other byte where a character is not ASCII. Character corpora are the lines joined
+    with nothing between, so that "The Time\nMachine" becomes "the timemachine". The Time Machine has 170,580
+    characters then, over an alphabet of 27.
 
     Source: A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), section 8.2.
     """
-    return [re.sub("[^A-Za-z]+", " ", line).strip().lower() for line in text.split("\n")]
+    begun, gap = False, b""  # gap: the run of non-letters before the next piece, as "", " " or "\n"
+    for piece in pieces:
+        known = gap + piece.translate(_OTHERS).translate(_LETTERS)
+        text = known.rstrip(b" \n")
+        gap = _gap(known[len(text) :])
+        if not text:
+            continue
+        before = _gap(text[: len(text) - len(text.lstrip(b" \n"))])
+        lines = [b" ".join(line.split()) for line in text.split(b"\n")]
+        if begun:
+            yield between if before == b"\n" else before
+        begun = True
+        yield between.join(filter(None, lines))
 
 
-PREPROCESSORS: dict[str, Callable[[str], list[str]]] = {"raw": raw, "letters": letters}
-
-
-def preprocess(text: str, how: str) -> list[str]:
-    """The lines of `text` by the preprocessor named `how`: "raw" or "letters"."""
-    if how not in PREPROCESSORS:
-        raise ArgumentError(f'`preprocess` must be {" or ".join(PREPROCESSORS)}, got "{how}".')
-    return PREPROCESSORS[how](text)
+def _gap(run: bytes) -> bytes:
+    """A run of spaces and line feeds as what it does between two letters."""
+    return b"\n" if b"\n" in run else b" " if run else b""

@@ -1,4 +1,4 @@
-"""Where the training part of a text ends and its held-out tail begins."""
+"""Which tokens of a text are trained on, and which are held out."""
 
 from tidegate.errors import ArgumentError, DataError
 
@@ -6,12 +6,12 @@ from tidegate.errors import ArgumentError, DataError
 def split(count: int, heldout: float = 0.1, first: int | None = None) -> tuple[slice, slice]:
     """The slices of `count` tokens that are trained on and, right after them, held out.
 
-    `heldout` below 1 is a share of what is used, from 1 on a number of tokens. Without `first` the two parts
-    are the whole text: int((1 - heldout) * count) tokens to train on, the tail held out. With `first`,
-    exactly that many tokens are trained on and the rest of the text is left aside: split(170_580, 10_000,
-    first=10_000) trains on the first 10,000 and holds out the next 10,000.
+    `heldout` below 1 is a share of the tokens used, from 1 on a number of tokens. Without `first` all tokens are used:
+    int((1 - heldout) * count) are trained on, the rest is held out. With `first`, exactly that many tokens are trained
+    on, and tokens after the held-out part are not used: split(170_580, 10_000, first=10_000) trains on the first 10,000
+    and holds out the next 10,000.
 
-    Raises DataError where the text is too short, with the numbers.
+    Raises DataError, with the numbers, where there are too few tokens.
     """
     if not (0 < heldout < 1 or (heldout >= 1 and float(heldout).is_integer())):
         raise ArgumentError(f"`heldout` must be a share between 0 and 1 or a whole number of tokens, got {heldout}.")

@@ -1,4 +1,4 @@
-"""The tokens a model knows, and their numbers."""
+"""The tokens that a model knows, and their indices."""
 
 import codecs
 import difflib
@@ -8,22 +8,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 
 from tidegate.errors import ArgumentError, DataError
-from tidegate.text.tokens import LINE_END, TOKENIZERS
+from tidegate.text.tokens import KINDS, LINE_END, unknown_kind
 
 UNKNOWN = "<unk>"
 
 
+def by_count(tokens: Sequence[str], counts: np.ndarray) -> np.ndarray:
+    """The places of `tokens` by falling count, then by code points."""
+    alphabetical = np.array(sorted(range(len(tokens)), key=tokens.__getitem__), np.int64)
+    return alphabetical[np.argsort(-counts[alphabetical], kind="stable")]
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens in the order of their numbers.
+    """Tokens in the order of their indices.
 
-    Characters and words: `<unk>` is number 0 and stands for every token that is not here; the others follow
-    by falling count. It takes a place even where the text needs none, as in the textbook: the letters of The
-    Time Machine make 28 = 26 + the space + `<unk>`. Bytes: all 256, each its own number, and nothing is
-    unknown.
+    Characters and words: `<unk>` has index 0 and represents every token that is not in the vocabulary; the others
+    follow by falling count, then by code points. It is there even if the text has no unknown token, as in the
+    textbook: the letters of The Time Machine make 28 = 26 + the space + `<unk>`. Bytes: all 256, the index is the
+    byte, and no byte is unknown.
     """
 
     kind: str
@@ -33,12 +40,12 @@ class Vocabulary:
     def build(cls, tokens: Sequence[str], kind: str = "char", *, min_freq: int = 1) -> "Vocabulary":
         """The vocabulary of the tokens that occur at least `min_freq` times.
 
-        Meant for the tokens of the *whole* text, held-out part included, as the textbook and nanoGPT do: then
-        a held-out token that training never met costs its full price, where a vocabulary of the training part
-        alone would merge all such tokens into one cheap `<unk>`.
+        `tokens` should be those of the entire text, held-out part included, as in the textbook and in nanoGPT: a
+        vocabulary of the training part alone would merge all tokens that occur only in the held-out part into one
+        `<unk>`, which is easy to predict.
         """
-        if kind not in TOKENIZERS:
-            raise ArgumentError(f'`tokens` must be {", ".join(TOKENIZERS)}, got "{kind}".')
+        if kind not in KINDS:
+            raise unknown_kind(kind)
         if min_freq < 1:
             raise ArgumentError(f"`min_freq` must be at least 1, got {min_freq}.")
         if kind == "byte":
@@ -46,7 +53,8 @@ class Vocabulary:
         counts = Counter(tokens)
         del counts[UNKNOWN]  # a text that already marks its rare words, as the Penn Treebank does
         kept = [token for token, count in counts.items() if count >= min_freq]
-        return cls(kind, (UNKNOWN, *sorted(kept, key=lambda token: (-counts[token], token))))
+        order = by_count(kept, np.array([counts[token] for token in kept], np.int64))
+        return cls(kind, (UNKNOWN, *(kept[k] for k in order)))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -56,18 +64,18 @@ class Vocabulary:
 
     @property
     def unknown(self) -> int | None:
-        """The number of `<unk>`; None for bytes. Do not sample it: at `min_freq` 1 it is never trained."""
+        """The index of `<unk>`; None for bytes. Do not sample it: at `min_freq` 1 it is never trained."""
         return None if self.kind == "byte" else 0
 
     def encode(self, tokens: Iterable[str]) -> torch.Tensor:
-        """Their numbers (N,), int64; of `<unk>` for a token that is not here."""
-        numbers = self._numbers
-        return torch.tensor([numbers.get(token, 0) for token in tokens], dtype=torch.int64)
+        """The indices (N,), int64; that of `<unk>` for a token that is not in the vocabulary."""
+        indices = self._indices
+        return torch.tensor([indices.get(token, 0) for token in tokens], dtype=torch.int64)
 
     def encode_known(self, tokens: Sequence[str]) -> torch.Tensor:
-        """Their numbers (N,), int64; a token that is not here is refused, with the nearest ones that are."""
+        """The indices (N,), int64. Raises DataError, with the nearest tokens, for a token not in the vocabulary."""
         for position, token in enumerate(tokens):
-            if token not in self._numbers:
+            if token not in self._indices:
                 near = ", ".join(map(repr, self.nearest(token)))
                 raise DataError(
                     f"the {_NAMES[self.kind]} {token!r} (number {position + 1} of the prompt) is not in the "
@@ -76,13 +84,13 @@ class Vocabulary:
                 )
         return self.encode(tokens)
 
-    def decode(self, numbers: Iterable[int] | torch.Tensor) -> str:
-        """The text that the numbers spell: words parted by spaces, bytes that are not UTF-8 as U+FFFD."""
-        return "".join(self.stream(numbers.tolist() if isinstance(numbers, torch.Tensor) else numbers))
+    def decode(self, indices: Iterable[int] | torch.Tensor) -> str:
+        """The text of the indices: a space between two words of a line, U+FFFD for bytes that are not UTF-8."""
+        return "".join(self.stream(indices.tolist() if isinstance(indices, torch.Tensor) else indices))
 
-    def stream(self, numbers: Iterable[int]) -> Iterator[str]:
-        """Piece by piece the text that the numbers spell, as far as it is settled, while they come in."""
-        tokens = (self.tokens[number] for number in numbers)
+    def stream(self, indices: Iterable[int]) -> Iterator[str]:
+        """The text of the indices in pieces: after each index the characters that are complete with it."""
+        tokens = (self.tokens[index] for index in indices)
         if self.kind == "byte":
             decoder = codecs.getincrementaldecoder("utf-8")("replace")
             for token in tokens:
@@ -97,11 +105,11 @@ class Vocabulary:
             yield from tokens
 
     def nearest(self, token: str, count: int = 3) -> list[str]:
-        """Up to `count` known tokens most like an unknown one.
+        """Up to `count` tokens of the vocabulary that are most similar to one that is not in it.
 
-        Characters: other case, the letter without its accents, the compatible form (a quote for a curly
-        quote), then the same kind of character (letter, digit, mark), the more frequent first. Words: by
-        their spelling.
+        Characters: the other case, the letter without its accents, the compatible form (a straight quote for a
+        curly one), then characters of the same Unicode category (letter, digit, punctuation), frequent ones first.
+        Words: by their spelling.
         """
         if self.kind == "word":
             return difflib.get_close_matches(token, self.tokens[1:], n=count, cutoff=0.5)
@@ -112,7 +120,7 @@ class Vocabulary:
         alike = [
             known for known in self.tokens[1:] if unicodedata.category(known)[0] == unicodedata.category(token[0])[0]
         ]
-        return list(dict.fromkeys(known for known in (*wanted, *alike) if known in self._numbers))[:count]
+        return list(dict.fromkeys(known for known in (*wanted, *alike) if known in self._indices))[:count]
 
     def to_json(self) -> dict:
         """Plain data for a checkpoint."""
@@ -120,7 +128,7 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, data: dict) -> "Vocabulary":
-        """The vocabulary that `to_json` wrote. Raises DataError where the data is no such thing."""
+        """The vocabulary that `to_json` wrote. Raises DataError for other data."""
         match data:
             case {"kind": "byte", "tokens": None}:
                 return cls.build((), "byte")
@@ -136,8 +144,8 @@ class Vocabulary:
         )
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {token: number for number, token in enumerate(self.tokens)}
+    def _indices(self) -> dict[str, int]:
+        return {token: index for index, token in enumerate(self.tokens)}
 
 
 _NAMES = {"char": "character", "byte": "byte", "word": "word"}

@@ -48,7 +48,7 @@ def evaluate_run(path: Path, source: str | None, *, which: str, streams: int | N
         "characters": part.characters,
         "unknown": part.unknown,
         "streams": score.streams,
-        "baseline": baseline and {"order": baseline.order, "ppl": baseline.ppl, "bpc": baseline.bpc},
+        "baseline": baseline and baseline.figures(),
         "baseline_missing": missing,
         "seconds": seconds,
     }

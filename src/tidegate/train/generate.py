@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from tidegate.text import Vocabulary, tokenize
-from tidegate.text.preprocess import preprocess
 from tidegate.train.load import load
 from tidegate.train.sample import check, sample
 
@@ -23,10 +22,7 @@ def write(
     check(length, temperature, top_k, seed)
     trained = load(path, which)
     vocabulary = trained.vocabulary
-    if prompt:
-        begin = vocabulary.encode_known(tokenize(preprocess(prompt, "raw"), vocabulary.kind))
-    else:
-        begin = line_start(vocabulary)
+    begin = vocabulary.encode_known(tokenize(prompt, vocabulary.kind)) if prompt else line_start(vocabulary)
     drawn = sample(
         trained.model, begin, length, temperature=temperature, top_k=top_k, never=vocabulary.unknown,
         generator=torch.Generator().manual_seed(seed),

@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from tidegate.errors import ArgumentError, CheckpointError, DataError
-from tidegate.text import Baseline, Dataset, Vocabulary, load_text, make_dataset, ngram_baseline
+from tidegate.text import (
+    Baseline,
+    ConsoleProgress,
+    Dataset,
+    Progress,
+    Vocabulary,
+    load_text,
+    make_dataset,
+    ngram_baseline,
+)
 from tidegate.train import checkpoint, folder, snapshot, summary
 from tidegate.train.checkpoint import Checkpoint
 from tidegate.train.folder import RunFolder
@@ -89,8 +98,9 @@ def start(
     """
     if out is not None:
         folder.check_free(out)
-    dataset = read(recipe, source)
-    baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary))
+    progress = ConsoleProgress(console)
+    dataset = read(recipe, source, progress)
+    baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary), progress=progress)
     out = out or folder.next_free(source, recipe.cell)  # now, for another run may have begun meanwhile
     source = source if source == "-" or not Path(source).is_file() else os.path.abspath(source)
     job = Job(recipe, source, dataset, baseline, RunFolder(out), Status(console, recipe.tokens))
@@ -128,7 +138,7 @@ def go_on(run: RunFolder, changes: Mapping[str, Any], *, source: str | None, whi
     recipe = changed(Recipe(**saved.facts["recipe"]), changes, out)
     facts = saved.facts
     source = source if source is not None else own_source(facts)
-    dataset = read(recipe, source)
+    dataset = read(recipe, source, ConsoleProgress(console))
     same_text(dataset, facts, source)
     baseline = stored_baseline(facts)
     job = Job(recipe, source, dataset, baseline, run, Status(console, recipe.tokens))
@@ -161,15 +171,16 @@ def own_source(facts: Mapping[str, Any]) -> str:
     return source
 
 
-def read(recipe: Recipe, source: str) -> Dataset:
+def read(recipe: Recipe, source: str, progress: Progress | None = None) -> Dataset:
     """The text of a recipe, in its two parts."""
     return make_dataset(
-        load_text(source, encoding=recipe.encoding),
+        load_text(source, encoding=recipe.encoding, progress=progress),
         preprocessing=recipe.preprocess,
         tokens=recipe.tokens,
         min_freq=recipe.min_freq,
         first=recipe.first,
         heldout=recipe.heldout,
+        progress=progress,
     )
 
 

@@ -31,11 +31,12 @@ def headline(recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trai
     """What is about to be trained on what, and the baseline."""
     weights, name = sum(parameter.numel() for parameter in trainer.model.parameters()), dataset.text.name
     train, heldout = dataset.train, dataset.heldout
+    evaluated = f" (the first {len(heldout):,} are evaluated)" if len(heldout) < dataset.heldout_of else ""
     return (
         f"{recipe.cell}, {recipe.hidden} units, {weights:,} weights, {length(recipe)} on {name}: {len(train):,} "
-        f"{recipe.tokens} tokens to train on, {len(heldout):,} held out, {len(dataset.vocabulary)} different.\n"
-        f"Baseline: an order-{baseline.order} n-gram scores {baseline.bpc:.3f} bits per held-out character "
-        f"(perplexity {baseline.ppl:.3f})."
+        f"{recipe.tokens} tokens to train on, {dataset.heldout_of:,} held out{evaluated}, {len(dataset.vocabulary):,} "
+        f"different.\nBaseline: an order-{baseline.order} n-gram scores {baseline.bpc:.3f} bits per held-out character "
+        f"(perplexity {baseline.ppl:.3f}){f', {baseline.sample}' if baseline.sample else ''}."
     )
 
 
@@ -71,10 +72,12 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, baseline: Baseline, 
         "heldout_bpc": heldout.bpc,
         "heldout_streams": heldout.streams,
         "heldout_unknown": dataset.heldout.unknown,
+        "heldout_tokens": len(dataset.heldout),
+        "heldout_of": dataset.heldout_of,
         "best": {
             "heldout_ppl": best.heldout_ppl, "heldout_bpc": best.heldout_bpc, "epochs": best.epochs, "step": best.step,
         },
-        "baseline": {"order": baseline.order, "ppl": baseline.ppl, "bpc": baseline.bpc},
+        "baseline": baseline.figures(),
         "beats_baseline": outcome.beats_baseline,
         "overfitted": outcome.overfitted,
         "memorised": outcome.memorised,
