@@ -23,7 +23,7 @@ def test_a_spoiled_term_is_found_and_its_owner_named(cell, term):
     owners |= {f"d{g}": g for g in step.gates}
     for factor in (-1.0, 0.0, 1.0001):
         spoiled = plant(step, term, factor)
-        fault = find_fault(problem, spoiled.rule, spoiled.step_back)
+        fault = find_fault(problem, spoiled.rule, spoiled.terms)
         assert fault is not None, factor
         blamed = (*fault.gates, *fault.states, *fault.vectors)
         if gradient in owners:
@@ -43,7 +43,7 @@ def test_the_fault_is_where_the_term_is_and_not_where_its_error_spreads():
 
     def fault_of(term):
         spoiled = plant(step, term)
-        return str(find_fault(problem, spoiled.rule, spoiled.step_back))
+        return str(find_fault(problem, spoiled.rule, spoiled.terms))
 
     assert fault_of("dn: d_h * (1 - z)") == "dn (gate n)"
     assert fault_of("dr: dq_n * q_n" if "dr: dq_n * q_n" in terms_of(step) else "dr: da_n * q_n") == "dr (gate r)"

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from functools import cache
 
+from tidegate.calculus import operations
 from tidegate.calculus.derivative import Each, gradients, keep
 from tidegate.calculus.expression import Expression, constant, infix, leaf, subgraph
 from tidegate.calculus.step import Named, Step
-
-# Cheap enough to compute again in the backward pass from what is saved anyway.
-RECOMPUTED = {"add", "sub", "mul", "neg", "abs", "maximum", "relu", "step", "sign"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +114,24 @@ def forward_values(step: Step, roots: list[Expression]) -> tuple[Expression, ...
     saved = {e for e in mentioned if e in natural}
 
     def follows(e: Expression) -> bool:
-        free = e.op == "constant" or e in vectors or e in saved
-        return free or (e.op in RECOMPUTED and all(map(follows, e.args)))
+        """Whether e can be computed from what is saved by cheap operations alone."""
+        waiting, seen = [e], {e}
+        while waiting:
+            node = waiting.pop()
+            if node.op == "constant" or node in vectors or node in saved:
+                continue
+            if not is_cheap(node):
+                return False
+            waiting += [arg for arg in node.args if arg not in seen]
+            seen.update(node.args)
+        return True
 
     for e in mentioned:
         if not follows(e):
             saved.add(e)
     return tuple(e for e in subgraph([*step.new.values(), *step.gate.values(), *roots]) if e in saved)
+
+
+def is_cheap(e: Expression) -> bool:
+    """Whether the backward pass computes `e` again, once it has its arguments, rather than saving it."""
+    return bool(e.args) and operations.find(e.op).cheap

@@ -1,32 +1,26 @@
 """Differentiation of expressions by one reverse sweep, which keeps the factors that a person would write."""
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 
-from tidegate.calculus.expression import Expression, constant, subgraph
+from tidegate.calculus import operations
+from tidegate.calculus.expression import Expression, as_expression, constant, definition_of, subgraph, symbol
+from tidegate.calculus.substitution import substitute
 
-# For y = op(a, b) and the cotangent d of y: the cotangents of a and b.
-PULL: Mapping[str, Callable[..., tuple[Expression, ...]]] = {
-    "add": lambda d, y, a, b: (d, d),
-    "sub": lambda d, y, a, b: (d, -d),
-    "mul": lambda d, y, a, b: (d * b, d * a),
-    "div": lambda d, y, a, b: (d / b, -(d * y / b)),
-    "maximum": lambda d, y, a, b: (d * (1 + (a - b).sign()) / 2, d * (1 - (a - b).sign()) / 2),
-    "neg": lambda d, y, a: (-d,),
-    "exp": lambda d, y, a: (d * y,),
-    "log": lambda d, y, a: (d / a,),
-    "log1p": lambda d, y, a: (d / (1 + a),),
-    "sqrt": lambda d, y, a: (d / (2 * y),),
-    "abs": lambda d, y, a: (d * a.sign(),),
-    "sigmoid": lambda d, y, a: (d * y * (1 - y),),
-    "tanh": lambda d, y, a: (d * (1 - y * y),),
-    "relu": lambda d, y, a: (d * y.step(),),
-    "step": lambda d, y, a: (constant(0),),
-    "sign": lambda d, y, a: (constant(0),),
-}
-
+#: Factors into which `add_up` splits a product at most; a product of more is one factor.
+MOST_FACTORS = 1_000
 
 Each = Callable[[Expression, Expression | None, Expression], Expression]
+
+
+def pull_back(node: Expression, d: Expression) -> list[Expression]:
+    """The gradients with respect to the arguments of `node`, from d, the one with respect to `node`."""
+    derivative = operations.find(node.op).derivative
+    if derivative is not None:
+        return [as_expression(term) for term in derivative(d, node, *node.args)]
+    stand_ins = [symbol(f"argument {i}") for i in range(len(node.args))]
+    found = gradients([(definition_of(node.op, tuple(stand_ins)), symbol("d"))], stand_ins)
+    return substitute([found[x] for x in stand_ins], {**dict(zip(stand_ins, node.args)), symbol("d"): d})
 
 
 def keep(target: Expression, source: Expression | None, term: Expression) -> Expression:
@@ -59,7 +53,7 @@ def gradients(
         if node in named:
             whole.add(d)
         if node.args:
-            for arg, term in zip(node.args, PULL[node.op](d, node, *node.args)):
+            for arg, term in zip(node.args, pull_back(node, d)):
                 terms.setdefault(arg, []).append(each(arg, node, term))
     return found
 
@@ -85,16 +79,20 @@ def add_up(terms: Sequence[Expression], whole: Container[Expression] = ()) -> Ex
 
 
 def signed_factors(x: Expression, whole: Container[Expression]) -> tuple[int, list[Expression]]:
-    """(1 or -1, factors) with x = sign * product of the factors."""
-    if x in whole:
-        return 1, [x]
-    if x.op == "neg":
-        sign, factors = signed_factors(x.args[0], whole)
-        return -sign, factors
-    if x.op == "mul":
-        (s, left), (t, right) = (signed_factors(arg, whole) for arg in x.args)
-        return s * t, left + right
-    return 1, [x]
+    """(1 or -1, factors) with x = sign * product of the factors, which are at most 1,000."""
+    sign, factors, waiting = 1, [], [x]
+    while waiting:
+        node = waiting.pop()
+        if node in whole or node.op not in ("neg", "mul"):
+            factors.append(node)
+        elif node.op == "neg":
+            sign = -sign
+            waiting.append(node.args[0])
+        else:
+            waiting += reversed(node.args)
+        if len(factors) + len(waiting) > MOST_FACTORS:
+            return 1, [x]
+    return sign, factors
 
 
 def without(factors: Sequence[Expression], removed: Counter[Expression]) -> list[Expression]:

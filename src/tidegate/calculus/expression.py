@@ -4,14 +4,8 @@ An Expression is immutable and interned: two expressions of the same structure a
 its common parts, `is` compares, and an Expression can key a dictionary. Arithmetic with the neutral elements 0 and 1 is
 simplified as it is written; nothing else is rearranged, so a factor stays a factor.
 
-    op        arguments   value                      op        arguments   value
-    leaf      -           a variable, see leaves.py  log1p     x           log(1 + x)
-    constant  -           a number                   sqrt      x           square root of x
-    add sub   x, y        x + y, x - y               abs       x           |x|
-    mul div   x, y        x * y, x / y               sigmoid   x           1 / (1 + exp(-x))
-    maximum   x, y        the larger one             tanh      x           hyperbolic tangent
-    neg       x           -x                         relu      x           max(x, 0)
-    exp log   x           e^x, ln x                  step sign x           0 if x <= 0 else 1; -1, 0 or 1
+An Expression is a leaf, that is a variable (its kinds are in `leaves.py`) or a constant, or one of the operations of
+`operations.py` applied to other expressions.
 """
 
 from __future__ import annotations
@@ -19,17 +13,17 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
+from tidegate.calculus import operations
 from tidegate.calculus.leaves import KINDS
+from tidegate.calculus.operations import Operation
 from tidegate.errors import EquationError
 from tidegate.forks import held_while_forking
 
 V = TypeVar("V")
-
-BINARY = ("add", "sub", "mul", "div", "maximum")
-UNARY = ("neg", "exp", "log", "log1p", "sqrt", "abs", "sigmoid", "tanh", "relu", "step", "sign")
 
 
 class Expression:
@@ -86,33 +80,31 @@ class Expression:
     __lt__ = __le__ = __gt__ = __ge__ = __bool__
 
     def __add__(self, other: Any) -> Expression:
-        return _binary("add", self, other)
+        return apply("add", self, other)
 
     def __radd__(self, other: Any) -> Expression:
-        return _binary("add", other, self)
+        return apply("add", other, self)
 
     def __sub__(self, other: Any) -> Expression:
-        return _binary("sub", self, other)
+        return apply("sub", self, other)
 
     def __rsub__(self, other: Any) -> Expression:
-        return _binary("sub", other, self)
+        return apply("sub", other, self)
 
     def __mul__(self, other: Any) -> Expression:
-        return _binary("mul", self, other)
+        return apply("mul", self, other)
 
     def __rmul__(self, other: Any) -> Expression:
-        return _binary("mul", other, self)
+        return apply("mul", other, self)
 
     def __truediv__(self, other: Any) -> Expression:
-        return _binary("div", self, other)
+        return apply("div", self, other)
 
     def __rtruediv__(self, other: Any) -> Expression:
-        return _binary("div", other, self)
+        return apply("div", other, self)
 
     def __neg__(self) -> Expression:
-        if self.op == "neg":
-            return self.args[0]
-        return constant(-self.value) if self.value is not None else Expression("neg", self)
+        return apply("neg", self)
 
     def __pow__(self, power: Any) -> Expression:
         if not isinstance(power, int) or power < 1:
@@ -122,38 +114,15 @@ class Expression:
         half = self if power == 1 else self ** (power // 2)
         return self if power == 1 else half * half * (self if power % 2 else 1)
 
-    def exp(self) -> Expression:
-        return Expression("exp", self)
+    def __getattr__(self, name: str) -> Callable[..., Expression]:
+        """`x.tanh()`, `x.maximum(y)`: every operation by its name, as torch's tensors have them."""
+        if name not in operations.OPERATIONS:
+            raise AttributeError(f"there is no operation {name!r}")
+        return partial(apply, name, self)
 
-    def log(self) -> Expression:
-        return Expression("log", self)
-
-    def log1p(self) -> Expression:
-        return Expression("log1p", self)
-
-    def sqrt(self) -> Expression:
-        return Expression("sqrt", self)
-
-    def abs(self) -> Expression:
-        return Expression("abs", self)
-
-    def sigmoid(self) -> Expression:
-        return Expression("sigmoid", self)
-
-    def tanh(self) -> Expression:
-        return Expression("tanh", self)
-
-    def relu(self) -> Expression:
-        return Expression("relu", self)
-
-    def step(self) -> Expression:
-        return Expression("step", self)
-
-    def sign(self) -> Expression:
-        return Expression("sign", self)
-
-    def maximum(self, other: Any) -> Expression:
-        return Expression("maximum", self, as_expression(other))
+    def operation(self, name: str, *args: Any) -> Expression:
+        """The operation of that name, of the arguments alone: see `cells.functions.named`."""
+        return apply(name, *args)
 
 
 def _rebuild(rows: Sequence[tuple]) -> Expression:
@@ -199,45 +168,50 @@ def as_expression(x: Any) -> Expression:
     )
 
 
-def _binary(op: str, left: Any, right: Any) -> Expression:
-    x, y = as_expression(left), as_expression(right)
-    if op == "mul":
-        if x.value == 0 or y.value == 0:
-            return constant(0)
-        if x.value == 1:
-            return y
-        if y.value == 1:
-            return x
-    elif op == "add":
-        if x.value == 0:
-            return y
-        if y.value == 0:
-            return x
-    elif op == "sub":
-        if y.value == 0:
-            return x
-        if x.value == 0:
-            return -y
-    elif op == "div" and y.value == 1:
+def apply(op: str, *args: Any) -> Expression:
+    """`op` of the arguments, with the neutral elements 0 and 1 left out and operations of numbers computed."""
+    x, *rest = nodes = tuple(map(as_expression, args))
+    simple = _without_neutral(op, x, *rest)
+    if simple is not None:
+        return simple
+    operation = operations.find(op)
+    if len(nodes) != operation.arity:
+        raise EquationError(f"{op} takes {operation.arity} argument{'s' * (operation.arity > 1)}, got {len(nodes)}")
+    if all(node.value is not None for node in nodes):
+        number = _at_numbers(operation, nodes)
+        if number is not None:
+            return number
+    return Expression(op, *nodes)
+
+
+def _without_neutral(op: str, x: Expression, y: Expression | None = None) -> Expression | None:
+    """What is left of `op` where an argument is neutral, or None."""
+    if op == "neg" and x.op == "neg":
+        return x.args[0]
+    if y is None:
+        return None
+    if op == "mul" and (x.value == 0 or y.value == 0):
+        return constant(0)
+    if op == "sub" and x.value == 0:
+        return y if y.value == 0 else -y
+    if (op == "mul" and x.value == 1) or (op == "add" and x.value == 0):
+        return y
+    if (op in ("mul", "div") and y.value == 1) or (op in ("add", "sub") and y.value == 0):
         return x
-    if x.value is not None and y.value is not None and not (op == "div" and y.value == 0):
-        return constant(ARITHMETIC[op](x.value, y.value))
-    return Expression(op, x, y)
+    return None
 
 
-def apply(op: str, *args: Expression) -> Expression:
-    """What `op` of the arguments is when equations write it, with neutral elements left out."""
-    if op in ARITHMETIC:
-        return _binary(op, *args)
-    return -args[0] if op == "neg" else Expression(op, *args)
-
-
-ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
-    "mul": lambda x, y: x * y,
-    "div": lambda x, y: x / y,
-}
+def _at_numbers(operation: Operation, constants: Sequence[Expression]) -> Expression | None:
+    """The constant that the operation makes of constants; None where the result is not a finite number."""
+    try:
+        if operation.number is None:
+            assert operation.definition is not None
+            found = operation.definition(*constants)
+            return found if found.value is not None else None
+        value = operation.number(*(node.value for node in constants))
+    except (ArithmeticError, ValueError):
+        return None
+    return constant(value) if math.isfinite(value) else None
 
 
 def subgraph(roots: Sequence[Expression], cut: Any = ()) -> list[Expression]:
@@ -262,8 +236,9 @@ def evaluate(
     """The values of `roots`, each shared part computed once.
 
     `given` holds the values of leaves and of any larger expression that is known already; those are not entered.
-    `table` says what each op does, and `table["constant"]` makes a value of a number: with NumPy's functions this
-    evaluates on arrays, with torch's on tensors, with an emitter's it writes a program.
+    `table` has a function for each operation, and `table["constant"]` makes a value of a number: with NumPy's functions
+    this computes arrays, with torch's tensors, with a code generator's it writes a program. An operation that is not in
+    the table is computed by its definition.
     """
     value: dict[Expression, V] = {}
     for node in subgraph(roots, given):
@@ -274,35 +249,79 @@ def evaluate(
         elif node.op == "leaf":
             raise KeyError(f"no value given for the {node.kind} {node.name}")
         else:
-            value[node] = table[node.op](*(value[arg] for arg in node.args))
+            function = table.get(node.op)
+            if function is None:
+                function = _by_definition(node, table)
+            value[node] = function(*(value[arg] for arg in node.args))
     return [value[root] for root in roots]
 
 
-PRECEDENCE = {"add": 1, "sub": 1, "neg": 2, "mul": 3, "div": 3}
-SIGN = {"add": " + ", "sub": " - ", "mul": " * ", "div": " / "}
+def _by_definition(node: Expression, table: Mapping[str, Callable[..., V]]) -> Callable[..., V]:
+    """The operation of `node` as a function of values, through its definition."""
+    symbols = {i: symbol(f"argument {i}") for i, arg in enumerate(node.args) if arg.op != "constant"}
+    body = definition_of(node.op, tuple(symbols.get(i, arg) for i, arg in enumerate(node.args)))
+
+    def function(*values: V) -> V:
+        return evaluate([body], {e: values[i] for i, e in symbols.items()}, table)[0]
+
+    return function
+
+
+def definition_of(op: str, args: tuple[Expression, ...]) -> Expression:
+    """The operation of the arguments in terms of other operations; EquationError for a primitive."""
+    definition = operations.find(op).definition
+    if definition is None:
+        raise EquationError(f"the operation {op} has no definition, so each engine must implement it")
+    return as_expression(definition(*args))
+
+
+#: Operations that a printed expression has at most; what is beyond is written as "...".
+MOST_PRINTED = 2_000
 
 
 def infix(x: Expression, names: Mapping[Expression, str] | None = None, *, outermost: bool = True) -> str:
-    """`x` as a person would type it; parts in `names` appear by name, except `x` itself when it is outermost."""
-    names = names or {}
+    """`x` in the notation of Python; parts in `names` appear by name, except `x` itself when it is outermost.
 
-    def write(node: Expression, around: int, top: bool) -> str:
-        if node in names and not (top and outermost):
-            return names[node]
-        if node.op == "leaf":
-            return KINDS[str(node.kind)].printed.format(node.name)
-        if node.op == "constant":
-            return f"{node.value:g}"
-        if node.op == "mul" and node.args[0] is node.args[1]:
-            return f"{write(node.args[0], 4, False)}^2"
-        if node.op in SIGN:
-            level = PRECEDENCE[node.op]
-            left, right = node.args
-            text = write(left, level, False) + SIGN[node.op] + write(right, level + (node.op in ("sub", "div")), False)
-            return f"({text})" if level < around else text
-        if node.op == "neg":
-            text = "-" + write(node.args[0], 3, False)
-            return f"({text})" if around > 1 else text
-        return f"{node.op}({', '.join(write(arg, 0, False) for arg in node.args)})"
+    Shared parts are written out each time they occur; after 2,000 operations the rest of them are "...".
+    """
+    names, left, written = names or {}, MOST_PRINTED, []
+    # Text, or an expression with the precedence of what it is part of; the next one to be written comes last.
+    waiting: list[str | tuple[Expression, int]] = [(x, 0)]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            written.append(item)
+            continue
+        node, around = item
+        if node in names and not (node is x and outermost):
+            written.append(names[node])
+        elif node.op == "leaf":
+            written.append(KINDS[str(node.kind)].printed.format(node.name))
+        elif node.op == "constant":
+            written.append(f"{node.value:g}")
+        elif left <= 0:
+            written.append("...")
+        else:
+            left -= 1
+            waiting += reversed(_parts(node, around))
+    return "".join(written)
 
-    return write(x, 0, True)
+
+def _parts(node: Expression, around: int) -> list[str | tuple[Expression, int]]:
+    """What an operation is written as: text and its arguments."""
+    operation = operations.find(node.op)
+    level = operation.precedence
+    parts: list[str | tuple[Expression, int]]
+    if node.op == "mul" and node.args[0] is node.args[1]:
+        return [(node.args[0], 4), "^2"]
+    if operation.sign is not None:
+        left, right = node.args
+        parts = [(left, level), f" {operation.sign} ", (right, level + (node.op in ("sub", "div")))]
+        return ["(", *parts, ")"] if level < around else parts
+    if node.op == "neg":
+        parts = ["-", (node.args[0], 3)]
+        return ["(", *parts, ")"] if around > 1 else parts
+    parts = [node.op, "("]
+    for i, arg in enumerate(node.args):
+        parts += [", "] * (i > 0) + [(arg, 0)]
+    return [*parts, ")"]

@@ -1,53 +1,38 @@
-"""Between which numbers an expression lies, from the ranges of sigmoid and tanh."""
+"""The interval in which the values of an expression lie, from the ranges of its operations."""
 
 import math
 from functools import cache
 
+from tidegate.calculus import operations
 from tidegate.calculus.derivative import product, signed_factors
-from tidegate.calculus.expression import Expression
+from tidegate.calculus.expression import Expression, definition_of, subgraph
+from tidegate.calculus.operations import EVERYTHING, Range
 
-Range = tuple[float, float]
-EVERYTHING: Range = (-math.inf, math.inf)
+
+def range_of(e: Expression) -> Range:
+    """(low, high) with low <= e <= high for all inputs; not always the tightest."""
+    for node in subgraph([e]):
+        range_of_node(node)  # from the leaves up, so that no call goes deeper than one operation
+    return range_of_node(e)
 
 
 @cache
-def range_of(e: Expression) -> Range:
-    """(low, high) with low <= e <= high for all inputs; not always the tightest."""
+def range_of_node(e: Expression) -> Range:
     if e.value is not None:
         return e.value, e.value
-    if e.op in ("sigmoid", "step"):
-        return 0.0, 1.0
-    if e.op in ("tanh", "sign"):
-        return -1.0, 1.0
-    if e.op in ("leaf", "log", "log1p", "div"):
-        return EVERYTHING
     if e.op == "mul":
         known, rest = split_by_range(e)
-        if rest is None:
-            sign, factors = signed_factors(e, ())
-            low = 0.0 if all(range_of(f)[0] >= 0 or factors.count(f) % 2 == 0 for f in factors) else -known
-            return (low, known) if sign > 0 else (-known, -low)
+        if rest is not None:
+            return EVERYTHING
+        sign, factors = signed_factors(e, ())
+        low = 0.0 if all(range_of_node(f)[0] >= 0 or factors.count(f) % 2 == 0 for f in factors) else -known
+        return (low, known) if sign > 0 else (-known, -low)
+    if e.op == "leaf":
         return EVERYTHING
-    first = range_of(e.args[0])
-    match e.op:
-        case "neg":
-            return -first[1], -first[0]
-        case "add":
-            second = range_of(e.args[1])
-            return first[0] + second[0], first[1] + second[1]
-        case "sub":
-            second = range_of(e.args[1])
-            return first[0] - second[1], first[1] - second[0]
-        case "maximum":
-            second = range_of(e.args[1])
-            return max(first[0], second[0]), max(first[1], second[1])
-        case "abs":
-            return 0.0, max(-first[0], first[1])
-        case "relu":
-            return max(first[0], 0.0), max(first[1], 0.0)
-        case "exp":
-            return 0.0, math.exp(first[1]) if first[1] < 700 else math.inf
-    return (0.0, math.inf) if e.op == "sqrt" else EVERYTHING
+    operation = operations.find(e.op)
+    if operation.range is not None:
+        return operation.range(*(range_of_node(arg) for arg in e.args))
+    return EVERYTHING if operation.definition is None else range_of(definition_of(e.op, e.args))
 
 
 def largest(e: Expression) -> float:
@@ -62,10 +47,12 @@ def split_by_range(e: Expression) -> tuple[float, Expression | None]:
     y (1 - y) of a sigmoid y counts as one factor, at most 1/4.
     """
     if e.op != "mul":
-        low, high = range_of(e)
+        low, high = range_of_node(e)
         bound = max(-low, high)
         return (bound, None) if math.isfinite(bound) else (1.0, e)
     _, factors = signed_factors(e, ())
+    if factors == [e]:  # a product of more factors than are split
+        return 1.0, e
     bound, unknown = 1.0, []
     waiting = list(factors)
     while waiting:
@@ -75,7 +62,7 @@ def split_by_range(e: Expression) -> tuple[float, Expression | None]:
             waiting.remove(partner)
             bound *= 0.25
             continue
-        low, high = range_of(factor)
+        low, high = range_of_node(factor)
         if math.isfinite(max(-low, high)):
             bound *= max(-low, high)
         else:

@@ -13,7 +13,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tidegate.calculus.expression import BINARY, UNARY, Expression, apply, constant, leaf, subgraph
+from tidegate.calculus import operations
+from tidegate.calculus.expression import Expression, apply, constant, leaf, subgraph
 from tidegate.calculus.leaves import KINDS
 from tidegate.calculus.step import Step, check_names, make_step
 from tidegate.errors import EquationError
@@ -21,7 +22,6 @@ from tidegate.errors import EquationError
 VERSION = 1
 #: A GRU has 20 nodes and 700 characters.
 MOST_NODES, MOST_CHARACTERS = 10_000, 1_000_000
-ARITY = {**dict.fromkeys(UNARY, 1), **dict.fromkeys(BINARY, 2)}
 FIELDS = ("tidegate", "version", "name", "gates", "state", "vectors", "nodes", "products", "gate", "new")
 
 
@@ -137,10 +137,11 @@ def read_node(i: int, item: object, nodes: list[Expression], declared: Mapping[s
         if len(rest) != 1 or isinstance(rest[0], bool) or not isinstance(rest[0], (int, float)):
             raise bad(f"node {i}, a constant, must have one number, got {rest!r:.60}")
         return constant(rest[0])
-    if op not in ARITY:
+    if op not in operations.OPERATIONS:
         raise bad(f"node {i} has the unknown operation {op!r:.60}")
-    if len(rest) != ARITY[op]:
-        raise bad(f"node {i}, {op}, must have {ARITY[op]} argument{'s' * (ARITY[op] > 1)}, got {len(rest)}")
+    arity = operations.find(op).arity
+    if len(rest) != arity:
+        raise bad(f"node {i}, {op}, must have {arity} argument{'s' * (arity > 1)}, got {len(rest)}")
     return apply(op, *(nodes[node_index(f"node {i}, {op}", k, i)] for k in rest))
 
 

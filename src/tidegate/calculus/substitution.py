@@ -1,41 +1,25 @@
-"""Substitution: an expression with parts of it replaced, and simplified as it is rebuilt."""
+"""Substitution: an expression with parts of it replaced, and simplified as it is built again."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from tidegate.calculus.expression import BINARY, UNARY, Expression, apply, constant, evaluate, subgraph
-
-AT_NUMBERS: Mapping[str, Callable[[float], float]] = {
-    "exp": math.exp,
-    "tanh": math.tanh,
-    "abs": abs,
-    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
-    "relu": lambda x: max(x, 0.0),
-    "step": lambda x: float(not x <= 0),
-    "sign": lambda x: float((x > 0) - (x < 0)),
-}
-
-
-def _rebuild(op: str) -> Callable[..., Expression]:
-    def rebuild(*args: Expression) -> Expression:
-        if args[0].value is not None and op in AT_NUMBERS:
-            return constant(AT_NUMBERS[op](args[0].value))
-        return apply(op, *args)
-
-    return rebuild
-
-
-SYMBOLIC: Mapping[str, Callable[..., Expression]] = {
-    "constant": constant,
-    **{op: _rebuild(op) for op in (*UNARY, *BINARY)},
-}
+from tidegate.calculus import operations
+from tidegate.calculus.expression import Expression, apply, constant, evaluate, subgraph
 
 
 def substitute(roots: Sequence[Expression], values: Mapping[Expression, Expression | float]) -> list[Expression]:
-    """`roots` with every part that is in `values` replaced; 0 and 1 and functions of numbers are worked out.
+    """`roots` with every part that is in `values` replaced; 0 and 1 and operations of numbers are simplified.
 
-    Values apply to whole parts: a gate's expression may be replaced by 1 wherever the gate stands.
+    A value replaces a whole part: a gate's expression may be replaced by 1 wherever it occurs.
     """
     given = {e: constant(v) if isinstance(v, (int, float)) else v for e, v in values.items()}
     leaves = {e: e for e in subgraph(roots) if e.op == "leaf"}
-    return evaluate(roots, leaves | given, SYMBOLIC)
+    symbolic: dict[str, Callable[..., Expression]] = {name: partial(apply, name) for name in operations.OPERATIONS}
+    return evaluate(roots, leaves | given, {"constant": constant, **symbolic})
+
+
+def lower(roots: Sequence[Expression]) -> list[Expression]:
+    """`roots` in terms of primitive operations alone: every operation that has a definition replaced by it."""
+    leaves = {e: e for e in subgraph(roots) if e.op == "leaf"}
+    primitives = [o.name for o in operations.OPERATIONS.values() if o.definition is None]
+    return evaluate(roots, leaves, {"constant": constant, **{name: partial(apply, name) for name in primitives}})

@@ -1,6 +1,20 @@
-"""Element-wise functions for equations: they act on whatever knows them, a traced symbol or a torch tensor."""
+"""Element-wise functions for equations, of traced values and of torch tensors."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
+
+
+def named(definition: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes traced equations keep the function as an operation of its own name, with a record in
+    `calculus/operations.py`. Other arguments, such as tensors, go through the definition."""
+
+    @wraps(definition)
+    def function(*args: Any) -> Any:
+        traced = next((x for x in args if hasattr(x, "operation")), None)
+        return definition(*args) if traced is None else traced.operation(definition.__name__, *args)
+
+    return function
 
 
 def sigmoid(x: Any) -> Any:
@@ -43,6 +57,7 @@ def absolute(x: Any) -> Any:
     return x.abs()
 
 
+@named
 def softplus(x: Any) -> Any:
     """log(1 + exp(x)), in (0, inf), as max(x, 0) + log(1 + exp(-|x|)) so that it cannot overflow."""
     return (x + x.abs()) / 2 + (-x.abs()).exp().log1p()
@@ -50,9 +65,11 @@ def softplus(x: Any) -> Any:
 
 def maximum(x: Any, y: Any) -> Any:
     """The larger of two values; where they are equal each gets half of the gradient."""
-    return x.maximum(y)
+    if isinstance(x, (int, float)):
+        x, y = y, x
+    return x.maximum(x.new_tensor(y) if isinstance(y, (int, float)) and hasattr(x, "new_tensor") else y)
 
 
 def minimum(x: Any, y: Any) -> Any:
     """The smaller of two values; where they are equal each gets half of the gradient."""
-    return -(-x).maximum(-y)
+    return -maximum(-x, -y)

@@ -13,8 +13,6 @@ from tidegate.engines.call import Call, Result
 from tidegate.engines.eager import OPERATIONS
 from tidegate.engines.ragged import walk
 
-BACKWARD = OPERATIONS | {"step": lambda x: (~(x <= 0)).to(x.dtype), "sign": torch.sign}  # NaN lets NaN pass
-
 
 @dataclass(frozen=True)
 class Loss:
@@ -54,16 +52,16 @@ def cotangents(call: Call, result: Result, loss: Loss) -> dict[str, Tensor]:
         here |= {e: d_new[s] for s, e in backstep.d_new.items()}
         here |= {e: steps.inside(t, loss.gates[g][t]) for g, e in backstep.d_gate.items()}
         for k, stage in reversed(list(enumerate(step.stages))):
-            dq = evaluate([backstep.dq[g] for g in stage.gates], here, BACKWARD)
+            dq = evaluate([backstep.dq[g] for g in stage.gates], here, OPERATIONS)
             here[backstep.d_p[k]] = sum((x @ U[g] for g, x in zip(stage.gates, dq)), torch.zeros(()))
         # A new state may act within its own step too, as c' does on h', so its share is more than d_new.
         named = step.new | step.gate
-        at_t = dict(zip(named, evaluate([backstep.cotangent[e] for e in named.values()], here, BACKWARD)))
+        at_t = dict(zip(named, evaluate([backstep.cotangent[e] for e in named.values()], here, OPERATIONS)))
         if w.w_hr is not None:
             at_t[h] = d_h
         for name, x in at_t.items():
             found[name][t] = x
-        d_old = evaluate(list(backstep.d_old.values()), here, BACKWARD)
+        d_old = evaluate(list(backstep.d_old.values()), here, OPERATIONS)
         d_old = tuple(x if isinstance(x, Tensor) else torch.full_like(d_h, x) for x in d_old)
         d_old = steps.before(t, d_old)
         d = dict(zip(step.state, steps.after(t, d_old, tuple(total.values()))))

@@ -1,13 +1,11 @@
 """The eager engine: the traced step as torch operations, for any device and dtype, with autograd of any order."""
 
-import operator
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from tidegate.calculus import evaluate
+from tidegate.calculus import evaluate, operations
 from tidegate.calculus.expression import Expression
 from tidegate.engines.call import Call, Result
 from tidegate.engines.ragged import walk
@@ -16,22 +14,20 @@ from tidegate.engines.torch_private import in_functorch_transform
 
 NAME = "eager"
 
+
+def maximum(x: Tensor | float, y: Tensor | float) -> Tensor:
+    """torch.maximum, of a tensor and a number too."""
+    like = x if isinstance(x, Tensor) else y
+    assert isinstance(like, Tensor)
+    return torch.maximum(*(v if isinstance(v, Tensor) else like.new_tensor(v) for v in (x, y)))
+
+
+#: The primitive operations on tensors; evaluate() computes the others by their definitions.
 OPERATIONS = {
+    **{o.name: getattr(torch, o.torch) if o.torch else o.number for o in operations.TABLE if o.definition is None},
     "constant": float,
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-    "maximum": torch.maximum,
-    "exp": torch.exp,
-    "log": torch.log,
-    "log1p": torch.log1p,
-    "sqrt": torch.sqrt,
-    "abs": torch.abs,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
+    "maximum": maximum,
+    "step": lambda x: (~(x <= 0)).to(x.dtype),  # 1 of NaN, so that a gradient through a NaN is NaN
 }
 
 

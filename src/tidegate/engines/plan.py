@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from tidegate.calculus import Adjoint, Step, adjoint
-from tidegate.calculus.adjoint import RECOMPUTED
+from tidegate.calculus.adjoint import is_cheap
 from tidegate.calculus.expression import Expression, subgraph
 
 
@@ -121,7 +121,7 @@ class Schedule:
             if node not in self.products:
                 return node.args
             self.loads[k][node] = self.products[node][1]
-        elif node in self.kept or node in self.products or node.op not in (*RECOMPUTED, "constant"):
+        elif node in self.kept or node in self.products or not (node.op == "constant" or is_cheap(node)):
             self.loads[k][node] = self._keep(node)
         else:
             return node.args

@@ -61,4 +61,4 @@ def is_found(cell: type[Cell], term: str, seed: int) -> bool:
     spoiled = plant(problem.call.step, term)
     wrong, right = by_bptt(problem, spoiled), by_autograd(problem, partial(direct.unroll, cell=cell))
     seen = any(np.linalg.norm(wrong[q] - right[q]) > 1e-9 * np.linalg.norm(right[q]) for q in right)
-    return seen and find_fault(problem, spoiled.rule, spoiled.step_back) is not None
+    return seen and find_fault(problem, spoiled.rule, spoiled.terms) is not None

@@ -8,9 +8,10 @@ import torch
 
 from tidegate.calculus import Adjoint, adjoint, evaluate
 from tidegate.calculus.expression import Expression, subgraph
-from tidegate.engines.reference.bptt import Terms, backward_step, forward
+from tidegate.engines.reference.bptt import Terms, forward
 from tidegate.engines.reference.functions import OPERATIONS, Array
 from tidegate.engines.reference.problem import as_problem
+from tidegate.verification.derived import derived_terms
 from tidegate.verification.direct import unroll_moments
 from tidegate.verification.problem import Problem, one_step
 
@@ -30,33 +31,45 @@ class Fault:
         return f"{', '.join(self.gradients)} ({', '.join(owners)})"
 
 
+Owner = tuple[str, str]  # "gate", "state" or "vector", and its name
+Key = tuple[str, Owner]
+
+
 @dataclass(frozen=True)
 class Node:
-    """One gradient of the backward step: what it should be, what it is, and what it is computed from.
+    """One gradient of the backward step: its expected value, its computed value, and what it is computed from.
 
-    `of` is its expression in the derived step, spoiled or not, and `needs` names what the products around it use.
+    `of` is its expression in the derived step; a product around the expressions has none, and `needs` instead: the
+    keys of the gradients that it uses. A state and a gate can have gradients of one name, so `key` has the owner too.
     """
 
     name: str
-    owner: tuple[str, str]
+    owner: Owner
     expected: Array
     got: Array
     of: Expression | None = None
-    needs: tuple[str, ...] = ()
+    needs: tuple[Key, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return self.name, self.owner
 
     @property
     def wrong(self) -> bool:
         return bool(np.linalg.norm(self.got - self.expected) > 1e-9 * (1e-9 + np.linalg.norm(self.expected)))
 
 
-def find_fault(problem: Problem, rule: Adjoint, step_back: Callable[..., Terms] = backward_step) -> Fault | None:
-    """The first wrong gradients of one backward step, each against autograd of the equations; None if all are right."""
-    nodes = gradients_of_one_step(one_step(problem), rule, step_back)
-    wrong = {node.name for node in nodes if node.wrong}
-    known = {node.of: node.name for node in nodes if node.of is not None}
-    products = {d: tuple(f"dq_{g} U_{g}^T" for g in s.gates) for d, s in zip(rule.d_p, rule.step.stages)}
+def find_fault(problem: Problem, rule: Adjoint, terms: Callable[..., Terms] | None = None) -> Fault | None:
+    """The first wrong gradients of one backward step, each against autograd of the equations; None if all are right.
 
-    def computed_from(node: Node) -> set[str]:
+    `terms` computes the step, by default the expressions of `rule`.
+    """
+    nodes = gradients_of_one_step(one_step(problem), rule, terms or derived_terms(rule))
+    wrong = {node.key for node in nodes if node.wrong}
+    known = {node.of: node.key for node in nodes if node.of is not None}
+    products = {d: tuple((f"dq_{g} U_{g}^T", ("gate", g)) for g in s.gates) for d, s in zip(rule.d_p, rule.step.stages)}
+
+    def computed_from(node: Node) -> set[Key]:
         if node.of is None:
             return set(node.needs)
         inside = subgraph([node.of])
@@ -74,14 +87,14 @@ def find_fault(problem: Problem, rule: Adjoint, step_back: Callable[..., Terms] 
     return Fault(tuple(node.name for node in first), gates, states, vectors)
 
 
-def gradients_of_one_step(problem: Problem, rule: Adjoint, step_back: Callable[..., Terms]) -> list[Node]:
-    """Every gradient that one step back computes, beside what autograd of the equations says."""
+def gradients_of_one_step(problem: Problem, rule: Adjoint, terms_of: Callable[..., Terms]) -> list[Node]:
+    """Every gradient that one step back computes, and the same by autograd of the equations."""
     call, step = problem.call, problem.call.step
     numbers = as_problem(call, call.x, call.states, call.weights)
     P, value = numbers.parameters, forward(numbers).values[0]
     d_new = {s: d.numpy() for s, d in zip(step.state, problem.d_final)}
     d_new[step.state[0]] = d_new[step.state[0]] + problem.d_outputs[0].numpy()
-    terms = step_back(rule, P, numbers.x[0], value, d_new, np.ones((call.B, 1), bool))
+    terms = terms_of(P, numbers.x[0], step, value, d_new, np.ones((call.B, 1), bool))
     value = value | {e: d_new[s] @ P.R[s].T if s in P.R else d_new[s] for s, e in rule.d_new.items()}
     for k, stage in enumerate(step.stages):
         value[rule.d_p[k]] = np.sum([terms.products[g] for g in stage.gates], axis=0)
@@ -90,9 +103,10 @@ def gradients_of_one_step(problem: Problem, rule: Adjoint, step_back: Callable[.
 
     nodes: list[Node] = []
 
-    def add(name: str, owner: tuple[str, str], got: Array, of: Expression | None = None, needs: tuple = ()) -> None:
-        if name in expected:
-            nodes.append(Node(name, owner, expected[name], got, of, needs))
+    def add(name: str, owner: Owner, got: Array, of: Expression | None = None, needs: str = "") -> None:
+        if (name, owner) in expected:
+            keys = ((needs, owner),) if needs else ()
+            nodes.append(Node(name, owner, expected[name, owner], got, of, keys))
 
     for prime, kind, expressions in (("'", "state", step.new), ("", "gate", step.gate)):
         for name, e in expressions.items():
@@ -102,11 +116,11 @@ def gradients_of_one_step(problem: Problem, rule: Adjoint, step_back: Callable[.
     for g in step.inputs:
         add(f"da_{g}", ("gate", g), terms.da[g], right.da[g])
         for name, group in ((f"da_{g} W_{g}^T", "inputs"), (f"dW_{g}", "W"), (f"db_{g}", "b")):
-            add(name, ("gate", g), getattr(terms, group)[g], needs=(f"da_{g}",))
+            add(name, ("gate", g), getattr(terms, group)[g], needs=f"da_{g}")
     for g in step.products:
         add(f"dq_{g}", ("gate", g), terms.dq[g], right.dq[g])
         for name, group in ((f"dq_{g} U_{g}^T", "products"), (f"dU_{g}", "U"), (f"dc_{g}", "c")):
-            add(name, ("gate", g), getattr(terms, group)[g], needs=(f"dq_{g}",))
+            add(name, ("gate", g), getattr(terms, group)[g], needs=f"dq_{g}")
     for s in step.state:
         add(f"d{s}", ("state", s), terms.old[s], right.d_old[s])
     for n in step.vectors:
@@ -114,24 +128,29 @@ def gradients_of_one_step(problem: Problem, rule: Adjoint, step_back: Callable[.
     return nodes
 
 
-def autograd_of_one_step(problem: Problem) -> dict[str, Array]:
+def autograd_of_one_step(problem: Problem) -> dict[Key, Array]:
     """The same gradients by autograd of the equations; without those of values that the equations compute twice."""
     step = problem.call.step
     result, (moment,) = unroll_moments(problem.call, problem.cell)
-    tensors = {f"d{s}'": tensor for s, tensor in moment.new.items()}
-    tensors |= {f"d{g}": tensor for g, tensor in moment.gate.items()}
-    tensors |= {f"d{s}": tensor for s, tensor in moment.old.items()}
-    for g in step.inputs:
-        tensors |= {f"da_{g}": moment.a[g], f"da_{g} W_{g}^T": moment.x[g]}
-    for g in step.products:
-        tensors |= {f"dq_{g}": moment.q[g], f"dq_{g} U_{g}^T": moment.p[g]}
+    tensors: dict[Key, torch.Tensor] = {(f"d{s}'", ("state", s)): tensor for s, tensor in moment.new.items()}
+    tensors |= {(f"d{g}", ("gate", g)): tensor for g, tensor in moment.gate.items()}
+    tensors |= {(f"d{s}", ("state", s)): tensor for s, tensor in moment.old.items()}
+    for kind, letter, names, before, side in (
+        ("a", "W", step.inputs, moment.a, moment.x), ("q", "U", step.products, moment.q, moment.p)
+    ):  # fmt: skip
+        tensors |= {(f"d{kind}_{g}", ("gate", g)): before[g] for g in names}
+        tensors |= {(f"d{kind}_{g} {letter}_{g}^T", ("gate", g)): side[g] for g in names}
     w = problem.call.weights
-    packed = [("W", w.w_ih, step.inputs), ("b", w.b_ih, step.inputs), ("U", w.w_hh, step.products)]
-    packed = [p for p in (*packed, ("c", w.b_hh, step.products), ("v", w.vectors, step.vectors)) if p[1] is not None]
-    wanted = [*tensors.values(), *(tensor for _, tensor, _ in packed)]
+    packed = [("gate", "W", w.w_ih, step.inputs), ("gate", "b", w.b_ih, step.inputs)]
+    packed += [("gate", "U", w.w_hh, step.products), ("gate", "c", w.b_hh, step.products)]
+    packed += [("vector", "v", w.vectors, step.vectors)]
+    packed = [p for p in packed if p[2] is not None and p[3]]
+    wanted = [*tensors.values(), *(p[2] for p in packed)]
     found = torch.autograd.grad(problem.loss(result), wanted, allow_unused=True)
-    by_name = {name: d.numpy() for name, d in zip(tensors, found) if d is not None}
-    for (group, _, names), d in zip(packed, found[len(tensors) :]):
+    by_key = {key: d.numpy() for key, d in zip(tensors, found) if d is not None}
+    for (owner, letter, _, names), d in zip(packed, found[len(tensors) :]):
         if d is not None:
-            by_name |= {f"d{group}_{n}": block.T for n, block in zip(names, np.split(d.numpy(), len(names)))}
-    return by_name
+            by_key |= {
+                (f"d{letter}_{n}", (owner, n)): block.T for n, block in zip(names, np.split(d.numpy(), len(names)))
+            }
+    return by_key

@@ -1,5 +1,6 @@
-"""A known-wrong gradient: one term of the backward step spoiled, to see whether the comparisons notice."""
+"""Planted errors: a backward step with one term made wrong on purpose, to test that the comparisons find it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,18 +8,22 @@ from typing import Any
 from tidegate.calculus import Adjoint, Expression, Step, adjoint, infix
 from tidegate.calculus.adjoint import differentiate
 from tidegate.calculus.expression import constant, subgraph
-from tidegate.engines.reference.bptt import Terms, backward_step
+from tidegate.engines.reference.bptt import Terms
 from tidegate.engines.reference.problem import Parameters
 from tidegate.errors import ArgumentError
+from tidegate.verification.derived import derived_terms
 
 
 @dataclass(frozen=True)
 class Plant:
-    """A backward step that is wrong in one term: `name` says which, as "gradient: term"."""
+    """A backward step that is wrong in one term: `name` says which, as "gradient: term".
+
+    `rule` is its Adjoint, and `terms` what `reference.bptt.backward` takes as one step back.
+    """
 
     name: str
     rule: Adjoint
-    step_back: Callable[..., Terms] = backward_step
+    terms: Callable[..., Terms]
 
 
 def plant(step: Step, name: str, factor: float = -1.0) -> Plant:
@@ -27,47 +32,59 @@ def plant(step: Step, name: str, factor: float = -1.0) -> Plant:
     `name` is one of `terms_of(step)`, or the part before its colon where that has one term only; ArgumentError lists
     the terms otherwise.
     """
-    found = [term for term in spoilers(step) if name in (term[0], term[0].partition(":")[0])]
+    found = [term for term in plants(step) if name in (term[0], term[0].partition(":")[0])]
     if len(found) != 1:
         problem = f"names {len(found)} terms" if found else "names no term"
-        known = "\n  ".join(term[0] for term in found or spoilers(step))
+        known = "\n  ".join(term[0] for term in found or plants(step))
         raise ArgumentError(f"`plant` {name!r} {problem} of the gradients of {step.name}. Terms:\n  {known}")
     return found[0][1](factor)
 
 
 def terms_of(step: Step) -> list[str]:
     """Every term of every gradient of the backward step, by name."""
-    return [name for name, _ in spoilers(step)]
+    return [name for name, _ in plants(step)]
 
 
-def spoilers(step: Step) -> Iterator[tuple[str, Callable[[float], Plant]]]:
-    """Each term by name, with what makes its Plant of a factor."""
+def plants(step: Step) -> Iterator[tuple[str, Callable[[float], Plant]]]:
+    """Each term by name, and the function that makes its Plant from a factor. No two terms have one name."""
+    seen: Counter[str] = Counter()
+    for name, make in (*element_wise_plants(step), *matrix_plants(step)):
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name} ({seen[name]})", make
+
+
+def element_wise_plants(step: Step) -> Iterator[tuple[str, Callable[[float], Plant]]]:
     for name, target, source in element_wise_terms(step):
 
-        def spoil(factor: float, name: str = name, key: tuple = (target, source)) -> Plant:
+        def make(factor: float, name: str = name, key: tuple = (target, source)) -> Plant:
             def each(at: Expression, of: Expression | None, term: Expression) -> Expression:
                 return constant(factor) * term if (at, of) == key else term
 
-            return Plant(name, differentiate(step, each=each))
+            rule = differentiate(step, each=each)
+            return Plant(name, rule, derived_terms(rule))
 
-        yield name, spoil
+        yield name, make
+
+
+def matrix_plants(step: Step) -> Iterator[tuple[str, Callable[[float], Plant]]]:
     for name, group, gate in matrix_terms(step):
 
-        def scale(factor: float, name: str = name, group: str = group, gate: str = gate) -> Plant:
-            def step_back(rule: Adjoint, P: Parameters, *rest: Any) -> Terms:
-                if group == "products":  # U serves nothing else on the way back
-                    return backward_step(rule, replace(P, U={**P.U, gate: factor * P.U[gate]}), *rest)
-                terms = backward_step(rule, P, *rest)
-                right = getattr(terms, group)
-                return replace(terms, **{group: {**right, gate: factor * right[gate]}})
+        def make(factor: float, name: str = name, group: str = group, gate: str = gate) -> Plant:
+            right = derived_terms(adjoint(step))
 
-            return Plant(name, adjoint(step), step_back)
+            def wrong(P: Parameters, *rest: Any) -> Terms:
+                if group == "products":  # the backward pass multiplies by U nowhere else
+                    return right(replace(P, U={**P.U, gate: factor * P.U[gate]}), *rest)
+                terms = right(P, *rest)
+                return replace(terms, **{group: getattr(terms, group) | {gate: factor * getattr(terms, group)[gate]}})
 
-        yield name, scale
+            return Plant(name, adjoint(step), wrong)
+
+        yield name, make
 
 
 def element_wise_terms(step: Step) -> Iterator[tuple[str, Expression, Expression | None]]:
-    """(name, target, source) of every term that the reverse sweep adds up, zero terms left out."""
+    """(name, target, source) of every term that the reverse sweep adds up, without terms that are zero."""
     arrived: dict[tuple[Expression, Expression | None], Expression] = {}
 
     def watch(target: Expression, source: Expression | None, term: Expression) -> Expression:
@@ -80,7 +97,7 @@ def element_wise_terms(step: Step) -> Iterator[tuple[str, Expression, Expression
     leaves = {*step.a.values(), *step.q.values(), *step.old.values(), *step.v.values()}
     for (target, source), term in arrived.items():
         if leaves.isdisjoint(subgraph([target])):
-            continue  # the cotangent of a number goes nowhere
+            continue  # the gradient with respect to a number is used nowhere
         yield f"{cotangent_name(step, target)}: {infix(term, names)}", target, source
 
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from tidegate.calculus import Step
+from tidegate.calculus import Step, adjoint
 from tidegate.engines import Call, Result
-from tidegate.engines.reference.bptt import backward, forward
+from tidegate.engines.reference.bptt import Terms, backward, forward, terms_of_step
 from tidegate.engines.reference.functions import Array
 from tidegate.engines.reference.problem import Gradients, as_problem, numpy64
 from tidegate.engines.reference.rtrl import rtrl
+from tidegate.verification.derived import derived_terms
 from tidegate.verification.differences import differentiate
 from tidegate.verification.plant import Plant
 from tidegate.verification.problem import Problem
@@ -23,13 +24,19 @@ Values = dict[str, Array]
 
 
 def by_bptt(problem: Problem, plant: Plant | None = None) -> Values:
-    """The derived backpropagation through time, in NumPy and float64; or one with a term spoiled."""
+    """The derived backpropagation through time, in NumPy and float64; or one with a planted error."""
+    return by_backward(problem, derived_terms(adjoint(problem.call.step)) if plant is None else plant.terms)
+
+
+def by_reference(problem: Problem) -> Values:
+    """Backpropagation through time with the reference's own derivatives, which the derived Adjoint does not use."""
+    return by_backward(problem, terms_of_step)
+
+
+def by_backward(problem: Problem, terms: Callable[..., Terms]) -> Values:
     numbers, d_outputs, d_final = as_numbers(problem)
     tape = forward(numbers)
-    if plant is None:
-        found = backward(numbers, tape, d_outputs, d_final)
-    else:
-        found = backward(numbers, tape, d_outputs, d_final, rule=plant.rule, step_back=plant.step_back)
+    found = backward(numbers, tape, d_outputs, d_final, terms=terms)
     return {"y": tape.outputs, **{f"{s}_T": final for s, final in tape.final.items()}, **as_values(problem, found)}
 
 

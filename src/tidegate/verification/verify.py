@@ -25,7 +25,7 @@ from tidegate.verification.outcome import Check, Comparison, Verification
 from tidegate.verification.plant import Plant, terms_of
 from tidegate.verification.plant import plant as make_plant
 from tidegate.verification.problem import Problem, leaf, random_problem
-from tidegate.verification.values import Values, blocks, by_autograd, by_bptt, by_differences, by_rtrl
+from tidegate.verification.values import Values, blocks, by_autograd, by_bptt, by_differences, by_reference, by_rtrl
 
 EXACT = 1e-12  # between two computations in float64
 DIFFERENCES = 1e-7  # and ten times the estimated error of the differences, up to 1e-5
@@ -126,6 +126,7 @@ def compare(
     against("autograd", by_autograd(exact, unroll), lambda q: EXACT, {})
     values, doubts = by_differences(exact, unroll, seed)
     against("differences", values, lambda q: DIFFERENCES, doubts)
+    against("reference", by_reference(exact), lambda q: EXACT, {})
     directions = count_directions(as_problem(exact.call, exact.call.x, exact.call.states, exact.call.weights))
     if directions <= MOST_DIRECTIONS:
         against("RTRL", by_rtrl(exact), lambda q: EXACT, {})
@@ -141,7 +142,7 @@ def compare(
         label = f"{name} {str(precision).removeprefix('torch.')}"
         against(label, values, lambda q, f=forward, g=gradient: g if q.startswith("d") else f, {})
     wrong = any(not check.passed for check in checks if check.oracle == "autograd")
-    rule = spoiled or Plant("", adjoint(step))
+    rule = adjoint(step) if spoiled is None else spoiled.rule
     call = exact.call
     return Comparison(
         cell=step.name,
@@ -151,7 +152,7 @@ def compare(
         options=problem.options,
         checks=tuple(checks),
         absent=absent,
-        fault=find_fault(exact, rule.rule, rule.step_back) if wrong else None,
+        fault=find_fault(exact, rule, spoiled and spoiled.terms) if wrong else None,
         plant=spoiled.name if spoiled else None,
         arrays=arrays,
     )

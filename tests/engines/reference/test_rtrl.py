@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from tidegate.calculus import evaluate, trace
-from tidegate.calculus.expression import BINARY, UNARY, Expression, symbol
+from tidegate.calculus.expression import Expression, symbol
+from tidegate.calculus.operations import find
 from tidegate.cells import CELLS, Cell
 from tidegate.cells.functions import absolute, exp, log, log1p, maximum, softplus, sqrt
 from tidegate.engines.reference.bptt import backward, forward
-from tidegate.engines.reference.functions import OPERATIONS
+from tidegate.engines.reference.functions import FUNCTIONS, OPERATIONS
 from tidegate.engines.reference.problem import GROUPS, as_problem
 from tidegate.engines.reference.rtrl import DUAL, Dual, count_directions, rtrl
 from tidegate.verification.problem import options_of, random_problem
@@ -53,10 +54,10 @@ def close(got, expected):
     return got.shape == expected.shape and np.linalg.norm(got - expected) <= 1e-12 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("op", [op for op in (*UNARY, *BINARY) if op not in ("step", "sign")])
+@pytest.mark.parametrize("op", [op for op in FUNCTIONS if op not in ("step", "sign")])
 def test_a_dual_number_carries_the_limit_of_differences(op):
     x, y, small = np.array([0.7, 1.9]), np.array([1.3, 0.4]), 1e-6
-    symbols = [symbol("x"), symbol("y")][: 2 if op in BINARY else 1]
+    symbols = [symbol("x"), symbol("y")][: find(op).arity]
     e = Expression(op, *symbols)
 
     def at(shift):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tidegate.calculus import operations
 from tidegate.calculus.expression import Expression
 
 
@@ -155,7 +156,7 @@ def write(e: Expression, names: Mapping[Expression, Formula], *, outermost: bool
             return result if signs[0] * signs[1] > 0 else Sum(((-1, result),))
         case "div":
             return Quotient(*args)
-    return Apply({"maximum": "max"}.get(e.op, e.op), tuple(args))
+    return Apply(operations.find(e.op).printed or e.op, tuple(args))
 
 
 def _terms(x: Formula) -> tuple[tuple[int, Formula], ...]:

@@ -1,5 +1,6 @@
 """Formulas as LaTeX, of AMS mathematics only; KaTeX and MathJax read it too."""
 
+from tidegate.calculus import operations
 from tidegate.calculus.derivation.formula import (
     Apply,
     Formula,
@@ -16,23 +17,17 @@ from tidegate.calculus.derivation.formula import (
     Transpose,
 )
 
-FUNCTIONS = {
-    "sigmoid": r"\sigma",
-    "tanh": r"\tanh",
-    "exp": r"\exp",
-    "log": r"\log",
-    "max": r"\max",
-    "log1p": r"\operatorname{log1p}",
-    "relu": r"\operatorname{relu}",
-    "step": r"\operatorname{step}",
-    "sign": r"\operatorname{sign}",
-    "diag": r"\operatorname{diag}",
-}
 LETTERS = {"l": r"\ell"}
 
 
 def letter(name: str) -> str:
     return LETTERS.get(name, name if len(name) == 1 else rf"\mathit{{{name.replace('_', chr(92) + '_')}}}")
+
+
+def function(name: str) -> str:
+    """The name of a function, one of the calculus or "diag"."""
+    operation = operations.printed_as(name)
+    return (operation and operation.latex) or rf"\operatorname{{{name}}}"
 
 
 def latex(x: Formula, around: int = 0) -> str:
@@ -56,16 +51,15 @@ def latex(x: Formula, around: int = 0) -> str:
             return rf"\frac{{{latex(x.top)}}}{{{latex(x.bottom)}}}"
         case Square(Name() as base):
             return f"{latex(base)}^2"
-        case Square(Apply(function, arguments)) if function in ("tanh", "sigmoid"):
-            return rf"{FUNCTIONS[function]}^2{bracketed(', '.join(map(latex, arguments)), True)}"
+        case Square(Apply("tanh" | "sigmoid" as name, arguments)):
+            return rf"{function(name)}^2{bracketed(', '.join(map(latex, arguments)), True)}"
         case Square():
             return f"{bracketed(latex(x.base), True)}^2"
-        case Apply("sqrt", (argument,)):
-            return rf"\sqrt{{{latex(argument)}}}"
-        case Apply("abs", (argument,)):
-            return rf"\left|{latex(argument)}\right|"
         case Apply():
-            return FUNCTIONS[x.function] + bracketed(", ".join(map(latex, x.arguments)), True)
+            operation, inside = operations.printed_as(x.function), ", ".join(map(latex, x.arguments))
+            if operation and operation.latex_around:
+                return inside.join(operation.latex_around)
+            return function(x.function) + bracketed(inside, True)
         case Transpose():
             return f"{latex(x.base, 4)}^{{\\top}}"
         case Norm():

@@ -2,6 +2,7 @@
 
 from html import escape
 
+from tidegate.calculus import operations
 from tidegate.calculus.derivation.formula import (
     Apply,
     Formula,
@@ -18,8 +19,12 @@ from tidegate.calculus.derivation.formula import (
     Transpose,
 )
 
-FUNCTIONS = {"sigmoid": "σ"}
 LETTERS = {"l": "ℓ"}
+
+
+def function(name: str) -> str:
+    operation = operations.printed_as(name)
+    return identifier((operation and operation.mathml) or name)
 
 
 def mathml(x: Formula, around: int = 0) -> str:
@@ -46,18 +51,16 @@ def mathml(x: Formula, around: int = 0) -> str:
             return f"<mfrac>{row(mathml(x.top))}{row(mathml(x.bottom))}</mfrac>"
         case Square(Name() as base):
             return f"<msup>{row(mathml(base))}<mn>2</mn></msup>"
-        case Square(Apply("tanh" | "sigmoid" as function, arguments)):
-            head = f"<msup>{identifier(FUNCTIONS.get(function, function))}<mn>2</mn></msup>"
+        case Square(Apply("tanh" | "sigmoid" as name, arguments)):
+            head = f"<msup>{function(name)}<mn>2</mn></msup>"
             return row(head + bracketed(operator(",").join(map(mathml, arguments)), True))
         case Square():
             return f"<msup>{bracketed(mathml(x.base), True)}<mn>2</mn></msup>"
-        case Apply("sqrt", (argument,)):
-            return f"<msqrt>{mathml(argument)}</msqrt>"
-        case Apply("abs", (argument,)):
-            return row(operator("|") + mathml(argument) + operator("|"))
         case Apply():
-            name = identifier(FUNCTIONS.get(x.function, x.function))
-            return row(name + bracketed(operator(",").join(map(mathml, x.arguments)), True))
+            operation, inside = operations.printed_as(x.function), operator(",").join(map(mathml, x.arguments))
+            if operation and operation.mathml_around:
+                return row(inside.join(operation.mathml_around))
+            return row(function(x.function) + bracketed(inside, True))
         case Transpose():
             return f'<msup>{row(mathml(x.base, 4))}<mi mathvariant="normal">⊤</mi></msup>'
         case Norm():

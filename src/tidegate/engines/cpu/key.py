@@ -17,7 +17,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 import tidegate
-from tidegate import calculus
+from tidegate import calculus, cells
 from tidegate.calculus import Step
 from tidegate.calculus.expression import Expression, subgraph
 from tidegate.engines.cpu import cache
@@ -32,10 +32,11 @@ def key(target: Target, real: str, *program: str) -> str:
 
 @once
 def sources() -> str:
-    """A digest of the source files of this folder, of the one above it, where plans are made, and of the calculus;
-    of nothing, where only bytecode is installed (there the version of the package must do)."""
+    """A digest of the source files of this folder, of the one above it, where plans are made, of the calculus and of the
+    cells; of nothing, where only bytecode is installed (there the version of the package must do)."""
     here = Path(__file__).parent
-    files = [file for folder in (here, here.parent, Path(calculus.__file__).parent) for file in folder.glob("*.py")]
+    folders = (here, here.parent, *(Path(package.__file__).parent for package in (calculus, cells)))
+    files = [file for folder in folders for file in folder.glob("*.py")]
     digest = hashlib.sha256()
     for file in sorted(files):
         content = file.read_bytes()

@@ -1,14 +1,19 @@
 """Forward through time, and backpropagation through time: Werbos, Proceedings of the IEEE 78 (1990)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.calculus import Adjoint, adjoint, evaluate
-from tidegate.calculus.expression import Expression
-from tidegate.engines.reference.functions import OPERATIONS, Array
+from tidegate.calculus import Step, evaluate
+from tidegate.calculus.expression import Expression, subgraph
+from tidegate.calculus.substitution import lower
+from tidegate.engines.reference.functions import FUNCTIONS, OPERATIONS, Array
 from tidegate.engines.reference.problem import GROUPS, Gradients, Parameters, Problem, zero_gradients
 
 Values = dict[Expression, Array]
@@ -16,7 +21,7 @@ Values = dict[Expression, Array]
 
 @dataclass(frozen=True)
 class Tape:
-    """What the forward pass leaves: every value of every step, by expression, and the outputs by name."""
+    """The results of the forward pass: every value of every step, by expression, and the outputs by name."""
 
     values: list[Values]
     outputs: Array
@@ -42,8 +47,8 @@ def forward(problem: Problem) -> Tape:
         for stage in step.stages:
             (p,) = (value[stage.operand],) = evaluate([stage.operand], value, OPERATIONS)
             value |= {step.q[g]: p @ P.U[g] + P.c[g] for g in stage.gates}
-        wanted = [*step.new.values(), *step.gate.values(), *adjoint(step).saved]
-        value |= dict(zip(wanted, evaluate(wanted, value, OPERATIONS)))
+        nodes = [*subgraph([*step.new.values(), *step.gate.values()]), *in_order(step)]
+        value |= dict(zip(nodes, evaluate(nodes, value, OPERATIONS)))
         values[t] = value
         new = {s: value[e] @ P.R[s] if s in P.R else value[e] for s, e in step.new.items()}
         states = {s: np.where(alive, new[s], states[s]) for s in step.state}
@@ -55,13 +60,32 @@ def forward(problem: Problem) -> Tape:
     return Tape(values, outputs, states, sequences, gates)
 
 
+@cache
+def lowered(step: Step) -> dict[str, dict[str, Expression]]:
+    """The operands by gate, the gates and the new states in terms of primitive operations."""
+    operands = {g: stage.operand for stage in step.stages for g in stage.gates}
+    groups = {"operand": operands, "gate": step.gate, "new": step.new}
+    found = iter(lower([e for group in groups.values() for e in group.values()]))
+    return {kind: {name: next(found) for name in group} for kind, group in groups.items()}
+
+
+@cache
+def in_order(step: Step) -> tuple[Expression, ...]:
+    """Every node of the lowered step, arguments before their users and the operands of products before the products."""
+    low, order = lowered(step), {}
+    for stage in step.stages:
+        order |= dict.fromkeys([*subgraph([low["operand"][stage.gates[0]]]), *(step.q[g] for g in stage.gates)])
+    order |= dict.fromkeys(subgraph([*low["new"].values(), *low["gate"].values()]))
+    return tuple(order)
+
+
 @dataclass(frozen=True)
 class Terms:
     """What one step adds to the gradients, each by the name of its gate, vector or state.
 
-    dq, da: the errors of the pre-activations (B, H). products: dq_g U_g^T (B, P), each gate's share of the cotangent
-    of its stage's operand. inputs: da_g W_g^T (B, D), its share of dL/dx. old: the cotangents of the states before the
-    step. W, b, U, c, v, R: the step's terms of the parameters' gradients.
+    dq, da: the gradients with respect to the pre-activations (B, H). products: dq_g U_g^T (B, P), each gate's term of
+    the gradient with respect to its operand. inputs: da_g W_g^T (B, D), its term of dL/dx. old: the gradients with
+    respect to the states before the step. W, b, U, c, v, R: the step's terms of the parameters' gradients.
     """
 
     dq: dict[str, Array]
@@ -77,51 +101,108 @@ class Terms:
     R: dict[str, Array]
 
 
-def backward_step(
-    rule: Adjoint,
+class BackwardStep(Protocol):
+    """One step of the backward pass.
+
+    x (B, D); `value` holds the step's forward values; d_new (B, H) by state and d_gate (B, H) by gate are the gradients
+    with respect to its results, before a projection of the output, zero for a sequence that is not `alive` (B, 1).
+    Returns dq, da, dv and the gradients with respect to the old states and products, by name, as in Terms.
+    """
+
+    def __call__(
+        self,
+        step: Step,
+        P: Parameters,
+        value: Values,
+        d_new: Mapping[str, Array],
+        alive: NDArray[np.bool_],
+        d_gate: Mapping[str, Array] | None,
+    ) -> ElementWise: ...
+
+
+@dataclass(frozen=True)
+class ElementWise:
+    """The part of Terms that comes from the element-wise expressions: dq, da, dv, old, (B, H), and products (B, P)."""
+
+    dq: dict[str, Array]
+    da: dict[str, Array]
+    dv: dict[str, Array]
+    old: dict[str, Array]
+    products: dict[str, Array]
+
+
+def local_derivatives(
+    step: Step,
+    P: Parameters,
+    value: Values,
+    d_new: Mapping[str, Array],
+    alive: NDArray[np.bool_],
+    d_gate: Mapping[str, Array] | None,
+) -> ElementWise:
+    """The chain rule on arrays, node by node from the results to the leaves, with the derivatives of FUNCTIONS.
+
+    It uses the traced expressions alone: neither the Adjoint nor the derivatives of `calculus.operations`.
+    """
+    low = lowered(step)
+    d: Values = {}
+
+    def add(node: Expression, term: Array) -> None:
+        d[node] = np.where(alive, term, 0) + d.get(node, 0)
+
+    for s, e in low["new"].items():
+        add(e, d_new[s])
+    for g, e in low["gate"].items():
+        if d_gate is not None:
+            add(e, d_gate[g])
+    products: dict[str, Array] = {}
+    for node in reversed(in_order(step)):
+        if node.kind == "product":
+            products[str(node.name)] = d.get(node, np.zeros(())) * np.ones_like(value[node]) @ P.U[str(node.name)].T
+            add(low["operand"][str(node.name)], products[str(node.name)])
+        elif node.args and node in d:
+            slopes = FUNCTIONS[node.op].slopes(value[node], *(value[arg] for arg in node.args))
+            for arg, slope in zip(node.args, slopes):
+                add(arg, d[node] * slope)
+
+    def found(leaves: Mapping[str, Expression], like: Callable[[Expression], Array]) -> dict[str, Array]:
+        return {name: np.zeros_like(like(e)) + d.get(e, 0) for name, e in leaves.items()}
+
+    rows = np.zeros((len(alive), P.W[step.inputs[0]].shape[1]))
+    return ElementWise(
+        dq=found(step.q, value.__getitem__),
+        da=found(step.a, value.__getitem__),
+        dv=found(step.v, lambda e: rows),
+        old=found(step.old, value.__getitem__),
+        products=products,
+    )
+
+
+def terms_of_step(
     P: Parameters,
     x: Array,
+    step: Step,
     value: Values,
     d_new: Mapping[str, Array],
     alive: NDArray[np.bool_],
     d_gate: Mapping[str, Array] | None = None,
+    backward_step: BackwardStep = local_derivatives,
 ) -> Terms:
-    """One step back: the rule's expressions, and around them the products with U and W.
-
-    x (B, D); `value` holds the step's forward values; d_new (B, P or H) by state and d_gate (B, H) by gate are the
-    cotangents of its results, zero for a sequence that is not `alive` (B, 1).
-    """
-    step, d_new = rule.step, dict(d_new)
-    full = np.zeros((len(x), P.W[step.inputs[0]].shape[1]))  # a gradient that is the number 0 has this shape too
+    """One step back: the element-wise part by `backward_step`, and around it the products with W, U and R."""
     R = {s: value[step.new[s]].T @ d_new[s] for s in P.R}
-    d_new |= {s: d_new[s] @ P.R[s].T for s in P.R}
-    value = value | {e: d_new[s] for s, e in rule.d_new.items()}
-    if d_gate is not None:
-        value |= {e: d_gate[g] for g, e in rule.d_gate.items()}
-    dq: dict[str, Array] = {}
-    products: dict[str, Array] = {}
-    for k, stage in reversed(list(enumerate(step.stages))):
-        errors = evaluate([rule.dq[g] for g in stage.gates], value, OPERATIONS)
-        dq |= {g: np.where(alive, error, full) for g, error in zip(stage.gates, errors)}
-        products |= {g: dq[g] @ P.U[g].T for g in stage.gates}
-        value[rule.d_p[k]] = np.sum([products[g] for g in stage.gates], axis=0)
+    d_new = {s: d @ P.R[s].T if s in P.R else d for s, d in d_new.items()}
+    inner = backward_step(step, P, value, d_new, alive, d_gate)
     operand = {g: value[stage.operand] for stage in step.stages for g in stage.gates}
-    da, dv, old = (
-        {name: np.where(alive, d, zero) for name, d in zip(each, evaluate(list(each.values()), value, OPERATIONS))}
-        for each, zero in ((rule.da, full), (rule.dv, full), (rule.d_old, 0))
-    )
-    old = {s: np.broadcast_to(d, value[step.old[s]].shape) for s, d in old.items()}
     return Terms(
-        dq=dq,
-        da=da,
-        products=products,
-        inputs={g: da[g] @ P.W[g].T for g in step.inputs},
-        old=old,
-        W={g: x.T @ da[g] for g in step.inputs},
-        b={g: da[g].sum(0) for g in step.inputs},
-        U={g: operand[g].T @ dq[g] for g in step.products},
-        c={g: dq[g].sum(0) for g in step.products},
-        v={n: dv[n].sum(0) for n in step.vectors},
+        dq=inner.dq,
+        da=inner.da,
+        products=inner.products,
+        inputs={g: inner.da[g] @ P.W[g].T for g in step.inputs},
+        old=inner.old,
+        W={g: x.T @ inner.da[g] for g in step.inputs},
+        b={g: inner.da[g].sum(0) for g in step.inputs},
+        U={g: operand[g].T @ inner.dq[g] for g in step.products},
+        c={g: inner.dq[g].sum(0) for g in step.products},
+        v={n: inner.dv[n].sum(0) for n in step.vectors},
         R=R,
     )
 
@@ -134,17 +215,15 @@ def backward(
     d_sequences: Mapping[str, Array] | None = None,
     d_gates: Mapping[str, Array] | None = None,
     *,
-    step_back: Callable[..., Terms] = backward_step,
-    rule: Adjoint | None = None,
+    terms: Callable[..., Terms] = terms_of_step,
 ) -> Gradients:
-    """Backpropagation through time: the Adjoint of the step, from the last step to the first.
+    """Backpropagation through time, from the last step to the first.
 
     d_outputs (T, B, P) and d_final (B, H) by state are dL/d of what `forward` returned; so are the optional
-    d_sequences and d_gates, (T, B, H) by name. `rule` and `step_back` let a caller put another backward step in
-    the place of the derived one, as the plant of a wrong term does.
+    d_sequences and d_gates, (T, B, H) by name. `terms` is one step back; `verification` passes the derived Adjoint,
+    or one with a planted error, instead of the reference's own.
     """
     step, P = problem.step, problem.parameters
-    rule = rule or adjoint(step, of_gates=d_gates is not None)
     found = zero_gradients(problem)
     d = found.states
     d |= {s: cotangent.copy() for s, cotangent in d_final.items()}
@@ -154,11 +233,11 @@ def backward(
         total[step.state[0]] = total[step.state[0]] + np.where(alive, d_outputs[t], 0)
         d_new = {s: np.where(alive, total[s], 0) for s in step.state}
         d_gate = None if d_gates is None else {g: np.where(alive, d_gates[g][t], 0) for g in step.gates}
-        terms = step_back(rule, P, problem.x[t], tape.values[t], d_new, alive, d_gate)
+        here = terms(P, problem.x[t], step, tape.values[t], d_new, alive, d_gate)
         for group in GROUPS:
-            for name, term in getattr(terms, group).items():
+            for name, term in getattr(here, group).items():
                 getattr(found, group)[name][:] += term
-        found.x[t] = np.sum(list(terms.inputs.values()), axis=0)
+        found.x[t] = np.sum(list(here.inputs.values()), axis=0)
         for s in step.state:
-            d[s] = np.where(alive, np.where(reset, 0, terms.old[s]), total[s])
+            d[s] = np.where(alive, np.where(reset, 0, here.old[s]), total[s])
     return found

@@ -1,8 +1,9 @@
 """Real-time recurrent learning: the gradients of BPTT, found going forward only.
 
-Beside each state s_t travels its derivative ds_t/dw along every entry w of every parameter, input and initial state, so
-dL/dw is complete when the sequence is. The arithmetic is that of dual numbers: a value carries its derivatives along
-N directions. It is exact, it shares nothing with the adjoint, and it costs N forward passes, so it is for small H.
+With each state s_t its derivatives ds_t/dw are computed, for every entry w of every parameter, input and initial state,
+so dL/dw is known at the end of the sequence. The arithmetic is that of dual numbers: a value and its derivatives along
+N directions. It is exact up to rounding and costs as much as N forward passes, so it is for small H. It shares with
+`bptt` the traced step and the partial derivatives of `functions.py`, and nothing with the Adjoint.
 
 Source: Williams and Zipser, Neural Computation 1 (1989).
 """
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from tidegate.calculus import evaluate
 from tidegate.calculus.expression import Expression
-from tidegate.engines.reference.functions import Array, sigmoid
+from tidegate.engines.reference.functions import FUNCTIONS, Array, Function
 from tidegate.engines.reference.problem import GROUPS, Gradients, Problem
 
 
@@ -41,42 +42,25 @@ class Dual:
 ZERO = Dual(np.zeros(()), np.zeros(()))
 
 
-def function(compute: Callable[[Array], Array], derivative: Callable[[Array, Array], Array]) -> Callable[[Dual], Dual]:
-    """y = f(x) on dual numbers, from f and its derivative as a function of x and y."""
+def on_duals(function: Function) -> Callable[..., Dual]:
+    """The function on dual numbers, by the chain rule."""
 
-    def apply(x: Dual) -> Dual:
-        y = compute(x.value)
-        return Dual(y, derivative(x.value, y) * x.slope)
+    def apply(*args: Dual) -> Dual:
+        y = function.compute(*(x.value for x in args))
+        slopes = function.slopes(y, *(x.value for x in args))
+        return Dual(y, sum((slope * x.slope for slope, x in zip(slopes, args)), np.zeros(())))
 
     return apply
 
 
-def larger(x: Dual, y: Dual) -> Dual:
-    share = (1 + np.sign(x.value - y.value)) / 2
-    return Dual(np.maximum(x.value, y.value), share * x.slope + (1 - share) * y.slope)
-
-
 DUAL: Mapping[str, Callable[..., Dual]] = {
     "constant": lambda number: Dual(np.asarray(number), np.zeros(())),
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: Dual(x.value - y.value, x.slope - y.slope),
-    "mul": lambda x, y: Dual(x.value * y.value, x.slope * y.value + x.value * y.slope),
-    "div": lambda x, y: Dual(x.value / y.value, (x.slope * y.value - x.value * y.slope) / y.value**2),
-    "maximum": larger,
-    "neg": function(np.negative, lambda x, y: -np.ones_like(x)),
-    "exp": function(np.exp, lambda x, y: y),
-    "log": function(np.log, lambda x, y: 1 / x),
-    "log1p": function(np.log1p, lambda x, y: 1 / (1 + x)),
-    "sqrt": function(np.sqrt, lambda x, y: 0.5 / y),
-    "abs": function(np.abs, lambda x, y: np.sign(x)),
-    "sigmoid": function(sigmoid, lambda x, y: y - y**2),
-    "tanh": function(np.tanh, lambda x, y: 1 / np.cosh(np.clip(x, -300, 300)) ** 2),
-    "relu": function(lambda x: np.maximum(x, 0), lambda x, y: np.where(x > 0, 1.0, 0.0)),
+    **{name: on_duals(function) for name, function in FUNCTIONS.items()},
 }
 
 
 class Directions:
-    """N directions, one an entry of everything that gradients are asked for, numbered in the order of asking."""
+    """N directions, one an entry of everything that a gradient is computed for, numbered in the order of the calls."""
 
     def __init__(self, count: int) -> None:
         self.count, self.used = count, 0
