@@ -105,3 +105,17 @@ def test_verdicts_can_be_pickled():
     again = pickle.loads(pickle.dumps(verdicts))
     assert again == verdicts
     assert repr(again) == repr(verdicts)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_and_bfloat16_run_in_the_kernels_only_where_torch_has_no_function(dtype):
+    x = torch.randn(3, 2, 4, dtype=dtype)
+    for layer, expected in (
+        (tidegate.GRU(4, 5, dtype=dtype), "torch"),
+        (tidegate.LSTM(4, 5, dtype=dtype), "torch"),
+        (tidegate.ResetBeforeGRU(4, 5, dtype=dtype), "cpu"),
+        (tidegate.GRU(4, 5), "cpu"),
+    ):
+        like = x.to(layer.weight_ih_l0.dtype)
+        assert [v.engine for v in tidegate.why(layer, like) if v.chosen] == [expected]
+        assert layer(like)[0].dtype is like.dtype

@@ -31,9 +31,7 @@ def data(
     typer.echo(f"Fetched texts are kept in {folder()}.")
     typer.echo(f"A folder named by {FOLDER} is searched first, by hash, under any file name.")
     typer.echo("Any other text: give its path, or - for standard input.\n")
-    typer.echo(
-        f"Tokens of texts over 8 MiB are kept in {token_files.folder()}, {token_files.LIMIT >> 30} GiB at most."
-    )
+    typer.echo(f"Tokens of texts over 8 MiB are kept in {token_files.folder()}, {token_files.LIMIT >> 30} GiB at most.")
     kept = token_files.entries()
     for entry in kept:
         typer.echo(f"{entry.name}: {entry.preprocessing} {entry.kind} tokens, {entry.size:,} bytes")

@@ -11,6 +11,7 @@ import torch
 from tidegate.engines import cpu, eager, reference
 from tidegate.engines import torch as fused
 from tidegate.engines.call import Call, Result
+from tidegate.engines.precision import ARITHMETIC
 from tidegate.engines.stack import Stack, StackResult
 from tidegate.errors import EngineError, SlowEngineWarning
 
@@ -30,14 +31,20 @@ class Engine(Protocol):
         ...
 
 
-# In order of preference. The reference engine is an oracle, so it runs only when it is named.
-AUTOMATIC: tuple[Engine, ...] = (cpu, fused, eager)
-EVERY: tuple[Engine, ...] = (*AUTOMATIC, reference)
+EVERY: tuple[Engine, ...] = (cpu, fused, eager, reference)
 ENGINES = {engine.NAME: engine for engine in EVERY}
 NAMES = ("auto", *ENGINES)
 
 #: The engines that run all layers and directions in one call, with their function for it.
 STACKED = MappingProxyType[str, Callable[[Stack], StackResult]]({fused.NAME: fused.run_stack})
+
+
+def automatic(call: Call) -> tuple[Engine, ...]:
+    """The engines that "auto" tries, in this order. In half and bfloat16 torch's functions come first, because they
+    compute in those types where the processor can, and `cpu` computes in float32. The reference engine is an oracle, so
+    it runs only when it is named."""
+    rounded = ARITHMETIC.get(call.weights.w_hh.dtype) is not call.weights.w_hh.dtype
+    return (fused, cpu, eager) if rounded else (cpu, fused, eager)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Verdicts(tuple[Verdict, ...]):
 def why(call: Call, engine: str = "auto") -> Verdicts:
     """Which engine runs the call where `engine` is set, and why each of the others cannot."""
     refusals = {name: able.refuse(call) for name, able in ENGINES.items()}
-    candidates = [able.NAME for able in AUTOMATIC] if engine == "auto" else [find(engine).NAME]
+    candidates = [able.NAME for able in (automatic(call) if engine == "auto" else (find(engine),))]
     chosen = next((name for name in candidates if refusals[name] is None), None)
     verdicts = tuple(Verdict(name, refusal, name == chosen) for name, refusal in refusals.items())
     return Verdicts(verdicts, refused(call, engine) if chosen is None else running(call, chosen, refusals))
@@ -110,7 +117,7 @@ def select(call: Call, engine: str = "auto") -> Engine:
 
     An engine named explicitly never gives way to another: EngineError says why it cannot run and which ones can.
     """
-    for able in AUTOMATIC if engine == "auto" else (find(engine),):
+    for able in automatic(call) if engine == "auto" else (find(engine),):
         if able.refuse(call) is None:
             if engine == "auto" and able is eager:
                 warn_if_slow(call)
@@ -126,7 +133,7 @@ def dispatch(call: Call, engine: str = "auto") -> Result:
 def refused(call: Call, engine: str) -> str:
     """That the named engine, or every engine, cannot run the call, and what to do."""
     if engine == "auto":
-        reasons = "; ".join(f"{able.NAME}: {able.refuse(call)}" for able in AUTOMATIC)
+        reasons = "; ".join(f"{able.NAME}: {able.refuse(call)}" for able in automatic(call))
         return f"no engine can run this {call.step.name}: {reasons}."
     able = ", ".join(name for name, other in ENGINES.items() if other.refuse(call) is None) or "none"
     return f'engine "{engine}" cannot run this {call.step.name}: {find(engine).refuse(call)}. Engines that can: {able}.'

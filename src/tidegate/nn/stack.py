@@ -34,8 +34,8 @@ def run_stack(
     *,
     record: Record | None = None,
 ) -> tuple[Tensor | PackedSequence, State]:
-    """Outputs (T, B, H * directions) and the final state; or packed outputs, if the input is packed and the engine takes
-    it so.
+    """Outputs (T, B, H * directions) and the final state; packed outputs if the input is packed and the engine takes it
+    in that form.
 
     With a `record`, the call of every layer and direction is appended to it, with its result, gates included.
     """
@@ -62,7 +62,7 @@ def run_stack(
                     engine if i == 0 else None,
                     reverse=i % n == 1,
                     record=record,
-                )  # fmt: skip
+                )
                 for i in range(k * n, k * n + n)
             ]
             x = here[0].outputs if n == 1 else torch.cat([result.outputs for result in here], -1)

@@ -32,8 +32,8 @@ def key(target: Target, real: str, *program: str) -> str:
 
 @once
 def sources() -> str:
-    """A digest of the source files of this folder, of the one above it, where plans are made, of the calculus and of the
-    cells; of nothing, where only bytecode is installed (there the version of the package must do)."""
+    """A digest of the source files of this folder, of the one above it, of the calculus and of the cells; of nothing
+    where only bytecode is installed, so that the version of the package alone identifies them."""
     here = Path(__file__).parent
     folders = (here, here.parent, *(Path(package.__file__).parent for package in (calculus, cells)))
     files = [file for folder in folders for file in folder.glob("*.py")]
