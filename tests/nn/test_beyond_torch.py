@@ -114,7 +114,7 @@ def test_resets_run_the_pieces_of_a_sequence_apart(cell, engine):
 
 
 @each_cell
-def test_class_numbers_are_one_hot_rows(cell):
+def test_class_indices_give_the_numbers_of_one_hot_rows(cell):
     layer, ids = make(cell, bidirectional=True), torch.randint(2, (5, 3))
     one_hot = torch.nn.functional.one_hot(ids, 2).double()
     for given in (ids, ids.int()):

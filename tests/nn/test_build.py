@@ -1,4 +1,4 @@
-"""Layers by name: every name, and every option on its way to the layer."""
+"""Layers by name: every name, every option, and suggestions for names that are nearly right."""
 
 import pytest
 import torch

@@ -61,12 +61,12 @@ def test_steps_one_after_the_other_are_the_layer(name):
         assert (s - t[0]).abs().max() < 1e-13
 
 
-def test_class_numbers_stand_for_one_hot_rows():
+def test_class_indices_give_the_numbers_of_one_hot_rows():
     cell, ids = tidegate.GRUCell(3, 5), torch.tensor([2, 0])
     assert torch.allclose(cell(ids), cell(torch.eye(3)[ids]))
     assert torch.allclose(cell(ids[0]), cell(torch.eye(3)[2]))
 
 
-def test_a_cell_says_what_it_is():
+def test_the_repr_of_a_cell_has_its_sizes_and_engine():
     assert repr(tidegate.LSTMCell(3, 5)) == "LSTMCell(3, 5, engine='auto')"
     assert repr(tidegate.RecurrentCell(CELLS["gru"], 3, 5)) == "RecurrentCell(GRU, 3, 5, engine='auto')"

@@ -335,7 +335,7 @@ def test_nonsense_for_any_argument_is_refused_by_name(layer, argument, value):
 
 
 # Calls that torch.nn refuses. Ours must raise an instance of the same type, so that `except RuntimeError` and the like
-# go on working; integers are class indices here, so one bad index stands for them.
+# go on working; integers are class indices here, so their errors are those of class indices.
 
 h = torch.zeros(1, 2, 4)
 INPUTS = {

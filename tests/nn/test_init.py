@@ -1,4 +1,4 @@
-"""Initialisations do what their names say, and a forget bias is the sum of the two biases."""
+"""Initialisations have the properties that their names promise; a forget bias is the sum of the two biases."""
 
 import pytest
 import torch

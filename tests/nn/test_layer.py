@@ -1,4 +1,4 @@
-"""The engines a layer's calls go to, and what it says of them."""
+"""The engine that a call of a layer runs on, the reasons of the others, and recomputation."""
 
 import pytest
 import torch
@@ -77,7 +77,7 @@ def test_an_engine_named_explicitly_refuses_a_transform():
         torch.func.grad(lambda x: layer(x)[0].sum())(torch.randn(5, 2, 3))
 
 
-# Recomputing instead of keeping.
+# Recomputing instead of storing.
 
 RECOMPUTING = [
     lambda **k: tidegate.RNN(5, 16, **k),
@@ -124,7 +124,7 @@ def test_recomputing_keeps_less_and_changes_nothing(make, engine):
 
 
 @pytest.mark.parametrize("kind", [tidegate.GRU, tidegate.ResetBeforeGRU, tidegate.ResidualRNN])
-def test_what_the_kernels_send_back_through_recomputed_steps_has_the_same_bits(kind):
+def test_gradients_through_recomputed_steps_have_the_same_bits(kind):
     layer, found = kind(5, 16, engine="cpu"), []
     x, h = torch.randn(70, 3, 5, requires_grad=True), torch.randn(1, 3, 16, requires_grad=True)
     for layer.recompute in (False, True):
@@ -139,7 +139,7 @@ def test_kept_memory_grows_with_the_root_of_the_steps():
     assert beside[1] < 6 * beside[0]
 
 
-def test_a_layer_that_recomputes_says_so():
+def test_the_repr_of_a_layer_that_recomputes_has_the_option():
     assert repr(tidegate.GRU(3, 4, recompute=True)) == "GRU(3, 4, engine='auto', recompute=True)"
     assert repr(tidegate.ResetBeforeGRU(3, 4, recompute=True)).endswith("engine='auto', recompute=True)")
     assert "recompute" not in repr(tidegate.GRU(3, 4))

@@ -1,4 +1,4 @@
-"""Between torch.nn and Tidegate: the same parameters, not copies, inside a whole model too."""
+"""Layers and cells of torch.nn become twins and back, with the same parameters, not copies; inside a model too."""
 
 import pytest
 import torch
@@ -55,7 +55,7 @@ def test_all_layers_of_a_model_are_replaced():
     assert not torch.allclose(model(x), before, atol=1e-3)
 
 
-def test_layers_are_told_how_to_run():
+def test_options_reach_the_layers():
     layer = convert.from_torch(nn.GRU(3, 4), engine="eager", recompute=True)
     assert (layer.engine, layer.recompute) == ("eager", True)
     model = nn.ModuleList([nn.LSTM(3, 4), nn.LSTMCell(3, 4)])

@@ -1,4 +1,4 @@
-"""The recurrent layers of a whole model, replaced by twins, and torch.nn's put back; with a report of what was not.
+"""The recurrent layers of a model, replaced by twins, and put back; with a report of those that cannot be.
 
 A module stays the same object with the same parameters, buffers, hooks and names; its class changes. So optimisers,
 tied modules and parametrizations go on working.
