@@ -1,1 +1,1 @@
-"""Speed side by side with torch.nn: `python -m benchmarks` from the root of the repository."""
+"""Speed in comparison with torch.nn: `python -m benchmarks` from the root of the repository."""

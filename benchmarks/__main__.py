@@ -1,4 +1,4 @@
-"""Speed and memory beside torch.nn: tables to the terminal, the same numbers as JSON, one picture.
+"""Speed and memory in comparison with torch.nn: tables on the terminal, the same numbers as JSON, one picture.
 
 `python -m benchmarks [--grid short|medium|full] [--only NAME ...] [--out FILE]`; `--full` is `--grid full`.
 """
@@ -8,7 +8,7 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks import growth, layers, neighbour, own_cell, ragged, rates, start, textbook
+from benchmarks import growth, layers, other_load, own_cell, ragged, rates, start, textbook
 from benchmarks.pairs import Pair, machine
 
 PARTS = {
@@ -18,7 +18,7 @@ PARTS = {
     "rates": rates.run,
     "own-cell": own_cell.run,
     "start": start.run,
-    "neighbour": neighbour.run,
+    "other-load": other_load.run,
     "growth": growth.run,
 }
 
@@ -26,11 +26,11 @@ GRID_HELP = "how many layers, and how long each is timed: about 4, 8 or 15 minut
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed beside torch.nn.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed in comparison with torch.nn.")
     parser.add_argument("--grid", choices=layers.GRIDS, default="short", help=GRID_HELP)
     parser.add_argument("--full", dest="grid", action="store_const", const="full", help="the same as --grid full")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="some parts only")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks.json"), help="where the numbers go")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks.json"), help="JSON file for the numbers")
     chosen = parser.parse_args()
     started = time.perf_counter()
     found: dict = {"machine": machine(), "grid": chosen.grid}

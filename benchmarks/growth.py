@@ -1,4 +1,4 @@
-"""Time of a token, forward and backward, as T, B and H grow: one picture on log axes, build/growth.png."""
+"""Time per token, forward and backward, as a function of T, B and H: one picture on log axes, build/growth.png."""
 
 from math import log
 from pathlib import Path
@@ -15,7 +15,7 @@ SIZES = {"T": (16, 64, 256, 1024, 4096), "B": (1, 4, 16, 64, 256), "H": (32, 64,
 
 
 def per_token(T: int, B: int, H: int, seconds: float) -> tuple[float, float]:
-    """Microseconds a token, ours and torch.nn's, measured in turn after their outputs were found to be the same."""
+    """Microseconds per token, ours and torch.nn's, measured alternately after their outputs were compared."""
     theirs = nn.GRU(H, H)
     ours = tidegate.GRU(H, H, engine="cpu")
     ours.load_state_dict(theirs.state_dict())
@@ -28,7 +28,7 @@ def per_token(T: int, B: int, H: int, seconds: float) -> tuple[float, float]:
 
 
 def measure(seconds: float) -> dict[str, dict[str, dict[int, float]]]:
-    """By the size that grows, by layer, by its value."""
+    """Microseconds per token by the size that is varied, by layer, by the value of the size."""
     found = {}
     for name, sizes in SIZES.items():
         points = {size: per_token(**{**BASE, name: size}, seconds=seconds) for size in sizes}
@@ -39,14 +39,14 @@ def measure(seconds: float) -> dict[str, dict[str, dict[int, float]]]:
         for label, times in found[name].items():
             cells = "  ".join(f"{name} {size}: {time:.2f}" for size, time in times.items())
             print(
-                f"{label + '.GRU':<13} us a token   {cells}   whole time as {name}^{exponent(times, name):.2f}",
+                f"{label + '.GRU':<13} us per token   {cells}   total time as {name}^{exponent(times, name):.2f}",
                 flush=True,
             )
     return found
 
 
 def exponent(times: dict[int, float], name: str) -> float:
-    """p of whole time = size^p over the upper half of the sizes. A token's time is the whole time over T B."""
+    """p of total time = size^p over the upper half of the sizes. The time per token is the total time over T B."""
     (low, a), _, (high, b) = list(times.items())[-3:]
     return log(b / a) / log(high / low) + (name in "TB")
 
@@ -66,7 +66,7 @@ def draw(found: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
         axis.minorticks_off()
         axis.set(xlabel=f"{name}  ({rest})")
         axis.grid(alpha=0.3)
-    axes[0].set(ylabel="µs a token, forward + backward")
+    axes[0].set(ylabel="µs per token, forward + backward")
     axes[0].legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

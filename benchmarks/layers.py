@@ -1,4 +1,4 @@
-"""One layer, D = H: forward and backward, or forward alone, beside the layer of torch.nn of the same numbers."""
+"""One layer, D = H: forward and backward, or forward alone, against torch.nn's layer with the same parameters."""
 
 from collections.abc import Callable
 from itertools import product
@@ -13,7 +13,7 @@ from benchmarks.pairs import Pair, alternate
 KINDS = {"GRU": (tidegate.GRU, nn.GRU), "LSTM": (tidegate.LSTM, nn.LSTM), "RNN": (tidegate.RNN, nn.RNN)}
 Point = tuple[int, int, int]
 
-# B, H, T. The largest point alone is 43 % of the arithmetic of the whole grid, so the medium one leaves it out.
+# B, H, T. The largest point alone is 43 % of the arithmetic of the full grid, so the medium grid leaves it out.
 FULL: list[Point] = list(product((1, 8, 32, 128), (64, 128, 256, 512), (35, 128, 512)))
 GRIDS: dict[str, list[Point]] = {
     "short": list(product((1, 8, 32, 128), (64, 256, 512), (35,))),
@@ -39,7 +39,7 @@ def step(layer: nn.Module, x: Tensor, dy: Tensor, *, backward: bool) -> Callable
 
 
 def compare(kind: str, point: Point, *, backward: bool, seconds: float) -> Pair:
-    """The two layers at one point, after the outputs and gradients of both were found to be the same."""
+    """The two layers at one point, after their outputs and gradients were compared."""
     B, H, T = point
     ours_type, theirs_type = KINDS[kind]
     theirs = theirs_type(H, H)
@@ -72,7 +72,7 @@ def table(kind: str, title: str, pairs: dict[Point, Pair]) -> str:
 
 
 def run(*, grid: str) -> list[Pair]:
-    """Every point of the grid, and a table of every kind."""
+    """Every point of the grid, and a table for each kind of layer."""
     found: list[Pair] = []
     for backward, title in ((True, "forward + backward"), (False, "forward")):
         for kind in KINDS:

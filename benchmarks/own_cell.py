@@ -1,4 +1,5 @@
-"""A user's own three-gate cell beside our GRU, and memory: what a long sequence needs, whole and recomputed."""
+"""A user-defined cell with three gates against our GRU, and peak memory on long sequences with and without
+recomputation."""
 
 import subprocess
 import sys
@@ -44,7 +45,7 @@ print((status("VmHWM") - before) / (T * B))
 
 
 def peak_memory(T: int, B: int, H: int) -> dict[str, float]:
-    """Bytes a token at the highest point of a training pass, above what a process with the input holds; by layer."""
+    """Peak memory of a training pass, in bytes per token, above that of a process that holds the input; by layer."""
     peaks = {}
     for name in ("nn.GRU", "ours", "recomputed"):
         command = [sys.executable, "-c", MEMORY, name, str(T), str(B), str(H)]
@@ -81,7 +82,7 @@ def run(*, grid: str) -> list:
         peaks[f"T {T} B {B} H {H}"] = here = peak_memory(T, B, H)
         for name, size in here.items():
             print(
-                f"peak memory, forward + backward, T {T} B {B} H {H}: {name:<10} {size:7,.0f} bytes a token, "
+                f"peak memory, forward + backward, T {T} B {B} H {H}: {name:<10} {size:7,.0f} bytes per token, "
                 f"{size / here['nn.GRU']:.2f} of nn.GRU's"
             )
     print()

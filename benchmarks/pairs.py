@@ -1,4 +1,4 @@
-"""Alternating pairs: two functions run in turn in one process, a ratio for each pair, their median and spread."""
+"""Alternating pairs: two functions run alternately in one process; a ratio for each pair, their median and spread."""
 
 import platform
 import statistics
@@ -41,8 +41,8 @@ def clock(function: Callable[[], object]) -> float:
 def alternate(
     name: str, ours: Callable[[], object], theirs: Callable[[], object], seconds: float = 1.0, least: int = 5
 ) -> Pair:
-    """Pairs for about so many seconds, `least` at least, after two unmeasured ones; after none if one takes longer
-    than those seconds, for then what the first call sets up is a small part of it."""
+    """Pairs for about `seconds`, `least` of them at least, after two that are not counted; if one pair takes longer
+    than `seconds`, all are counted, as the one-time work of the first call is then a small part."""
     for _ in range(2):
         if clock(ours) + clock(theirs) > seconds:
             break
@@ -56,7 +56,7 @@ def alternate(
 
 
 def machine() -> dict:
-    """What the figures were taken on."""
+    """Processor and versions."""
     import llvmlite
 
     import tidegate

@@ -1,4 +1,4 @@
-"""Two bidirectional layers over sequences of different lengths: `lengths=` beside torch.nn over a PackedSequence."""
+"""Two bidirectional layers over sequences of different lengths: `lengths=` against torch.nn with a PackedSequence."""
 
 import torch
 from torch import nn

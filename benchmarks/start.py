@@ -1,7 +1,8 @@
-"""What a process waits for at its first training step: imports, compiling or fetching kernels, linking.
+"""How much longer the first training step of a process takes than a later one: imports, compiling or reading kernels,
+linking.
 
-Each figure is the first step of a fresh process less its fastest later one: with an empty folder of kernels, with one
-that another cell has filled with what all cells share, and with one that the cell has filled itself.
+Each figure is the first step of a new process less its fastest later one: with an empty kernel cache, with one that
+another cell has filled with the kernels that all cells share, and with one that the cell has filled itself.
 """
 
 import os
@@ -28,7 +29,7 @@ print(1e3 * (first - min(step() for _ in range(5))))
 
 
 def first_step(cell: str, kernels: Path) -> float:
-    """Milliseconds. Python's bytecode is kept, as where a package is installed."""
+    """Milliseconds. Python's bytecode is cached, as in an installed package."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment["TIDEGATE_CACHE"] = str(kernels)
     command = [sys.executable, "-c", FIRST_STEP, cell]

@@ -18,12 +18,12 @@ from benchmarks.pairs import Pair, alternate
 from tidegate.train.loop import step_clipped
 
 B, T, H, V = 32, 35, 256, 28
-# The textbook's letter of each gate.
+# The textbook's letter for each gate.
 TEXTBOOK = {"r": "r", "z": "z", "n": "h"}
 
 
 class FromScratch(nn.Module):
-    """The textbook's own GRU: a loop over time of matrix products, reset before the product."""
+    """The textbook's own GRU, a loop over time steps, with the reset gate applied before the matrix product."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,19 +42,19 @@ class FromScratch(nn.Module):
         return torch.stack(outputs), h
 
     def ours(self) -> nn.Module:
-        """Our layer of the same numbers."""
+        """Our layer with the same parameters."""
         letters = {"x": "W_x", "h": "W_h", "b": "b_"}
         named = {f"{letters[name[0]]}{TEXTBOOK[name[2]]}": p.detach() for name, p in self.named_parameters()}
         return tidegate.convert.from_textbook(named)
 
 
 def copy_of(theirs: nn.Module) -> nn.Module:
-    """Our twin of a layer of torch.nn, with parameters of its own."""
+    """Our layer with a copy of the parameters of a layer of torch.nn."""
     return tidegate.convert.from_torch(deepcopy(theirs))
 
 
 def training_step(layer: nn.Module, *, one_hot: bool) -> Callable[[], Tensor]:
-    """One step of the loop, clipped and updated as `tidegate train` does it: by torch's fused optimiser."""
+    """One training step, with gradients clipped and torch's fused optimiser as in `tidegate train`."""
     head = nn.Linear(H, V)
     parameters = [*layer.parameters(), *head.parameters()]
     optimiser = torch.optim.SGD(parameters, lr=1.0, fused=True)
@@ -76,7 +76,7 @@ def training_step(layer: nn.Module, *, one_hot: bool) -> Callable[[], Tensor]:
 
 
 def share_outside(layer: nn.Module) -> float:
-    """The part of our step that is spent outside the engine's kernels."""
+    """The fraction of our step that is spent outside the engine's kernels."""
     from tidegate.engines.cpu.kernels import Kernel
 
     inside = 0.0
@@ -102,7 +102,7 @@ def share_outside(layer: nn.Module) -> float:
 
 
 def check(name: str, *steps: Callable[[], Tensor]) -> None:
-    """The losses of the first steps must be those of the peer; both have the same parameters, tokens and head."""
+    """Both layers must have the same losses in the first steps; parameters, tokens and output layer are the same."""
     ours, theirs = (torch.stack([step() for _ in range(5)]) for step in steps)
     assert torch.allclose(ours, theirs, rtol=1e-4), f"{name}: losses {ours.tolist()} differ from {theirs.tolist()}"
 
@@ -118,7 +118,7 @@ def run(*, grid: str) -> list[Pair]:
         for layer in (ours, theirs):
             torch.manual_seed(1)
             steps.append(training_step(layer, one_hot=layer is theirs))
-        # The textbook has one bias a gate, so the second one stands still while the two are compared.
+        # The textbook has one bias per gate, so the second one is not trained while the two are compared.
         ours.bias_hh_l0.requires_grad_(not isinstance(theirs, FromScratch))
         check(name, *steps)
         ours.bias_hh_l0.requires_grad_(True)

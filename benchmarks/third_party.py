@@ -1,4 +1,4 @@
-"""Models of other people, unmodified but for one line, trained by torch.nn and by Tidegate from the same seed.
+"""Models of other projects, changed in one line, trained with torch.nn and with Tidegate from the same seed.
 
     pip install --no-deps deepecho stanza sb3-contrib denoiser ...   # their own requirements, not another torch
     python benchmarks/third_party.py [deepecho stanza sb3 denoiser]
@@ -25,7 +25,7 @@ PAIRS = 3
 
 @contextmanager
 def in_place_of(module, name: str, twin: type | None):
-    """The one line, `module.name = twin`, and back."""
+    """The one line, `module.name = twin`, undone at the end."""
     plain = getattr(module, name)
     setattr(module, name, twin or plain)
     yield

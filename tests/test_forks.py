@@ -1,4 +1,4 @@
-"""A child forked while other threads hold locks finds them free, and what they guard whole."""
+"""A child forked while other threads hold locks finds them free, and the data they protect complete."""
 
 import os
 import threading

@@ -1,7 +1,9 @@
 """What the pool of the CPU engine keeps: seen, given back, and bounded as the user says."""
 
+import doctest
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,3 +57,10 @@ def test_a_limit_holds_at_once_and_later(limit):
 def test_a_limit_that_is_no_number_of_bytes_is_refused(limit):
     with pytest.raises(ArgumentError, match="`limit` must be a number of bytes, 0 or more, got"):
         tidegate.memory.set_limit(limit)
+
+
+def test_the_page_on_the_process_is_right():
+    page = Path(__file__).parent.parent / "docs" / "process.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted > 3
+    assert not result.failed

@@ -1,4 +1,4 @@
-"""Locks of a process that forks while its threads are at work, as where a DataLoader starts its workers."""
+"""Locks in a process that forks while other threads run, as when a DataLoader starts its workers."""
 
 import os
 from typing import Protocol, TypeVar
@@ -16,11 +16,11 @@ L = TypeVar("L", bound=Lock)
 
 
 def held_while_forking(lock: L) -> L:
-    """The lock, which from now on every fork takes before and gives back after, in the parent and in the child.
+    """The same lock, which from now on is acquired before every fork and released after it, in parent and child.
 
-    A child has none of its parent's threads but the one that forked, so a lock that another held would stay taken there
-    for ever, and what it guards half done. Locks are taken in the reverse order of these calls: where a thread takes
-    one lock inside another, the inner one must come first.
+    Of the parent's threads a child has only the one that forked, so a lock that another thread held would never be
+    released there, and the data it protects would be incomplete. The locks are acquired in the reverse order of these
+    calls: where a thread acquires one lock inside another, the inner one must be registered first.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)

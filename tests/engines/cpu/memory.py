@@ -1,5 +1,5 @@
-"""Memory that tells of mistakes: full of NaN, so that a number nobody wrote is seen, or with a page behind it that
-nobody may touch, so that whoever reads or writes too far is stopped there."""
+"""Memory that reveals errors: full of NaN, so that a number that was not written is seen, or followed by a protected
+page, so that an access beyond the end ends the process."""
 
 import ctypes
 import mmap
@@ -18,7 +18,7 @@ Take = Callable[[int], workspace.Memory]
 
 @contextmanager
 def poisoned(take: Take = workspace.take) -> Iterator[None]:
-    """All memory that the engine gets is full of NaN; its workspaces come from `take`."""
+    """All memory that the engine gets is full of NaN; scratch memory comes from `take`."""
 
     def nan_take(size: int) -> workspace.Memory:
         memory = take(size)
@@ -29,7 +29,7 @@ def poisoned(take: Take = workspace.take) -> Iterator[None]:
         def nan_empty(*arguments, **options):
             made = new(*arguments, **options)
             if made.dtype == torch.uint8:
-                return made.fill_(0xFF)  # NaN, whatever numbers the bytes are taken for
+                return made.fill_(0xFF)  # NaN in every floating-point type
             return made.fill_(torch.nan) if made.is_floating_point() else made
 
         return nan_empty
@@ -41,8 +41,8 @@ def poisoned(take: Take = workspace.take) -> Iterator[None]:
         yield
 
 
-def before_a_forbidden_page(size: int, alignment: int) -> np.ndarray:
-    """So many bytes, aligned, after whose end (as near as the alignment allows) no access is allowed."""
+def before_a_protected_page(size: int, alignment: int) -> np.ndarray:
+    """So many bytes, aligned, followed (as closely as the alignment allows) by a page that cannot be accessed."""
     whole = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
     private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # a forked child has its own
     array = np.frombuffer(mmap.mmap(-1, whole + mmap.PAGESIZE, flags=private), np.uint8)
@@ -54,14 +54,14 @@ def before_a_forbidden_page(size: int, alignment: int) -> np.ndarray:
 
 
 def fenced_take(size: int) -> workspace.Memory:
-    """As workspace.take, fresh each time and before a forbidden page."""
+    """As workspace.take, fresh each time and before a protected page."""
     memory = object.__new__(workspace.Memory)
-    memory.array = before_a_forbidden_page(size, workspace.ALIGNMENT)
+    memory.array = before_a_protected_page(size, workspace.ALIGNMENT)
     memory.address, memory.size = memory.array.ctypes.data, size
     return memory
 
 
 def fenced(x: Tensor) -> Tensor:
-    """A copy of x before a forbidden page."""
-    bytes_ = before_a_forbidden_page(x.numel() * x.element_size(), x.element_size())
+    """A copy of x before a protected page."""
+    bytes_ = before_a_protected_page(x.numel() * x.element_size(), x.element_size())
     return torch.from_numpy(bytes_).view(x.dtype).view(x.shape).copy_(x)

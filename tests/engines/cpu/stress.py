@@ -1,16 +1,18 @@
-"""The engine under many callers at once, as long as wanted: random calls, threads, forks, and memory that tells.
+"""The engine under concurrent load, for any length of time: random calls, threads, forks, and guarded memory.
 
 `python -m tests.engines.cpu.stress [--minutes 3] [--seed 0] [--round N]`
 
-A round sets a number of threads and lets one to four callers run calls of the same and of different layers at the same
-time, each twice, while children are forked and pooled memory is released. Every result is compared with the float64
-reference, and, bit by bit, with the same call repeated, in a forked child, and alone with another number of threads;
-the forward pass also with the same sequences alone or in a smaller batch. Numbers of a round follow from the seed and
-its own number, so that `--round` runs one again.
+A round sets a number of threads and a limit of the memory pool, and lets one to four callers run calls of the same and
+of different layers at the same time, each twice, while children are forked and pooled memory is released. Every result
+is compared with the float64 reference, and, bit by bit, with the same call repeated, in a forked child with another
+number of threads, and alone with another number of threads; the forward pass also with the same sequences alone or in a
+smaller batch. After a round no memory may be in use. The seed and the number of a round determine everything in it, so
+`--round` repeats one.
 """
 
 import argparse
 import faulthandler
+import gc
 import hashlib
 import os
 import sys
@@ -28,15 +30,17 @@ from tests.engines.cpu.memory import fenced_take, poisoned
 from tests.engines.cpu.trials import Trial, draw
 from torch import Tensor
 
+import tidegate
 from tidegate.engines import cpu
-from tidegate.engines.cpu import workspace
+from tidegate.engines.cpu import team, workspace
 
 #: Largest errors of results and of gradients.
 BOUNDS = {torch.float32: (1e-6, 1e-5), torch.float64: (1e-11, 1e-11)}
-#: A residual map expands: there an engine may lose so many times what torch's own operations lose.
+#: A residual map amplifies errors: there they may be so many times those of torch's own operations.
 NEAR_EAGER = 4.0
-#: Seconds after which a forked child is taken to wait for ever.
+#: Seconds after which a forked child is assumed to hang.
 CHILD_SECONDS = 30
+LIMITS = (0, 1 << 20, 1 << 25, workspace.LIMIT)
 
 
 @dataclass
@@ -59,6 +63,7 @@ def one_round(seed: int, number: int, findings: Findings) -> None:
     random = np.random.default_rng((seed, number))
     threads = int(random.integers(1, 5))
     torch.set_num_threads(threads)
+    tidegate.memory.set_limit(int(random.choice(LIMITS)))
     with poisoned(fenced_take if random.random() < 0.3 else workspace.take):
         trials = [draw(random)]
         for _ in range(int(random.integers(0, 4))):
@@ -90,7 +95,7 @@ def _call_twice(trial: Trial, found: list[dict[str, Tensor]]) -> None:
 
 
 def _check(random: np.random.Generator, trial: Trial, found: list[dict[str, Tensor]], findings: Findings):
-    """What is wrong with the results of a trial; repeats it with the number of threads that is set now."""
+    """What is wrong with the results of a trial, which is repeated with the number of threads that is set now."""
     findings.calls["among others"] += len(found)
     if len(found) < 2:
         yield "a caller died"
@@ -140,16 +145,20 @@ def digest(results: dict[str, Tensor]) -> str:
 
 
 def _fork(trial: Trial) -> tuple[int, int]:
-    """A child that runs the trial and writes the digest of its results: its number, and where to read."""
+    """A child process that runs the trial with another number of threads and writes the digest of its results: its
+    number, and the descriptor to read from."""
     out, into = os.pipe()
     child = os.fork()
     if child:
         os.close(into)
         return child, out
     try:
-        # A child may wait for a thread or a lock which it does not have: then it says where, and ends.
+        # A child that waits for a thread or a lock of its parent writes a traceback and ends.
         faulthandler.dump_traceback_later(CHILD_SECONDS, exit=True, file=into)
-        os.write(into, digest(trial.run()).encode())
+        inherited = torch.get_num_threads()
+        torch.set_num_threads(1 + inherited % 4)
+        said = digest(trial.run()) if team.threads() == 1 + inherited % 4 else f"{team.threads()} threads"
+        os.write(into, said.encode())
     except Exception:
         os.write(into, traceback.format_exc().encode())
     finally:
@@ -169,20 +178,29 @@ def _said(child: int, out: int) -> str:
 
 
 def run(seed: int, rounds) -> Findings:
-    """Go through rounds, by number."""
+    """Run the rounds with these numbers."""
     findings = Findings()
-    # torch imports modules at the first gradient, and a child forked while another thread imports can never do so.
+    # torch imports modules at the first gradient; a child forked while another thread imports could not import them.
     x = torch.ones(1, requires_grad=True)
     torch.autograd.grad(x * x, x, torch.ones(1))
-    for number in rounds:
-        one_round(seed, number, findings)
+    gc.collect()
+    limit, before = tidegate.memory.usage().limit, tidegate.memory.usage().in_use
+    try:
+        for number in rounds:
+            one_round(seed, number, findings)
+            gc.collect()
+            used = tidegate.memory.usage().in_use
+            if used != before:
+                findings.wrong.append(f"--seed {seed} --round {number}: {used - before} bytes are still in use")
+    finally:
+        tidegate.memory.set_limit(limit)
     return findings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.engines.cpu.stress", description="Stress the CPU engine.")
-    parser.add_argument("--minutes", type=float, default=3.0, help="how long (3 by default)")
-    parser.add_argument("--seed", type=int, default=0, help="what all numbers follow from (0 by default)")
+    parser.add_argument("--minutes", type=float, default=3.0, help="duration (3 by default)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (0 by default)")
     parser.add_argument("--round", type=int, help="run this round only")
     chosen = parser.parse_args()
     faulthandler.enable()

@@ -1,4 +1,4 @@
-"""The collector of garbage: at rest while the engine is imported or writes a program, and afterwards as it was."""
+"""The garbage collector: off while the engine is imported or generates a program, and afterwards as it was before."""
 
 import gc
 import subprocess
@@ -43,7 +43,7 @@ def test_the_collector_is_left_as_it_was(running):
         (gc.enable if before else gc.disable)()
 
 
-def test_it_rests_while_a_program_is_written(tmp_path, monkeypatch):
+def test_it_is_off_while_a_program_is_generated(tmp_path, monkeypatch):
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
 
     def program() -> str:

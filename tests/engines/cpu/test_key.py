@@ -1,4 +1,4 @@
-"""Names of compiled kernels: the same for the same kernel in every process, others for every other kernel."""
+"""Keys of compiled kernels: equal for equal kernels in every process, different for different kernels."""
 
 import itertools
 import os

@@ -1,7 +1,7 @@
-"""A busy neighbour on every core, and what it does to a training step of ours and of torch.nn.
+"""How much longer a training step takes, ours and torch.nn's, while another program computes on every core.
 
-Each runs in a process of its own, with threads that wait as they do there: ours as `import tidegate` sets it when it
-comes before torch (`tidegate.waiting`), torch.nn's as torch has it.
+Each runs in its own process with its usual spin count of OpenMP threads: ours with the one that `import tidegate` sets
+before torch is imported (`tidegate.waiting`), torch.nn with torch's default.
 """
 
 import json
@@ -23,15 +23,17 @@ def run(*, grid: str) -> dict:
     slowdown = {}
     for name, spins in (("ours", SPINS), ("nn.GRU", None)):
         environment = os.environ | ({} if spins is None else {"GOMP_SPINCOUNT": spins})
-        command = [sys.executable, "-m", "benchmarks.neighbour", name, str(count)]
+        command = [sys.executable, "-m", "benchmarks.other_load", name, str(count)]
         found = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
         slowdown[name] = json.loads(found.stdout)
-    print("busy neighbours: " + ", ".join(f"{name} {v:.1f} times slower" for name, v in slowdown.items()) + "\n")
+    print(
+        "other load on every core: " + ", ".join(f"{name} {v:.1f} times slower" for name, v in slowdown.items()) + "\n"
+    )
     return slowdown
 
 
 def slowdown_of(name: str, count: int) -> float:
-    """The time of a step beside one spinning program a core, as a multiple of its time without."""
+    """The time of a step with one busy program for each core, as a multiple of its time without them."""
     ours = name == "ours"
     step = training_step((tidegate if ours else nn).GRU(V, H), one_hot=not ours)
 
@@ -39,14 +41,14 @@ def slowdown_of(name: str, count: int) -> float:
         return median(clock(step) for _ in range(count))
 
     time()
-    quiet = time()
-    spinners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    idle = time()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
-        return time() / quiet
+        return time() / idle
     finally:
-        for spinner in spinners:
-            spinner.kill()
-            spinner.wait()
+        for program in busy:
+            program.kill()
+            program.wait()
 
 
 if __name__ == "__main__":
