@@ -10,7 +10,7 @@ differentiates it: what an engine saves for its backward pass differs from machi
 run on all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -43,6 +43,13 @@ def record(
         text, engine, reverse, recompute, x, list(states), *weights.tensors(), lengths, resets
     )
     return Result(outputs, tuple(finals))
+
+
+def run_outside(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function` returns, without torch.compile."""
+    from tidegate.engines.uncompiled import uncompiled  # loads the compiler
+
+    return uncompiled(function, *arguments)
 
 
 @torch.compiler.assume_constant_result

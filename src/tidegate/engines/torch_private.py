@@ -16,6 +16,7 @@ try:
         _len_torch_dispatch_stack,
         _SetExcludeDispatchKeyGuard,
     )
+    from torch._C._dynamo.eval_frame import get_eval_frame_callback as compiler_callback
     from torch._C._functorch import maybe_current_level
     from torch.autograd import forward_ad
     from torch.autograd.grad_mode import _unsafe_preserve_version_counter
@@ -26,6 +27,13 @@ except (ImportError, AttributeError) as error:
         f"Tidegate is tested with {TESTED}, and torch {torch.__version__} lacks a name that it uses ({error}). "
         f"Install a tested release: pip install '{TESTED}'."
     ) from error
+
+#: `compiler_callback()` is None unless the program runs inside a function of torch.compile, which looks at every Python
+#: function that is called there. It is not wrapped here: torch.compile would look at the wrapper.
+__all__ = [
+    "TESTED", "compiler_callback", "dispatch_keys", "in_dispatch_mode", "in_forward_mode", "in_functorch_transform",
+    "names_of_keys", "recording",
+]  # fmt: skip
 
 
 def in_functorch_transform() -> bool:
