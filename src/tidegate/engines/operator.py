@@ -21,7 +21,7 @@ from tidegate.calculus import Step, serial, trace
 from tidegate.cells import Cell
 from tidegate.engines import choose
 from tidegate.engines.call import Call, Result, Weights
-from tidegate.engines.torch_private import recording
+from tidegate.engines.torch_private import constant_in_program, recording
 from tidegate.errors import ArgumentError
 
 
@@ -52,7 +52,7 @@ def run_outside(function: Callable[..., Any], *arguments: Any) -> Any:
     return uncompiled(function, *arguments)
 
 
-@torch.compiler.assume_constant_result
+@constant_in_program
 def text_of(cell: type[Cell] | Step, identity: int) -> str:
     """The step of a cell as JSON text, a constant of a compiled program. With `identity`, the id of the cell, as an
     argument, torch.compile makes another program for another cell."""
