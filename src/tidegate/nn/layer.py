@@ -49,7 +49,6 @@ class CellLayer(WarnsOfQuantization, nn.Module):
         self,
         input: Tensor | PackedSequence,
         hx: State | None = None,
-        *,
         lengths: Lengths | None = None,
         resets: Tensor | None = None,
     ) -> Any:
