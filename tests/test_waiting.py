@@ -58,6 +58,7 @@ def test_an_import_of_torch_that_fails_leaves_the_environment_as_it_was_and_may_
     )
     program = (
         f"import os, sys; sys.path.insert(0, {str(tmp_path)!r}); import tidegate\n"
+        "sys.modules['tidegate.engines'] = os  # which would not work with this torch\n"
         "try: import torch\n"
         "except ImportError as error: print(error)\n"
         "print(os.environ.get('GOMP_SPINCOUNT'))\n"

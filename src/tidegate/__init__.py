@@ -9,13 +9,35 @@
 `tidegate.cells` holds the equations; see `tidegate.Cell` for how to write your own.
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-import tidegate.waiting  # noqa: F401  before anything loads torch
+from tidegate.loading import around_torch
+from tidegate.waiting import short_spins
 
 __version__ = "0.1.0"
+
+
+def _register_operators() -> None:
+    """Import the engines, which register the operators of compiled programs: torch.export.load looks for them."""
+    if "tidegate.engines" not in sys.modules:  # it may be the one that imports torch
+        import_module("tidegate.engines")
+
+
+@contextmanager
+def _import_of_torch() -> Iterator[None]:
+    with short_spins():
+        yield
+    _register_operators()
+
+
+if "torch" in sys.modules:
+    _register_operators()
+around_torch(_import_of_torch)
 
 if TYPE_CHECKING:
     from tidegate.public import *  # noqa: F403

@@ -10,7 +10,7 @@ differentiates it: what an engine saves for its backward pass differs from machi
 run on all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +21,7 @@ from tidegate.calculus import Step, serial, trace
 from tidegate.cells import Cell
 from tidegate.engines import choose
 from tidegate.engines.call import Call, Result, Weights
-from tidegate.engines.torch_private import recording
+from tidegate.engines.torch_private import constant_in_program, recording
 from tidegate.errors import ArgumentError
 
 
@@ -45,7 +45,14 @@ def record(
     return Result(outputs, tuple(finals))
 
 
-@torch.compiler.assume_constant_result
+def run_outside(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function` returns, without torch.compile."""
+    from tidegate.engines.uncompiled import uncompiled  # loads the compiler
+
+    return uncompiled(function, *arguments)
+
+
+@constant_in_program
 def text_of(cell: type[Cell] | Step, identity: int) -> str:
     """The step of a cell as JSON text, a constant of a compiled program. With `identity`, the id of the cell, as an
     argument, torch.compile makes another program for another cell."""

@@ -4,6 +4,10 @@ Such names may change in any release, so pyproject.toml admits only the releases
 only one that imports them.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
 import torch
 
 #: The releases of torch that Tidegate is tested with, as in pyproject.toml.
@@ -16,6 +20,7 @@ try:
         _len_torch_dispatch_stack,
         _SetExcludeDispatchKeyGuard,
     )
+    from torch._C._dynamo.eval_frame import get_eval_frame_callback
     from torch._C._functorch import maybe_current_level
     from torch.autograd import forward_ad
     from torch.autograd.grad_mode import _unsafe_preserve_version_counter
@@ -26,6 +31,10 @@ except (ImportError, AttributeError) as error:
         f"Tidegate is tested with {TESTED}, and torch {torch.__version__} lacks a name that it uses ({error}). "
         f"Install a tested release: pip install '{TESTED}'."
     ) from error
+
+#: `compiler_callback()` is None unless the program runs inside a function of torch.compile, which looks at every Python
+#: function that is called there. It is not wrapped here: torch.compile would look at the wrapper.
+compiler_callback = get_eval_frame_callback
 
 
 def in_functorch_transform() -> bool:
@@ -53,7 +62,14 @@ def names_of_keys(tensor: torch.Tensor) -> str:
     return str(_dispatch_keys(tensor)).partition("(")[2].rstrip(")")
 
 
-def recording():
+def constant_in_program(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As torch.compiler.assume_constant_result, which would load the compiler: torch.compile takes what the function
+    returns for a constant."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def recording() -> AbstractContextManager[None]:
     """A context in which autograd records operations, also inside the implementation of an operator, where torch
     switches it off; use it with torch.enable_grad()."""
     return _SetExcludeDispatchKeyGuard(DispatchKey.AutogradFunctionality, False)

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
+from tidegate.engines import operator
+from tidegate.engines.torch_private import compiler_callback
 from tidegate.nn.equations import Equations, gate_slices, step_of
 from tidegate.nn.fx import as_leaf
 from tidegate.nn.quantization import WarnsOfQuantization
@@ -46,7 +49,6 @@ class CellLayer(WarnsOfQuantization, nn.Module):
         self,
         input: Tensor | PackedSequence,
         hx: State | None = None,
-        *,
         lengths: Lengths | None = None,
         resets: Tensor | None = None,
     ) -> Any:
@@ -70,10 +72,11 @@ class CellLayer(WarnsOfQuantization, nn.Module):
         """
         if isinstance(input, Proxy):
             return as_leaf(self, input, hx, lengths=lengths, resets=resets)
-        weights = read_weights(self)
-        sequence = as_sequence(self, weights[0].w_ih, input, lengths, resets)
-        y, state = run_stack(self, weights, sequence, hx)
-        return sequence.restore(y), state
+        # torch.compile cannot record a PackedSequence, whose sizes are data, and records no torch.nn.GRU, RNN or LSTM
+        # unless its allow_rnn is set; it would then compile the functions that are called from here, one by one.
+        if isinstance(input, PackedSequence) if torch.compiler.is_compiling() else compiler_callback() is not None:
+            return operator.run_outside(run_layer, self, input, hx, lengths, resets)
+        return run_layer(self, input, hx, lengths, resets)
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices of the parameters that belong to one gate, by parameter name, as views: to read, to penalise, and,
@@ -85,6 +88,19 @@ class CellLayer(WarnsOfQuantization, nn.Module):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {run_options(self)}"
+
+
+def run_layer(
+    layer: CellLayer,
+    input: Tensor | PackedSequence,
+    hx: State | None,
+    lengths: Lengths | None,
+    resets: Tensor | None,
+) -> tuple[Tensor | PackedSequence, State]:
+    weights = read_weights(layer)
+    sequence = as_sequence(layer, weights[0].w_ih, input, lengths, resets)
+    y, state = run_stack(layer, weights, sequence, hx)
+    return sequence.restore(y), state
 
 
 def run_options(layer: CellLayer) -> str:

@@ -140,9 +140,9 @@ def unpack(name: str, weight: Tensor, packed: PackedSequence, lengths: object, r
             )
     check_features(name, packed.data, PACKED, weight)
     sizes = packed.batch_sizes
-    if bool(sizes[0] == sizes[-1]):
+    if readable() and bool(sizes[0] == sizes[-1]):
         return Sequence(None, None, None, packed=packed)
-    own = (sizes.unsqueeze(1) > torch.arange(int(sizes[0]))).sum(0)
+    own = (sizes.unsqueeze(1) > torch.arange(sizes[0])).sum(0)
     return Sequence(None, own, None, packed=packed)
 
 
