@@ -4,7 +4,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from tidegate.calculus import trace
+from tidegate.cells import CELLS
 from tidegate.text import Text, make_dataset
+from tidegate.train.facts import ModelFacts
 from tidegate.train.log import Log
 from tidegate.train.loop import Trainer
 from tidegate.train.recipe import Recipe
@@ -28,7 +31,7 @@ def trainer_of(dataset, tmp_path):
         trainer = Trainer(
             recipe,
             dataset,
-            recipe.cell,
+            ModelFacts(recipe.cell, trace(CELLS[recipe.cell]), recipe.hidden, recipe.layers, recipe.dropout),
             log=Log(tmp_path / "log.jsonl"),
             status=Status(Console(quiet=True), recipe.tokens),
             save=lambda _, which: saved.append(which),

@@ -24,6 +24,7 @@ def train(
     layers: Annotated[int | None, typer.Option(help="Recurrent layers.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout of the outputs.")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, or an engine's name.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = None,
     recipe: Annotated[str | None, typer.Option(help="default (two minutes) or d2l (the textbook's).")] = None,
     batch: Annotated[int | None, typer.Option(help="Rows of a batch.")] = None,
     steps: Annotated[int | None, typer.Option(help="Tokens of a window: how far gradients go back.")] = None,
@@ -59,11 +60,11 @@ def train(
     from tidegate.train.recipe import recipe as named
 
     options: dict[str, Any] = {
-        "cell": cell, "hidden": hidden, "layers": layers, "dropout": dropout, "engine": engine, "batch": batch,
-        "steps": steps, "optimizer": optimizer, "lr": lr, "schedule": schedule, "weight_decay": weight_decay,
-        "clip": clip, "epochs": epochs, "minutes": minutes, "seed": seed, "preprocess": preprocess, "tokens": tokens,
-        "min_freq": min_freq, "encoding": encoding, "first": first, "heldout": heldout, "sampling": sampling,
-        "eval_every": eval_every,
+        "cell": cell, "hidden": hidden, "layers": layers, "dropout": dropout, "engine": engine, "device": device,
+        "batch": batch, "steps": steps, "optimizer": optimizer, "lr": lr, "schedule": schedule,
+        "weight_decay": weight_decay, "clip": clip, "epochs": epochs, "minutes": minutes, "seed": seed,
+        "preprocess": preprocess, "tokens": tokens, "min_freq": min_freq, "encoding": encoding, "first": first,
+        "heldout": heldout, "sampling": sampling, "eval_every": eval_every,
     }  # fmt: skip
     console = Console(highlight=False)
     try:
@@ -117,6 +118,6 @@ def report(result: dict[str, Any], folder: Path) -> None:
     )
     typer.echo(
         f"{result['epochs']:.1f} epochs in {result['seconds']:.0f} s, {result['tokens_per_s']:,.0f} tokens/s on the "
-        f"{result['engine']} engine. In {folder}: summary.json, curves.png, best.safetensors."
+        f"{result['engine']} engine ({result['device']}). In {folder}: summary.json, curves.png, best.safetensors."
     )
     typer.echo(f"Let it write: tidegate sample {shlex.quote(str(folder))}")

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 
 from tidegate.errors import ArgumentError
+from tidegate.train.device import DEVICES
 
 CHOICES = {
     "optimizer": ("adamw", "sgd"),
@@ -12,6 +13,7 @@ CHOICES = {
     "preprocess": ("raw", "letters"),
     "tokens": ("char", "byte", "word"),
     "sampling": ("sequential", "random"),
+    "device": DEVICES,
 }
 
 
@@ -32,6 +34,7 @@ class Recipe:
     hidden: int = 256
     layers: int = 1
     engine: str = "auto"
+    device: str = "auto"
     batch: int = 16
     steps: int = 35
     sampling: str = "sequential"
