@@ -48,6 +48,12 @@ def test_a_device_that_is_not_there_is_refused_with_the_reason(machine, name, bu
     assert f"`device` {name} is not available: {words}" in str(refused.value)
 
 
-def test_an_unknown_device_is_refused_with_the_known_ones():
-    with pytest.raises(ArgumentError, match=f"`device` must be one of {', '.join(DEVICES)}, got 'gpu'"):
-        find_device("gpu")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("gpu", "Did you mean cuda"), ("CUDA", "Did you mean cuda?"), ("cuda:1", "CUDA_VISIBLE_DEVICES"), ("x", "")],
+)
+def test_an_unknown_device_is_refused_with_the_known_ones_and_a_hint(name, hint):
+    with pytest.raises(ArgumentError) as refused:
+        find_device(name)
+    assert f"`device` must be one of {', '.join(DEVICES)}, got {name!r}." in str(refused.value)
+    assert hint in str(refused.value)

@@ -24,12 +24,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train)
-app.command("eval")(evaluate)
-app.command("sample")(sample)
-app.command("verify")(verify)
-app.command("derive")(derive)
-app.command("data")(data)
+for name, verb in (
+    ("train", train), ("eval", evaluate), ("sample", sample), ("verify", verify), ("derive", derive), ("data", data),
+):  # fmt: skip
+    # The first line of its docstring: without `short_help` the list of commands would cut it at 45 characters.
+    app.command(name, short_help=(verb.__doc__ or "").partition("\n")[0])(verb)
 
 
 def show_version(wanted: bool) -> None:

@@ -6,20 +6,22 @@ from typing import Annotated
 
 import typer
 
+from tidegate.cli.numbers import integer_option
+
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
-    text: Annotated[str | None, typer.Argument(help="Another text [the run's held-out text].")] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Another text [the run's held-out text].")] = None,
     checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
     streams: Annotated[
-        int | None, typer.Option(help="Read the text in so many streams; 1 carries the state across all of it.")
+        int | None, integer_option("Read the text as this many streams; 1 carries the state through all of it.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the other text [the run's].")] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = "auto",
     engine: Annotated[str | None, typer.Option(help="auto, or an engine's name [the run's].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Score a text, token by token, with the state carried across it."""
+    """Score a trained model on a text, with the state carried from token to token."""
     from tidegate.train.evaluate_run import evaluate_run
 
     found = evaluate_run(run, text, which=checkpoint, streams=streams, encoding=encoding, device=device, engine=engine)

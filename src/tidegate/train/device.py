@@ -2,7 +2,7 @@
 
 import torch
 
-from tidegate.errors import ArgumentError
+from tidegate.errors import ArgumentError, did_you_mean
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -13,7 +13,7 @@ def find_device(name: str) -> torch.device:
     ArgumentError says why a device that was named is not available.
     """
     if name not in DEVICES:
-        raise ArgumentError(f"`device` must be one of {', '.join(DEVICES)}, got {name!r}.")
+        raise ArgumentError(f"`device` must be one of {', '.join(DEVICES)}, got {name!r}.{hint(name)}")
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
@@ -24,6 +24,15 @@ def find_device(name: str) -> torch.device:
     if name == "mps" and not mps:
         raise ArgumentError(missing("mps", "an Apple GPU and macOS 14 or newer", built=torch.backends.mps.is_built()))
     return torch.device(name)
+
+
+def hint(name: str) -> str:
+    """What a name that is no device may mean."""
+    if name == "gpu":
+        return " Did you mean cuda (NVIDIA, AMD) or mps (Apple)?"
+    if name.startswith("cuda:"):
+        return " Choose among several GPUs with the environment variable CUDA_VISIBLE_DEVICES."
+    return did_you_mean(name, DEVICES)
 
 
 def missing(name: str, needs: str, *, built: bool) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tidegate.errors import ArgumentError, CheckpointError
+from tidegate.errors import ArgumentError, CheckpointError, did_you_mean
 from tidegate.train.checkpoint import write_atomically
 
 OURS = ("last.safetensors", "best.safetensors", "log.jsonl", "summary.json")  # run.json alone holds nothing to lose
@@ -36,7 +36,9 @@ class RunFolder:
     def checkpoint(self, which: str) -> Path:
         """The path of the checkpoint `which`, "last" or "best"."""
         if which not in ("last", "best"):
-            raise ArgumentError(f"`checkpoint` must be one of last, best, got {which!r}.")
+            raise ArgumentError(
+                f"`checkpoint` must be one of last, best, got {which!r}.{did_you_mean(which, ('last', 'best'))}"
+            )
         return self.path / f"{which}.safetensors"
 
     @contextmanager

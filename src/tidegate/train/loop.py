@@ -28,6 +28,7 @@ from tidegate.train.recipe import Recipe
 from tidegate.train.sample import sample
 from tidegate.train.schedule import rate
 from tidegate.train.status import Figures, Status
+from tidegate.train.text_length import check_length
 
 EVALUATIONS = 12  # in a run whose recipe does not say how often
 TICK = 1.0  # seconds between two records of the log
@@ -99,6 +100,7 @@ class Trainer:
         self.parameters = list(self.model.parameters())
         self.optimizer = optimiser(recipe, self.parameters)
         kind = Sequential if recipe.sampling == "sequential" else RandomSampling
+        check_length(recipe, dataset, kind)
         self.batches = kind(dataset.train.ids, recipe.batch, recipe.steps, recipe.seed)
         self.count = lru_cache(self.batches.count)  # batches in an epoch
         self.state: State = None
