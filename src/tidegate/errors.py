@@ -10,6 +10,15 @@ for torch.nn, such as `except RuntimeError`, goes on working:
           StateError       IndexError
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(got: object, known: Iterable[str]) -> str:
+    """ " Did you mean NAME?" with the known name nearest to what came; empty where none is near."""
+    near = difflib.get_close_matches(str(got).lower(), list(known), n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
 
 class TidegateError(Exception):
     """Base of every error that Tidegate raises on purpose."""

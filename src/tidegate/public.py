@@ -45,6 +45,9 @@ from tidegate.nn import (
     trace,
     why,
 )
+from tidegate.train.load import load
+from tidegate.train.model import LanguageModel
+from tidegate.train.save import save
 from tidegate.verification import verify, verify_all
 
 __all__ = [
@@ -61,6 +64,7 @@ __all__ = [
     "EquationError",
     "GRUCell",
     "LSTMCell",
+    "LanguageModel",
     "PeepholeLSTM",
     "RNNCell",
     "Recurrent",
@@ -75,12 +79,14 @@ __all__ = [
     "derive",
     "exp",
     "init",
+    "load",
     "log",
     "log1p",
     "maximum",
     "memory",
     "minimum",
     "relu",
+    "save",
     "sigmoid",
     "softplus",
     "sqrt",

@@ -29,6 +29,24 @@ def test_every_option_of_every_verb_has_a_word_of_help():
     assert bare == []
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("verb", [None, "train", "eval", "sample", "verify", "derive", "data"])
+def test_help_is_complete_at_every_width(tidegate, monkeypatch, verb, width):
+    """No description ends in three dots, no line is wider than the terminal, and no word is lost."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = tidegate(*filter(None, [verb]), "--help").out
+    assert [line for line in shown.splitlines() if line.endswith("...") and "ARGS" not in line] == []
+    assert max(map(len, shown.splitlines())) <= width
+    group = typer.main.get_command(app)
+    described = (
+        [command.short_help for command in group.commands.values()]
+        if verb is None
+        else [getattr(p, "help", "") or "" for p in group.commands[verb].params]
+    )
+    words = "".join(shown.split())
+    assert [text for text in described if "".join(text.split()) not in words] == []
+
+
 def started(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, which prints the heavy packages that it loaded at its end."""
     code = (

@@ -44,9 +44,9 @@ def test_a_cell_of_ones_own_is_derived(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["gru", "--format", "pdf"], "`format` must be one of"),
-        (["gru", "--unroll", "12"], "`unroll`"),
-        (["x"], "`cell`"),
+        (["gru", "--format", "pdf"], "--format must be one of"),
+        (["gru", "--unroll", "12"], "--unroll"),
+        (["x"], "CELL"),
     ],
 )
 def test_a_wrong_argument_exits_with_2(arguments, message, capsys):

@@ -18,7 +18,7 @@ def test_another_text_is_scored_whole_and_its_unknown_tokens_are_counted(tidegat
     figures = json.loads(tidegate("eval", run, other, "--json").out)
     assert (figures["tokens"], figures["unknown"]) == (24, 2)
     words = tidegate("eval", run, other).out
-    assert "2 tokens are not in the model's vocabulary, and read as <unk>" in words
+    assert "2 tokens are not in the model's vocabulary, and count as <unk>" in words
 
 
 def test_the_baseline_of_another_text_is_counted_on_the_runs_training_text(tidegate, run, text):

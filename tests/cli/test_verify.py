@@ -56,7 +56,7 @@ def test_an_option_may_be_given_several_times():
         (["gru", "--all", "--show"], "--show is for one cell"),
         (["gru", "--sizes", "3,2"], "`--sizes` must be T,B,D,H"),
         (["gru", "--dtype", "half"], "`--dtype` must be float32 or float64"),
-        (["gpu"], "`cell` must be one of"),
+        (["gpu"], "CELL must be one of"),
     ],
 )
 def test_a_wrong_argument_exits_with_2(arguments, message, capsys):

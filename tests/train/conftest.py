@@ -4,7 +4,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from tidegate.calculus import trace
+from tidegate.cells import CELLS
 from tidegate.text import Text, make_dataset
+from tidegate.train.facts import ModelFacts
 from tidegate.train.log import Log
 from tidegate.train.loop import Trainer
 from tidegate.train.recipe import Recipe
@@ -23,12 +26,15 @@ def trainer_of(dataset, tmp_path):
     """A trainer by its recipe's fields; its checkpoints are kept in the list `saved` of the trainer."""
 
     def make(**fields) -> Trainer:
-        recipe = Recipe(**{"hidden": 8, "batch": 4, "steps": 10, "epochs": 3} | fields)
+        cell = fields.get("cell", "gru")
+        if not isinstance(cell, str):  # a class of the test
+            fields["cell"] = cell.__name__
+        recipe = Recipe(**{"hidden": 8, "batch": 4, "steps": 10, "epochs": 3, "device": "cpu"} | fields)
         saved: list[str] = []
         trainer = Trainer(
             recipe,
             dataset,
-            recipe.cell,
+            ModelFacts(recipe.cell, trace(CELLS.get(cell, cell)), recipe.hidden, recipe.layers, recipe.dropout),
             log=Log(tmp_path / "log.jsonl"),
             status=Status(Console(quiet=True), recipe.tokens),
             save=lambda _, which: saved.append(which),

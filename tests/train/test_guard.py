@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
+from tidegate import Cell, log, tanh
 from tidegate.errors import DivergenceError
-from tidegate.train.guard import blocks, diverged, first_bad, sound
+from tidegate.train.guard import bad_value, blocks, diverged, first_bad, sound
 from tidegate.train.interrupt import Interrupt
 
 
@@ -45,6 +46,53 @@ def test_a_gradient_that_breaks_on_its_way_back_is_found_at_its_step(trainer_of)
     words = first_bad(trainer.model, x[:6], y[:6], None)
     assert "First bad, 5 steps back through time: the gradient of gate" in words
     assert "weight_hh_l0" in words or "bias_ih_l0" in words
+
+
+class Unsound(Cell):
+    """Its gate g is the logarithm of a state that is zero at first: -inf, and from there NaN."""
+
+    gates = ("n", "g")
+    state = ("h",)
+
+    def equations(a, U, h):
+        g = log(h) + a.g
+        n = tanh(a.n + U.n(h) + g)
+        return (n * g,), (n, g)
+
+
+def test_equations_that_give_no_finite_number_are_named_with_gate_and_step(trainer_of):
+    trainer = trainer_of(cell=Unsound)
+    with pytest.raises(DivergenceError) as stopped:
+        trainer.train(Interrupt())
+    assert "training diverged at step 1: loss nan" in str(stopped.value)
+    assert (
+        "The equations of Unsound give a value that is not finite from finite weights: gate g_l0 is -inf at step 1 of "
+        "the window." in str(stopped.value)
+    )
+    assert "--lr and --clip are not the cause: check the equations for a log, sqrt or division" in str(stopped.value)
+
+
+def test_a_value_that_overflows_later_is_found_at_its_step(trainer_of):
+    trainer = trainer_of(cell="rnn-relu", hidden=4, layers=2)
+    with torch.no_grad():
+        trainer.model.recurrent.weight_hh_l1.fill_(1e9)
+        trainer.model.recurrent.bias_ih_l1.fill_(1.0)
+    x, _ = trainer.batches.at(0, 0)
+    h, t = 0.0, 0
+    while math.isfinite(h):  # about (4e9)^t, which passes 3.4e38 soon
+        h, t = float(torch.tensor(4e9 * h + 1.0, dtype=torch.float32)), t + 1
+    assert bad_value(trainer.model, x, None) == f"gate n_l1 is inf at step {t} of the window"
+    assert trainer.model.recurrent.engine == "auto"
+
+
+def test_after_the_first_step_the_learning_rate_is_still_the_first_suspect(trainer_of):
+    trainer = trainer_of(cell="rnn-relu")
+    trainer.step()
+    with torch.no_grad():
+        trainer.model.recurrent.weight_hh_l0.fill_(1e30)
+        trainer.model.recurrent.bias_ih_l0.fill_(1.0)
+    with pytest.raises(DivergenceError, match=r"The equations of ReluRNN give .* Try a lower --lr"):
+        trainer.step()
 
 
 def test_a_finite_loss_beyond_any_perplexity_names_the_largest_block(trainer_of):

@@ -26,8 +26,8 @@ def test_an_explicit_length_replaces_the_recipes_of_either_kind():
     [
         ("hidden", 0), ("layers", 0), ("batch", -1), ("steps", 0), ("min_freq", 0), ("first", 0), ("eval_every", 0),
         ("seed", -1), ("lr", 0.0), ("lr", -1e-3), ("lr", float("nan")), ("clip", 0.0), ("weight_decay", -1.0),
-        ("dropout", 1.0), ("heldout", 0.0), ("heldout", 1.5), ("optimizer", "adam"), ("schedule", "linear"),
-        ("preprocess", "lower"), ("tokens", "bpe"), ("sampling", "shuffle"), ("minutes", 0.0),
+        ("dropout", 1.0), ("heldout", 0.0), ("heldout", 1.0), ("heldout", 1.5), ("optimizer", "adam"),
+        ("schedule", "linear"), ("preprocess", "lower"), ("tokens", "bpe"), ("sampling", "shuffle"), ("minutes", 0.0),
     ],
 )  # fmt: skip
 def test_a_value_that_no_run_can_have_is_refused_by_the_name_of_its_option(option, value):
@@ -40,6 +40,17 @@ def test_a_run_has_a_length():
         Recipe()
 
 
-def test_an_unknown_recipe_is_told_the_known_ones():
-    with pytest.raises(ArgumentError, match="one of default, d2l, got 'fast'"):
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
+    with pytest.raises(ArgumentError, match=r"one of default, d2l, got 'fast'\.$"):
         recipe("fast")
+
+
+@pytest.mark.parametrize(("name", "near"), [("D2L", "d2l"), ("d2", "d2l"), ("Default", "default")])
+def test_a_recipe_that_is_nearly_right_is_suggested(name, near):
+    with pytest.raises(ArgumentError, match=rf"Did you mean {near}\?"):
+        recipe(name)
+
+
+def test_a_choice_that_is_nearly_right_is_suggested():
+    with pytest.raises(ArgumentError, match=r"--optimizer must be one of adamw, sgd, got 'Adam'. Did you mean adamw\?"):
+        recipe("default", optimizer="Adam")

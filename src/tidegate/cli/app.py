@@ -11,6 +11,7 @@ import typer
 from tidegate.cli.data import data
 from tidegate.cli.derive import derive
 from tidegate.cli.eval import evaluate
+from tidegate.cli.messages import as_typed
 from tidegate.cli.sample import sample
 from tidegate.cli.train import train
 from tidegate.cli.verify import verify
@@ -23,12 +24,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train)
-app.command("eval")(evaluate)
-app.command("sample")(sample)
-app.command("verify")(verify)
-app.command("derive")(derive)
-app.command("data")(data)
+for name, verb in (
+    ("train", train), ("eval", evaluate), ("sample", sample), ("verify", verify), ("derive", derive), ("data", data),
+):  # fmt: skip
+    # The first line of its docstring: without `short_help` the list of commands would cut it at 45 characters.
+    app.command(name, short_help=(verb.__doc__ or "").partition("\n")[0])(verb)
 
 
 def show_version(wanted: bool) -> None:
@@ -55,13 +55,14 @@ def describe(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? and the run goes on
     try:
         app(arguments)
     except TidegateError as error:
-        refuse(str(error), 3 if isinstance(error, DivergenceError) else 2)
+        refuse(as_typed(str(error), parameters(arguments)), 3 if isinstance(error, DivergenceError) else 2)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch has no type for it
             raise
@@ -70,6 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
             raise
         refuse(f"the output cannot be written: {error.strerror}.", 2)
+
+
+def parameters(arguments: Sequence[str]) -> dict[str, str]:
+    """The options and arguments of the verb that was called, as they are typed, by their names in Python."""
+    verbs = typer.main.get_group(app).commands
+    found = next((verbs[word].params for word in arguments if word in verbs), [])
+    return {p.name: max(p.opts, key=len) if p.param_type_name == "option" else p.name.upper() for p in found if p.name}
 
 
 def refuse(message: str, code: int) -> NoReturn:

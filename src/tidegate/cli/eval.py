@@ -1,4 +1,4 @@
-"""`tidegate eval`: what a trained model pays for a text."""
+"""`tidegate eval`: the score of a trained model on a text."""
 
 import json
 from pathlib import Path
@@ -6,31 +6,37 @@ from typing import Annotated
 
 import typer
 
+from tidegate.cli.numbers import integer_option
+
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
-    text: Annotated[str | None, typer.Argument(help="Another text [the run's held-out text].")] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Another text [the run's held-out text].")] = None,
     checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
     streams: Annotated[
-        int | None, typer.Option(help="Read the text in so many streams; 1 carries the state across all of it.")
+        int | None, integer_option("Read the text as this many streams; 1 carries the state through all of it.")
     ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the other text [the run's].")] = None,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="auto, or an engine's name [the run's].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Score a text, token by token, with the state carried across it."""
+    """Score a trained model on a text, with the state carried from token to token."""
     from tidegate.train.evaluate_run import evaluate_run
 
-    found = evaluate_run(run, text, which=checkpoint, streams=streams)
+    found = evaluate_run(run, text, which=checkpoint, streams=streams, encoding=encoding, device=device, engine=engine)
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
+    epoch = "" if found["epochs"] is None else f", epoch {found['epochs']:.3g}"
     typer.echo(
-        f"{found['cell']} ({found['checkpoint']} checkpoint, epoch {found['epochs']:.3g}) on {found['text']}: "
+        f"{found['cell']} ({checkpoint} checkpoint{epoch}) on {found['text']}: "
         f"perplexity {found['ppl']:.3f} per {found['tokens_are']}, {found['bpc']:.3f} bits per character "
         f"({found['tokens']:,} tokens, {found['streams']} stream{'s' * (found['streams'] > 1)})."
     )
     if found["unknown"]:
         are = "tokens are" if found["unknown"] > 1 else "token is"
-        typer.echo(f"{found['unknown']:,} {are} not in the model's vocabulary, and read as <unk>.")
+        typer.echo(f"{found['unknown']:,} {are} not in the model's vocabulary, and count as <unk>.")
     baseline = found["baseline"]
     if baseline is None:
         typer.echo(f"No n-gram baseline: {found['baseline_missing'].rstrip('.')}.")

@@ -9,10 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from tidegate.cli.numbers import integer_option, number_option
+
 
 def train(
     text: Annotated[
-        str | None, typer.Argument(help="A corpus (see `tidegate data`), a file, or - for standard input [builtin].")
+        str | None,
+        typer.Argument(
+            metavar="TEXT", help="A corpus (see `tidegate data`), a file, or - for standard input [builtin]."
+        ),
     ] = None,
     cell: Annotated[
         str | None,
@@ -20,36 +25,37 @@ def train(
             help="gru, lstm, rnn, rnn-relu, reset-before-gru, peephole-lstm, residual, residual-sigmoid, FILE.py:CLASS."
         ),
     ] = None,
-    hidden: Annotated[int | None, typer.Option(help="Units of a layer.")] = None,
-    layers: Annotated[int | None, typer.Option(help="Recurrent layers.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Dropout of the outputs.")] = None,
+    hidden: Annotated[int | None, integer_option("Units of a layer.")] = None,
+    layers: Annotated[int | None, integer_option("Recurrent layers.")] = None,
+    dropout: Annotated[float | None, number_option("Dropout of the outputs.")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, or an engine's name.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = None,
     recipe: Annotated[str | None, typer.Option(help="default (two minutes) or d2l (the textbook's).")] = None,
-    batch: Annotated[int | None, typer.Option(help="Rows of a batch.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Tokens of a window: how far gradients go back.")] = None,
+    batch: Annotated[int | None, integer_option("Rows of a batch.")] = None,
+    steps: Annotated[int | None, integer_option("Tokens of a window, through which gradients flow back.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate at its peak.")] = None,
+    lr: Annotated[float | None, number_option("Learning rate at its peak.")] = None,
     schedule: Annotated[str | None, typer.Option(help="constant or cosine.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Weight decay of the optimiser.")] = None,
-    clip: Annotated[float | None, typer.Option(help="Largest global norm of the gradient.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Train for so many passes over the text ...")] = None,
-    minutes: Annotated[float | None, typer.Option(help="... or for so long.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the batches.")] = None,
+    weight_decay: Annotated[float | None, number_option("Weight decay of the optimiser.")] = None,
+    clip: Annotated[float | None, number_option("Largest global norm of the gradient.")] = None,
+    epochs: Annotated[int | None, integer_option("End after this many passes over the text.")] = None,
+    minutes: Annotated[float | None, number_option("End after this many minutes, if the epochs take longer.")] = None,
+    seed: Annotated[int | None, integer_option("Seed of the weights and of the batches.")] = None,
     preprocess: Annotated[str | None, typer.Option(help="raw, or letters (a to z and space).")] = None,
     tokens: Annotated[str | None, typer.Option(help="char, byte or word.")] = None,
-    min_freq: Annotated[int | None, typer.Option(help="Rarer tokens become <unk>.")] = None,
+    min_freq: Annotated[int | None, integer_option("Rarer tokens become <unk>.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the file.")] = None,
-    first: Annotated[int | None, typer.Option(help="Train on the first so many tokens only.")] = None,
-    heldout: Annotated[float | None, typer.Option(help="Held-out share of the text, or number of tokens.")] = None,
+    first: Annotated[int | None, integer_option("Train on this many tokens, the first of the text.")] = None,
+    heldout: Annotated[float | None, number_option("Held-out share of the text, or number of tokens.")] = None,
     sampling: Annotated[str | None, typer.Option(help="sequential (state carried) or random.")] = None,
-    eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations [12 in a run].")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run [runs/TEXT-CELL-N].")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    eval_every: Annotated[int | None, integer_option("Steps between evaluations [12 in a run].")] = None,
+    out: Annotated[Path | None, typer.Option(help="New folder for the run [runs/TEXT-CELL-N].")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     checkpoint: Annotated[str | None, typer.Option(help="With --resume: last or best [last].")] = None,
 ) -> None:
     """Train a language model on a text.
 
-    An option that is given overrides the recipe's. Ctrl-C saves and stops; --resume goes on with the same numbers.
+    An option that is given overrides the recipe's. Ctrl-C saves and stops; --resume continues with the same numbers.
     """
     from rich.console import Console
 
@@ -59,11 +65,11 @@ def train(
     from tidegate.train.recipe import recipe as named
 
     options: dict[str, Any] = {
-        "cell": cell, "hidden": hidden, "layers": layers, "dropout": dropout, "engine": engine, "batch": batch,
-        "steps": steps, "optimizer": optimizer, "lr": lr, "schedule": schedule, "weight_decay": weight_decay,
-        "clip": clip, "epochs": epochs, "minutes": minutes, "seed": seed, "preprocess": preprocess, "tokens": tokens,
-        "min_freq": min_freq, "encoding": encoding, "first": first, "heldout": heldout, "sampling": sampling,
-        "eval_every": eval_every,
+        "cell": cell, "hidden": hidden, "layers": layers, "dropout": dropout, "engine": engine, "device": device,
+        "batch": batch, "steps": steps, "optimizer": optimizer, "lr": lr, "schedule": schedule,
+        "weight_decay": weight_decay, "clip": clip, "epochs": epochs, "minutes": minutes, "seed": seed,
+        "preprocess": preprocess, "tokens": tokens, "min_freq": min_freq, "encoding": encoding, "first": first,
+        "heldout": heldout, "sampling": sampling, "eval_every": eval_every,
     }  # fmt: skip
     console = Console(highlight=False)
     try:
@@ -117,6 +123,6 @@ def report(result: dict[str, Any], folder: Path) -> None:
     )
     typer.echo(
         f"{result['epochs']:.1f} epochs in {result['seconds']:.0f} s, {result['tokens_per_s']:,.0f} tokens/s on the "
-        f"{result['engine']} engine. In {folder}: summary.json, curves.png, best.safetensors."
+        f"{result['engine']} engine ({result['device']}). In {folder}: summary.json, curves.png, best.safetensors."
     )
     typer.echo(f"Let it write: tidegate sample {shlex.quote(str(folder))}")

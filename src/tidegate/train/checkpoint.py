@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -26,7 +24,8 @@ FORMAT = "tidegate-1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`tensors` by name and `facts` (JSON values): see `tidegate.train.snapshot` for what a run puts in them."""
+    """`tensors` by name, on the CPU when loaded, and `facts`, JSON values. `tidegate.train.snapshot` and
+    `tidegate.train.facts` say what a run writes into them."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
@@ -34,6 +33,8 @@ class Checkpoint:
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint to `path` in one atomic step. Raises CheckpointError when the disk refuses it."""
+    import safetensors.torch  # here, for `import tidegate` does without it
+
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     facts = json.dumps(checkpoint.facts, ensure_ascii=False)
     header = {"format": FORMAT, "facts": facts, "sha256": digest(tensors, facts)}
@@ -42,6 +43,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 def load(path: Path) -> Checkpoint:
     """Read and verify the checkpoint at `path`. Raises CheckpointError when it is missing or damaged."""
+    import safetensors
+
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}: {remedy(path)}.")
     try:
@@ -55,7 +58,13 @@ def load(path: Path) -> Checkpoint:
                               f"got {header.get('format')!r}.")  # fmt: skip
     if digest(tensors, header.get("facts", "")) != header.get("sha256"):
         raise CheckpointError(damaged(path, "its SHA-256 does not match its content"))
-    return Checkpoint(tensors, json.loads(header["facts"]))
+    try:
+        facts = json.loads(header["facts"])
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(damaged(path, f"its facts are not JSON: {error}")) from error
+    if not isinstance(facts, dict):
+        raise CheckpointError(damaged(path, "its facts are not a JSON object"))
+    return Checkpoint(tensors, facts)
 
 
 def damaged(path: Path, reason: str) -> str:

@@ -47,9 +47,10 @@ def evaluate(model: LanguageModel, part: Part, *, streams: int | None = None) ->
     was_training = model.training
     model.eval()
     state, total = None, 0.0
+    device = model.head.weight.device
     for x, y in heldout_windows(part.ids, streams, window):
-        scores, state = model(x, state)
-        total += cross_entropy(scores, y, "sum").item()
+        scores, state = model(x.to(device), state)
+        total += cross_entropy(scores, y.to(device), "sum").item()
     model.train(was_training)
     nats = total / predicted
     return Score(nats, part.bpc(nats), predicted, streams)

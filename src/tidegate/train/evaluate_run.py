@@ -12,64 +12,82 @@ from tidegate.train.job import own_source, read, same_text
 from tidegate.train.load import Trained, load
 
 
-def evaluate_run(path: Path, source: str | None, *, which: str, streams: int | None) -> dict[str, Any]:
-    """Score the run's held-out text, or the whole of the text `source`; the figures as JSON values.
+def evaluate_run(
+    path: Path,
+    source: str | None,
+    *,
+    which: str = "best",
+    streams: int | None = None,
+    encoding: str | None = None,
+    device: str = "auto",
+    engine: str | None = None,
+) -> dict[str, Any]:
+    """Score the run's held-out text, or all of the text `source`; the figures as JSON values.
 
-    The n-gram baseline of another text is counted anew on the run's training text; where that text is not available,
-    `baseline` is None and `baseline_missing` says why. Raises CheckpointError where the run's own held-out
-    text is asked for and its text is no longer the one that it was trained on.
+    The n-gram baseline of another text is counted on the run's training text, as the model was trained; where that text
+    is not available, `baseline` is None and `baseline_missing` says why. Raises CheckpointError where the run's own
+    held-out text is wanted and its text is no longer the one that it was trained on.
     """
     if streams is not None and streams < 1:
-        raise ArgumentError(f"--streams must be an integer of at least 1, got {streams}.")
-    trained = load(path, which)
-    recipe, facts = trained.recipe, trained.facts
+        raise ArgumentError(f"`streams` must be an integer of at least 1, got {streams}.")
+    trained = load(path, which, device=device, engine=engine)
     if source is None:
-        dataset = training_text(trained)
+        if encoding is not None:
+            raise ArgumentError("`encoding` is for another text; the run's own text has the run's encoding.")
+        dataset = training_text(trained, path)
         text, part, name = dataset.text, dataset.heldout, f"the held-out text of {dataset.text.name}"
         baseline, missing = trained.baseline, None
     else:
-        text = load_text(source, encoding=recipe.encoding)
-        part, name = make_part(text, trained.vocabulary, preprocessing=recipe.preprocess), text.name
-        baseline, missing = baseline_of(part, trained, piped=source == "-")
+        text = load_text(source, encoding=encoding or (trained.recipe.encoding if trained.recipe else "utf-8"))
+        part, name = make_part(text, trained.vocabulary, preprocessing=trained.facts.preprocess), text.name
+        baseline, missing = baseline_of(part, trained, path, piped=source == "-")
     begin = time.perf_counter()
     score = evaluate(trained.model, part, streams=streams)
     seconds = time.perf_counter() - begin
     return {
-        "cell": recipe.cell,
+        "cell": trained.facts.model.cell,
         "checkpoint": which,
-        "epochs": facts["position"]["epochs"],
-        "step": facts["position"]["step"],
+        "epochs": trained.epochs,
+        "step": trained.step,
         "text": name,
         "data_sha256": text.sha256,
         "ppl": score.perplexity,
         "bpc": score.bpc,
         "tokens": score.tokens,
-        "tokens_are": recipe.tokens,
+        "tokens_are": trained.vocabulary.kind,
         "characters": part.characters,
         "unknown": part.unknown,
         "streams": score.streams,
         "baseline": baseline and baseline.figures(),
         "baseline_missing": missing,
+        "device": trained.model.head.weight.device.type,
         "seconds": seconds,
     }
 
 
-def training_text(trained: Trained) -> Dataset:
+def training_text(trained: Trained, path: Path) -> Dataset:
     """The text of a run, in its two parts."""
-    dataset = read(trained.recipe, own_source(trained.facts))
-    same_text(dataset, trained.facts, dataset.text.name)
+    facts = trained.facts
+    if facts.recipe is None or facts.text is None:
+        raise DataError(f"the model in {path} was saved from Python, without a text. Name one to evaluate it on: "
+                        f"tidegate eval {path} FILE.")  # fmt: skip
+    dataset = read(facts.recipe, own_source(facts.text))
+    same_text(dataset, facts, dataset.text.name)
     return dataset
 
 
-def baseline_of(part: Part, trained: Trained, *, piped: bool) -> tuple[Baseline | None, str | None]:
-    """What counts on the run's training text pay for `part`; or None, and why.
+def baseline_of(part: Part, trained: Trained, path: Path, *, piped: bool) -> tuple[Baseline | None, str | None]:
+    """The n-gram baseline, counted on the run's training text, on `part`; or None, and why.
 
-    `piped` tells that standard input gave `part`: it cannot give the training text too.
+    `piped` says that `part` came through standard input, which then cannot give the training text too.
     """
-    if trained.facts["text"]["source"] == "-" and (piped or sys.stdin.isatty()):
+    text = trained.facts.text
+    if text is None:
+        return None, "the model was saved from Python, without its training text"
+    if text["source"] == "-" and (piped or sys.stdin.isatty()):
         return None, "the run's training text came through standard input and was not kept"
     try:
-        dataset = training_text(trained)
+        dataset = training_text(trained, path)
     except (DataError, CheckpointError) as error:
         return None, str(error)
     return ngram_baseline(dataset.train, part, len(trained.vocabulary)), None

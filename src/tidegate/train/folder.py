@@ -1,16 +1,15 @@
 """The folder of a run: what is in it, how a new one is made, and where the next one goes.
 
-run.json           the recipe, the text and its hash, the versions: written once, for people
+run.json           the model, the recipe, the text and its hash, the versions; written once
 last.safetensors   the latest checkpoint (complete in itself)      best.safetensors   the best on the held-out text
 log.jsonl          one JSON object per line: figures, evaluations, samples
-summary.json       the results           curves.png   their picture
-FILE.py            a copy of the user's cell, where the cell is FILE.py:CLASS
+summary.json       the results           curves.png   their figure
+
+A folder holds no code: the equations of the cell are data in run.json and in each checkpoint.
 """
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tidegate.errors import ArgumentError, CheckpointError
+from tidegate.errors import ArgumentError, CheckpointError, did_you_mean
 from tidegate.train.checkpoint import write_atomically
 
 OURS = ("last.safetensors", "best.safetensors", "log.jsonl", "summary.json")  # run.json alone holds nothing to lose
@@ -29,6 +28,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.description = path / "run.json"
         self.log = path / "log.jsonl"
         self.summary = path / "summary.json"
         self.curves = path / "curves.png"
@@ -36,7 +36,9 @@ class RunFolder:
     def checkpoint(self, which: str) -> Path:
         """The path of the checkpoint `which`, "last" or "best"."""
         if which not in ("last", "best"):
-            raise ArgumentError(f"--checkpoint must be one of last, best, got {which!r}.")
+            raise ArgumentError(
+                f"`checkpoint` must be one of last, best, got {which!r}.{did_you_mean(which, ('last', 'best'))}"
+            )
         return self.path / f"{which}.safetensors"
 
     @contextmanager
@@ -68,19 +70,18 @@ class RunFolder:
         write_atomically(self.path / name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def check_free(path: Path) -> None:
-    """Raise ArgumentError where a new run cannot go to `path`: a file, or a folder that holds a run."""
+def check_free(path: Path, argument: str = "--out") -> None:
+    """Raise ArgumentError, naming the argument, where a new run cannot go to `path`: a file, or a run's folder."""
     if path.exists() and not path.is_dir():
-        raise ArgumentError(f"--out must be a folder, got the file {path}. Choose another --out.")
+        raise ArgumentError(f"{argument} must be a folder, got the file {path}. Choose another {argument}.")
     if any((path / name).exists() for name in OURS):
-        raise ArgumentError(
-            f"--out {path} holds a run already. Continue it with --resume {path}, or choose another --out."
-        )
+        resume = f"Continue it with --resume {path}, or choose" if argument == "--out" else "Choose"
+        raise ArgumentError(f"{argument} {path} holds a run already. {resume} another {argument}.")
 
 
-def create(path: Path) -> RunFolder:
+def create(path: Path, argument: str = "--out") -> RunFolder:
     """Make the folder of a new run. Raises ArgumentError where it cannot be made or written."""
-    check_free(path)
+    check_free(path, argument)
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"
@@ -88,7 +89,7 @@ def create(path: Path) -> RunFolder:
         probe.unlink()
     except OSError as error:
         raise ArgumentError(
-            f"--out must be a folder that can be written, got {path}: {error.strerror}. Choose another --out."
+            f"{argument} must be a folder that can be written, got {path}: {error.strerror}. Choose another {argument}."
         ) from error
     return RunFolder(path)
 
@@ -115,16 +116,3 @@ def next_free(text: str, cell: str) -> Path:
 def slug(name: str) -> str:
     """`name` as lower-case letters, digits and single hyphens, at most 40 of them."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "text"
-
-
-def keep_cell(cell: str, run: RunFolder) -> None:
-    """Copy the file of a FILE.py:CLASS cell into the run, so that the run can be read where the file is gone."""
-    file, colon, _ = cell.rpartition(":")
-    if colon:
-        shutil.copyfile(file, run.path / os.path.basename(file))
-
-
-def kept_cell(cell: str, run: RunFolder) -> str:
-    """The cell of a run as `build_layer` takes it: FILE.py:CLASS becomes the copy in the run's folder."""
-    file, colon, name = cell.rpartition(":")
-    return f"{run.path / os.path.basename(file)}:{name}" if colon else cell

@@ -1,4 +1,4 @@
-"""What a run's model writes after a prompt."""
+"""Text that a run's model generates after a prompt."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -11,8 +11,17 @@ from tidegate.train.load import load
 from tidegate.train.sample import check, sample
 
 
-def write(
-    path: Path, prompt: str | None, *, which: str, length: int, temperature: float, top_k: int, seed: int
+def generate(
+    path: Path,
+    prompt: str | None,
+    *,
+    which: str = "best",
+    length: int = 500,
+    temperature: float = 0.8,
+    top_k: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    engine: str | None = None,
 ) -> Iterator[str]:
     """The prompt and `length` tokens after it, piece by piece as they are drawn.
 
@@ -20,7 +29,7 @@ def write(
     choices, for a prompt outside the model's vocabulary.
     """
     check(length, temperature, top_k, seed)
-    trained = load(path, which)
+    trained = load(path, which, device=device, engine=engine)
     vocabulary = trained.vocabulary
     begin = vocabulary.encode_known(tokenize(prompt, vocabulary.kind)) if prompt else line_start(vocabulary)
     drawn = sample(
@@ -31,7 +40,7 @@ def write(
 
 
 def line_start(vocabulary: Vocabulary) -> torch.Tensor:
-    """The token before the beginning of a line: a line end, a space where there is none, or the commonest token."""
+    """The token before the beginning of a line: a line end, a space where there is none, or the most frequent token."""
     for token in ("\n", " "):
         if token in vocabulary.tokens:
             return vocabulary.encode([token])

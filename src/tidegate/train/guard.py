@@ -1,4 +1,4 @@
-"""The guard against NaN and infinity: refuses a step before it spoils the weights, and finds where it began."""
+"""The guard against NaN and infinity: it refuses a step before the weights change, and finds the first bad value."""
 
 import math
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tidegate.nn.equations import step_of
+from tidegate.nn import trace
 from tidegate.train.model import LanguageModel, State, cross_entropy
 
 LOSS_LIMIT = 700.0  # nats per token: beyond it the perplexity e^loss is no finite number, though the loss still is
@@ -23,7 +23,7 @@ def blocks(model: LanguageModel) -> Iterator[tuple[str, str, slice]]:
     The input side (weight_ih, bias_ih) is packed by the gates that use a, the recurrent side (weight_hh, bias_hh) by
     the gates that have a product: see `tidegate.calculus.trace.Step`.
     """
-    step, H = step_of(model.recurrent), model.recurrent.hidden_size
+    step, H = model.step, model.recurrent.hidden_size
     for name, parameter in model.recurrent.named_parameters():
         if "_ih_" in name:
             gates = step.inputs
@@ -43,7 +43,7 @@ def weights_sound(model: LanguageModel) -> bool:
 
 
 def diverged(model: LanguageModel, x: Tensor, y: Tensor, state: State, *, step: int, loss: float, norm: float) -> str:
-    """What went wrong at a step on the window x, y (T, B) from `state`, whose loss or gradient norm was not sound."""
+    """What went wrong at a step on the window x, y (T, B) from `state`, in words."""
     return (
         f"training diverged at step {step:,}: loss {loss:.4g} nats per token, gradient norm {norm:.4g}. "
         f"{first_bad(model, x, y, state)}"
@@ -51,17 +51,20 @@ def diverged(model: LanguageModel, x: Tensor, y: Tensor, state: State, *, step: 
 
 
 def first_bad(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> str:
-    """Which gate's block of which parameter went bad first, in words.
+    """The first value that is not finite, in words.
 
-    Weights come first: a block that is not finite explains the rest. Then the window is replayed backwards: the
-    gradient of the loss on its last n steps, n = 1, 2, ...; the first n at which a block's gradient is not
-    finite is where backpropagation through time broke. Where every gradient is finite, only the perplexity is not:
-    then the block with the largest weights is named.
+    Weights come first: a block that is not finite explains the rest. Then the gates and states of the forward pass,
+    step by step. Then the gradient of the loss on the last n steps of the window, n = 1, 2, ...: at the first n with a
+    gradient that is not finite, backpropagation through time broke. Where every gradient is finite, only the
+    perplexity is not: then the block with the largest weights is named.
     """
     parameters = dict(model.named_parameters())
     bad = [(name, gate) for name, gate, rows in blocks(model) if not parameters[name][rows].isfinite().all()]
     if bad:
         return f"First bad: the weights of {listed(bad)}."
+    value = bad_value(model, x, state)
+    if value is not None:
+        return f"The equations of {model.step.name} give a value that is not finite from finite weights: {value}."
     for n in range(1, len(x) + 1):
         gradients = suffix_gradients(model, x, y, state, n)
         bad = [(name, gate) for name, gate, rows in blocks(model) if not gradients[name][rows].isfinite().all()]
@@ -73,6 +76,36 @@ def first_bad(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> str:
     return (
         f"Every gradient is finite, but the perplexity is not; the first block to outgrow the rest: the weights of "
         f"{listed([largest])} (up to {size[largest]:.3g})."
+    )
+
+
+@torch.no_grad()
+def bad_value(model: LanguageModel, x: Tensor, state: State) -> str | None:
+    """The first gate or state of the forward pass that is not finite, in words; None where all are finite."""
+    layer = model.recurrent
+    engine, layer.engine = layer.engine, "eager"  # it runs every cell on every device and keeps every gate
+    try:
+        traced = trace(layer, x, state)
+    finally:
+        layer.engine = engine
+    names = [f"{name}_l{k}" for k in range(layer.num_layers) for name in (*model.step.gates, *model.step.state)]
+    finite = torch.stack([traced[name].isfinite().flatten(1).all(1) for name in names])  # (names, T)
+    if finite.all():
+        return None
+    t = int((~finite.all(0)).int().argmax())
+    name = names[int((~finite[:, t]).int().argmax())]
+    bad = traced[name][t][~traced[name][t].isfinite()]
+    kind = "gate" if name.rpartition("_l")[0] in model.step.gates else "state"
+    return f"{kind} {name} is {bad[0].item()} at step {t + 1} of the window"
+
+
+def equations_remedy(model: LanguageModel, x: Tensor, state: State) -> str | None:
+    """What to try where the first step of a run fails and the cell is the cause; None where it is not."""
+    if bad_value(model, x, state) is None:
+        return None
+    return (
+        "No step has been made, so --lr and --clip are not the cause: check the equations for a log, sqrt or division "
+        "outside its domain, or an exp or a state that grows without bound."
     )
 
 

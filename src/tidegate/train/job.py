@@ -11,28 +11,24 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from tidegate.calculus import trace
 from tidegate.errors import ArgumentError, CheckpointError, DataError
-from tidegate.text import (
-    Baseline,
-    ConsoleProgress,
-    Dataset,
-    Progress,
-    Vocabulary,
-    load_text,
-    make_dataset,
-    ngram_baseline,
-)
+from tidegate.nn import find_cell
+from tidegate.text import Baseline, ConsoleProgress, Dataset, Progress, load_text, make_dataset, ngram_baseline
 from tidegate.train import checkpoint, folder, snapshot, summary
 from tidegate.train.checkpoint import Checkpoint
+from tidegate.train.device import find_device
+from tidegate.train.facts import Facts, ModelFacts
 from tidegate.train.folder import RunFolder
 from tidegate.train.interrupt import Interrupt
-from tidegate.train.load import stored_baseline
+from tidegate.train.load import read_checkpoint
 from tidegate.train.log import Log
 from tidegate.train.loop import Stopped, Trainer
 from tidegate.train.recipe import Recipe
 from tidegate.train.status import Status
+from tidegate.train.versions import versions
 
-CHANGEABLE = ("epochs", "minutes", "lr", "clip", "eval_every", "engine")  # by --resume; all else is the run's own
+CHANGEABLE = ("epochs", "minutes", "lr", "clip", "eval_every", "engine", "device")  # by --resume; nothing else is
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,14 @@ class Job:
     source: str
     dataset: Dataset
     baseline: Baseline
+    model: ModelFacts
     folder: RunFolder
     status: Status
 
-    def trainer(self, cell: str) -> Trainer:
+    def trainer(self) -> Trainer:
         """A trainer at step 0 whose checkpoints go to the run's folder."""
-        return Trainer(self.recipe, self.dataset, cell, log=Log(self.folder.log), status=self.status, save=self.save)
+        log = Log(self.folder.log)
+        return Trainer(self.recipe, self.dataset, self.model, log=log, status=self.status, save=self.save)
 
     def save(self, trainer: Trainer, which: str) -> None:
         """Write the checkpoint `which`, "last" or "best"."""
@@ -56,14 +54,15 @@ class Job:
         checkpoint.save(self.folder.checkpoint(which), Checkpoint(now.tensors, self.facts() | now.facts))
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint tells of its run, beside where it stands."""
+        """What a checkpoint records of its run, beside its position: see `tidegate.train.facts`."""
         text = self.dataset.text
         return {
+            "model": self.model.to_json(),
             "recipe": asdict(self.recipe),
             "text": {"source": self.source, "name": text.name, "sha256": text.sha256, "size": text.size},
             "vocabulary": self.dataset.vocabulary.to_json(),
             "baseline": asdict(self.baseline),
-            "versions": summary.versions(),
+            "versions": versions(),
         }
 
     def run(self, trainer: Trainer) -> "Finished":
@@ -96,6 +95,8 @@ def start(
 
     Everything that can be refused is refused before the folder is made.
     """
+    model = ModelFacts(recipe.cell, trace(find_cell(recipe.cell)), recipe.hidden, recipe.layers, recipe.dropout)
+    find_device(recipe.device)
     if out is not None:
         folder.check_free(out)
     progress = ConsoleProgress(console)
@@ -103,11 +104,10 @@ def start(
     baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary), progress=progress)
     out = out or folder.next_free(source, recipe.cell)  # now, for another run may have begun meanwhile
     source = source if source == "-" or not Path(source).is_file() else os.path.abspath(source)
-    job = Job(recipe, source, dataset, baseline, RunFolder(out), Status(console, recipe.tokens))
-    trainer = job.trainer(recipe.cell)
+    job = Job(recipe, source, dataset, baseline, model, RunFolder(out), Status(console, recipe.tokens))
+    trainer = job.trainer()
     with folder.create(out).locked():
         folder.check_free(out)  # another process may have been faster
-        folder.keep_cell(recipe.cell, job.folder)
         job.folder.write_json("run.json", job.facts())
         job.status.begin(summary.headline(recipe, dataset, baseline, trainer), out)
         return job.run(trainer)
@@ -121,7 +121,7 @@ def resume(
     which: str = "last",
     console: Console,
 ) -> Finished:
-    """Go on with the run in `out` from its checkpoint `which`.
+    """Continue the run in `out` from its checkpoint `which`.
 
     `changes` are recipe fields that were given anew. Raises CheckpointError where one contradicts the run, and where
     the text or its vocabulary is not the run's, naming what differs.
@@ -132,32 +132,48 @@ def resume(
 
 
 def go_on(run: RunFolder, changes: Mapping[str, Any], *, source: str | None, which: str, console: Console) -> Finished:
-    """`resume` in a folder that is ours alone."""
+    """`resume` in a folder that is locked."""
     out = run.path
-    saved = checkpoint.load(run.checkpoint(which))
-    recipe = changed(Recipe(**saved.facts["recipe"]), changes, out)
-    facts = saved.facts
-    source = source if source is not None else own_source(facts)
+    facts, tensors = read_checkpoint(run, which)
+    if facts.recipe is None or facts.text is None or facts.baseline is None:
+        raise CheckpointError(
+            f"the model in {out} was saved from Python, without a recipe to continue. Load it with "
+            f"tidegate.load({str(out)!r}) and train it there, or train a new run without --resume."
+        )
+    same_cell(facts.model, changes.get("cell"), out)
+    recipe = changed(facts.recipe, {name: value for name, value in changes.items() if name != "cell"}, out)
+    source = source if source is not None else own_source(facts.text)
     dataset = read(recipe, source, ConsoleProgress(console))
     same_text(dataset, facts, source)
-    baseline = stored_baseline(facts)
-    job = Job(recipe, source, dataset, baseline, run, Status(console, recipe.tokens))
-    trainer = job.trainer(folder.kept_cell(recipe.cell, run))
-    snapshot.restore(trainer, saved)
+    job = Job(recipe, source, dataset, facts.baseline, facts.model, run, Status(console, recipe.tokens))
+    trainer = job.trainer()
+    snapshot.restore(trainer, Checkpoint(tensors, dict(facts.raw)))
     if trainer.progress >= 1 and run.summary.is_file():
         raise ArgumentError(
-            f"the run in {out} is finished ({summary.length(recipe)}). Give a greater --epochs or --minutes to go on."
+            f"the run in {out} is finished ({summary.length(recipe)}). Give a greater --epochs or --minutes to "
+            "continue."
         )
     if not run.checkpoint("best").is_file():
-        trainer.position.best = None  # the next evaluation makes it anew
+        trainer.position.best = None  # the next evaluation writes it again
     trainer.log.truncate(trainer.position.step)
-    job.status.begin(f"Going on at step {trainer.position.step:,}, epoch {trainer.epochs:.2f}.", out)
+    job.status.begin(f"Continuing at step {trainer.position.step:,}, epoch {trainer.epochs:.2f}.", out)
     return job.run(trainer)
 
 
-def own_source(facts: Mapping[str, Any]) -> str:
-    """The text of a checkpoint as `load_text` takes it. Raises DataError where it is gone or nobody would send it."""
-    source = str(facts["text"]["source"])
+def same_cell(model: ModelFacts, given: str | None, out: Path) -> None:
+    """Raise CheckpointError where --cell is given and has other equations than the run."""
+    if given is not None and trace(find_cell(given)) is not model.step:
+        what = f"{model.cell}, got {given}" if given != model.cell else f"{model.cell}, whose equations have changed"
+        raise CheckpointError(
+            f"the checkpoint in {out} was trained with --cell {what}. Leave the option out to continue this run, or "
+            "train a new one without --resume."
+        )
+
+
+def own_source(text: Mapping[str, Any]) -> str:
+    """The text of a run as `load_text` takes it. Raises DataError where it is gone, or came from a pipe that is not
+    there."""
+    source = text["source"]
     if os.path.isabs(source) and not os.path.exists(source):
         raise DataError(
             f"the text of the run is no longer at {source}. Put it back, or name its new place: "
@@ -166,7 +182,7 @@ def own_source(facts: Mapping[str, Any]) -> str:
     if source == "-" and sys.stdin.isatty():
         raise DataError(
             f"the text of the run came through standard input and was not kept. Send it again: tidegate ... < FILE, or "
-            f"name a file with the same {facts['text']['size']:,} bytes (SHA-256 {facts['text']['sha256'][:12]}...)."
+            f"name a file with the same {text['size']:,} bytes (SHA-256 {text['sha256'][:12]}...)."
         )
     return source
 
@@ -192,24 +208,24 @@ def changed(recipe: Recipe, changes: Mapping[str, Any], out: Path) -> Recipe:
         if name not in CHANGEABLE and value != own:
             raise CheckpointError(
                 f"the checkpoint in {out} was trained with --{name.replace('_', '-')} {own}, got {value}. Leave "
-                "the option out to go on with this run, or train a new one without --resume."
+                "the option out to continue this run, or train a new one without --resume."
             )
     if "epochs" in given or "minutes" in given:
         given = {"epochs": None, "minutes": None} | given
     return dataclasses.replace(recipe, **given)
 
 
-def same_text(dataset: Dataset, facts: Mapping[str, Any], source: str) -> None:
+def same_text(dataset: Dataset, facts: Facts, source: str) -> None:
     """Raise CheckpointError unless the text and its vocabulary are those of the checkpoint."""
-    text, vocabulary = dataset.text, Vocabulary.from_json(facts["vocabulary"])
-    if text.sha256 != facts["text"]["sha256"]:
+    text, expected = dataset.text, facts.text or {}
+    if text.sha256 != expected["sha256"]:
         raise CheckpointError(
-            f"the text of the run has changed: the checkpoint was trained on {facts['text']['name']} with SHA-256 "
-            f"{facts['text']['sha256'][:12]}... ({facts['text']['size']:,} bytes), {text.name} has "
-            f"{text.sha256[:12]}... ({text.size:,} bytes). Name the same text, or train a new run without --resume."
+            f"the text of the run has changed: the checkpoint was trained on {expected['name']} with SHA-256 "
+            f"{expected['sha256'][:12]}... ({expected['size']:,} bytes), {text.name} has {text.sha256[:12]}... "
+            f"({text.size:,} bytes). Name the same text, or train a new run without --resume."
         )
-    if vocabulary != dataset.vocabulary:
+    if facts.vocabulary != dataset.vocabulary:
         raise CheckpointError(
-            f"the vocabulary of the checkpoint has {len(vocabulary)} tokens, that of {source} "
-            f"{len(dataset.vocabulary)} or other ones. Train a new run without --resume."
+            f"the vocabulary of the checkpoint has {len(facts.vocabulary)} tokens, that of {source} has "
+            f"{len(dataset.vocabulary)}, or the tokens differ. Train a new run without --resume."
         )

@@ -9,23 +9,26 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
 from tidegate.errors import DivergenceError
 from tidegate.nn import why
 from tidegate.text import Dataset, RandomSampling, Sequential
+from tidegate.train.device import find_device
 from tidegate.train.evaluate import Score, evaluate, perplexity
-from tidegate.train.guard import diverged, sound, weights_sound
+from tidegate.train.facts import ModelFacts
+from tidegate.train.guard import diverged, equations_remedy, sound, weights_sound
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.log import Log
-from tidegate.train.model import LanguageModel, State, cross_entropy, detach
+from tidegate.train.model import State, cross_entropy, detach
 from tidegate.train.position import WINDOW, Best, Position
 from tidegate.train.recipe import Recipe
 from tidegate.train.sample import sample
 from tidegate.train.schedule import rate
 from tidegate.train.status import Figures, Status
+from tidegate.train.text_length import check_length
 
 EVALUATIONS = 12  # in a run whose recipe does not say how often
 TICK = 1.0  # seconds between two records of the log
@@ -46,19 +49,27 @@ class Stopped(Exception):  # noqa: N818 (not an error)
 
 
 def optimiser(recipe: Recipe, parameters: Sequence[nn.Parameter]) -> Optimizer:
-    """The recipe's optimiser, with torch's fused update."""
+    """The recipe's optimiser, with torch's fused update on the devices where it can scale gradients."""
+    fused = parameters[0].device.type in ("cpu", "cuda")
     if recipe.optimizer == "sgd":
-        return SGD(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    return AdamW(parameters, lr=recipe.lr, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True)
+        return SGD(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
+    return AdamW(parameters, lr=recipe.lr, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=fused)
 
 
 def step_clipped(optimizer: Optimizer, norm: float, clip: float) -> None:
-    """A step of a fused optimiser after torch.nn.utils.clip_grad_norm_, for gradients of this norm.
+    """A step of the optimiser after torch.nn.utils.clip_grad_norm_, for gradients of this norm.
 
-    torch's fused updates divide gradients by `grad_scale` as they read them, so clipping passes over no memory.
+    torch's fused updates divide gradients by `grad_scale` as they read them, so clipping needs no pass over memory.
     """
     scale = (norm + 1e-6) / clip  # the 1e-6 is torch's
-    optimizer.grad_scale = torch.tensor(scale, dtype=torch.float32) if scale > 1 else None  # type: ignore[attr-defined]
+    group = optimizer.param_groups[0]
+    if group["fused"]:
+        here = group["params"][0].device
+        optimizer.grad_scale = torch.tensor(scale, dtype=torch.float32, device=here) if scale > 1 else None  # type: ignore[attr-defined]
+    elif scale > 1:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad.mul_(1 / scale)
     optimizer.step()
 
 
@@ -67,29 +78,29 @@ class Trainer:
 
     `model`, `optimizer`, `state` and `position` are what a checkpoint holds (see `tidegate.train.snapshot`). Sequential
     batches carry the state from window to window of an epoch, cut from the graph between them; random ones begin
-    every window from zero. `cell` is the recipe's, as `build_layer` finds it; `save` writes the checkpoint "last" or
-    "best" of this trainer. The recipe's seed is given to torch's global generator.
+    every window from zero. `facts` say what model to build; `save` writes the checkpoint "last" or "best" of this
+    trainer. torch's global generators are set to the recipe's seed; weights are drawn on the CPU, so that they are the
+    same on every device.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         dataset: Dataset,
-        cell: str,
+        facts: ModelFacts,
         *,
         log: Log,
         status: Status,
         save: Callable[["Trainer", str], None],
     ) -> None:
+        self.device = find_device(recipe.device)
         torch.manual_seed(recipe.seed)
         self.recipe, self.dataset, self.log, self.status, self._save = recipe, dataset, log, status, save
-        self.model = LanguageModel(
-            cell, len(dataset.vocabulary), recipe.hidden,
-            layers=recipe.layers, engine=recipe.engine, dropout=recipe.dropout,
-        )  # fmt: skip
+        self.model = facts.build(len(dataset.vocabulary), recipe.engine).to(self.device)
         self.parameters = list(self.model.parameters())
         self.optimizer = optimiser(recipe, self.parameters)
         kind = Sequential if recipe.sampling == "sequential" else RandomSampling
+        check_length(recipe, dataset, kind)
         self.batches = kind(dataset.train.ids, recipe.batch, recipe.steps, recipe.seed)
         self.count = lru_cache(self.batches.count)  # batches in an epoch
         self.state: State = None
@@ -104,7 +115,7 @@ class Trainer:
         """The name of the engine that runs the model."""
         if self.recipe.engine != "auto":
             return self.recipe.engine
-        return next(v.engine for v in why(self.model.recurrent, self.batches.at(0, 0)[0]) if v.chosen)
+        return next(v.engine for v in why(self.model.recurrent, self.batch(0, 0)[0]) if v.chosen)
 
     @cached_property
     def total_steps(self) -> int | None:
@@ -168,19 +179,25 @@ class Trainer:
         self._save(self, which)
         self.saved_step = self.position.step
 
-    def divergence(self, what: str) -> DivergenceError:
+    def divergence(self, what: str, remedy: str | None = None) -> DivergenceError:
         """The error that ends the run, with what is left of it and what to try."""
         recipe, folder = self.recipe, self.log.path.parent
+        usual = f"Try a lower --lr (it was {recipe.lr:g}) or a lower --clip (it was {recipe.clip:g})."
         return DivergenceError(
             f"{what} The weights of this step were not saved: the last good checkpoint, of step {self.saved_step:,}, "
-            f"is in {folder}. Try a lower --lr (it was {recipe.lr:g}) or a lower --clip (it was {recipe.clip:g})."
+            f"is in {folder}. {remedy or usual}"
         )
+
+    def batch(self, epoch: int, k: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (T, B) of batch k of an epoch, on the trainer's device."""
+        x, y = self.batches.at(epoch, k)
+        return x.to(self.device), y.to(self.device)
 
     def step(self) -> None:
         """One batch: forward, backward, guard, clip, update. Raises DivergenceError before a bad update."""
         begin = time.perf_counter()
         recipe, position = self.recipe, self.position
-        x, y = self.batches.at(position.epoch, position.batch)
+        x, y = self.batch(position.epoch, position.batch)
         if not self.batches.carries_state or position.batch == 0:
             self.state = None
         scores, state = self.model(x, self.state)
@@ -192,8 +209,8 @@ class Trainer:
         nats, gradient_norm = torch.stack((loss.detach(), norm)).tolist()  # one wait for the device a step
         lr = rate(recipe.schedule, recipe.lr, self.progress)
         if not sound(nats, gradient_norm):
-            step = position.step + 1
-            raise self.divergence(diverged(self.model, x, y, self.state, step=step, loss=nats, norm=gradient_norm))
+            what = diverged(self.model, x, y, self.state, step=position.step + 1, loss=nats, norm=gradient_norm)
+            raise self.divergence(what, equations_remedy(self.model, x, self.state) if position.step == 0 else None)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         step_clipped(self.optimizer, gradient_norm, recipe.clip)

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from tidegate.errors import ArgumentError
+from tidegate.errors import ArgumentError, did_you_mean
 
 CHOICES = {
     "optimizer": ("adamw", "sgd"),
@@ -32,6 +32,7 @@ class Recipe:
     hidden: int = 256
     layers: int = 1
     engine: str = "auto"
+    device: str = "auto"
     batch: int = 16
     steps: int = 35
     sampling: str = "sequential"
@@ -65,21 +66,22 @@ class Recipe:
         require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "a number of at least 0")
         require("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0 to below 1")
         require(
-            "heldout", self.heldout, 0 < self.heldout < 1 or (self.heldout >= 1 and float(self.heldout).is_integer()),
-            "a share of the text between 0 and 1, or a whole number of tokens",
+            "heldout", self.heldout, 0 < self.heldout < 1 or (self.heldout >= 2 and float(self.heldout).is_integer()),
+            "a share of the text between 0 and 1, such as 0.1, or a whole number of tokens from 2 on",
         )  # fmt: skip
         for name, allowed in CHOICES.items():
-            require(name, getattr(self, name), getattr(self, name) in allowed, "one of " + ", ".join(allowed))
+            value = getattr(self, name)
+            require(name, value, value in allowed, "one of " + ", ".join(allowed), did_you_mean(value, allowed))
         if self.epochs is None and self.minutes is None:
             raise ArgumentError("give --epochs or --minutes or both, got neither.")
         if self.minutes is not None:
             require("minutes", self.minutes, 0 < self.minutes < math.inf, "a positive number")
 
 
-def require(field: str, value: object, holds: bool, expected: str) -> None:
+def require(field: str, value: object, holds: bool, expected: str, remedy: str = "") -> None:
     """Raise ArgumentError with the option's name unless `holds`."""
     if not holds:
-        raise ArgumentError(f"--{field.replace('_', '-')} must be {expected}, got {value!r}.")
+        raise ArgumentError(f"--{field.replace('_', '-')} must be {expected}, got {value!r}.{remedy}")
 
 
 RECIPES = {
@@ -110,7 +112,7 @@ def recipe(name: str, **explicit: object) -> Recipe:
     An explicit length (`epochs`, `minutes` or both) replaces the recipe's.
     """
     if name not in RECIPES:
-        raise ArgumentError(f"--recipe must be one of {', '.join(RECIPES)}, got {name!r}.")
+        raise ArgumentError(f"--recipe must be one of {', '.join(RECIPES)}, got {name!r}.{did_you_mean(name, RECIPES)}")
     given = {field: value for field, value in explicit.items() if value is not None}
     if "epochs" in given or "minutes" in given:
         given = {"epochs": None, "minutes": None} | given

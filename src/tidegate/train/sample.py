@@ -46,14 +46,15 @@ def sample(
     was_training = model.training
     model.eval()
     try:
-        scores, state = model(prompt.unsqueeze(1))
+        device = model.head.weight.device
+        scores, state = model(prompt.unsqueeze(1).to(device))
         for _ in range(length):
-            last = scores[-1, 0]
+            last = scores[-1, 0].cpu()  # the draw does not depend on the device
             if never is not None:
                 last[never] = float("-inf")
             token = draw(last, temperature, top_k, generator)
             yield token
-            scores, state = model(torch.tensor([[token]]), state)
+            scores, state = model(torch.tensor([[token]], device=device), state)
     finally:
         model.train(was_training)
 

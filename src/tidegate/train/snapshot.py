@@ -1,6 +1,7 @@
-"""A trainer to a checkpoint and back: after a restore the run goes on with the same numbers, to the bit."""
+"""A trainer to a checkpoint and back: on the same device the run continues with the same numbers, to the bit."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,17 +12,19 @@ from torch.optim import Optimizer
 from tidegate.errors import CheckpointError
 from tidegate.train.checkpoint import Checkpoint
 from tidegate.train.loop import Trainer
-from tidegate.train.model import State
+from tidegate.train.model import State, load_weights, model_weights, weight_tensors
 from tidegate.train.position import Best, Position
 
 
 def capture(trainer: Trainer) -> Checkpoint:
     """Everything that the trainer's next step depends on, beside the recipe and the text."""
-    tensors = {f"model.{name}": value for name, value in trainer.model.state_dict().items()}
+    tensors = weight_tensors(trainer.model)
     moments, groups = optimiser_parts(trainer.optimizer)
     tensors |= moments
     tensors |= {f"state.{k}": part.clone() for k, part in enumerate(state_parts(trainer.state))}
     tensors["random"] = torch.get_rng_state()
+    if trainer.device.type == "cuda":
+        tensors["random_cuda"] = torch.cuda.get_rng_state(trainer.device)
     tensors["losses"] = torch.tensor(list(trainer.position.losses), dtype=torch.float64)
     tensors["norms"] = torch.tensor(list(trainer.norms), dtype=torch.float64)
     position = trainer.position
@@ -38,18 +41,37 @@ def capture(trainer: Trainer) -> Checkpoint:
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
-    """Put the trainer where `capture` found it. Raises CheckpointError where the tensors are another model's."""
-    tensors, facts = checkpoint.tensors, checkpoint.facts
-    restore_model(trainer.model, tensors)
+    """Put the trainer where `capture` found it, on the trainer's own device.
+
+    Raises CheckpointError where the tensors are another model's, or are not those that `capture` writes.
+    """
+    load_weights(trainer.model, model_weights(checkpoint.tensors))
+    try:
+        restore_rest(trainer, checkpoint.tensors, checkpoint.facts)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise CheckpointError(
+            f"the checkpoint cannot be continued: its optimiser, state or position is not what a run writes "
+            f"({type(error).__name__}: {error}). Try the other one of --checkpoint last and best, or train again."
+        ) from error
+
+
+def restore_rest(trainer: Trainer, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """The optimiser, the recurrent state, the random generators and the position."""
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, number, key = name.split(".")
             moments.setdefault(int(number), {})[key] = value
+    own = trainer.optimizer.param_groups[0]["fused"]  # another device may have no fused update
     trainer.optimizer.load_state_dict({"state": moments, "param_groups": facts["optimizer"]})
-    parts = tuple(tensors[f"state.{k}"] for k in range(sum(name.startswith("state.") for name in tensors)))
+    for group in trainer.optimizer.param_groups:
+        group["fused"] = own
+    count = sum(name.startswith("state.") for name in tensors)
+    parts = tuple(tensors[f"state.{k}"].to(trainer.device) for k in range(count))
     trainer.state = {None: None, "tensor": parts[0] if parts else None, "tuple": parts}[facts["state"]]
     torch.set_rng_state(tensors["random"])
+    if trainer.device.type == "cuda" and "random_cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random_cuda"], trainer.device)
     position = {name: value for name, value in facts["position"].items() if name not in ("best", "epochs")}
     best = facts["position"]["best"]
     trainer.position = Position(
@@ -57,18 +79,6 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     )
     trainer.saved_step = trainer.position.step
     trainer.norms.extend(tensors["norms"].tolist())
-
-
-def restore_model(model: torch.nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Load the weights. Raises CheckpointError, naming the parameter, where they do not fit the model."""
-    weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    expected = model.state_dict()
-    for name in sorted(expected.keys() | weights.keys()):
-        want = tuple(expected[name].shape) if name in expected else "no such parameter"
-        got = tuple(weights[name].shape) if name in weights else "none"
-        if want != got:
-            raise CheckpointError(f"the checkpoint is of another model: {name} must be {want}, got {got}.")
-    model.load_state_dict(weights)
 
 
 def optimiser_parts(optimizer: Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:

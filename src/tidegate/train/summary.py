@@ -1,12 +1,9 @@
 """The results of a run: summary.json, the picture of its curves, and the words."""
 
-import platform
 from typing import Any
 
-import numpy
 import torch
 
-import tidegate
 from tidegate.text import Baseline, Dataset
 from tidegate.train import curves, log
 from tidegate.train.evaluate import perplexity
@@ -14,17 +11,7 @@ from tidegate.train.folder import RunFolder
 from tidegate.train.loop import Trainer
 from tidegate.train.recipe import Recipe
 from tidegate.train.verdict import Outcome
-
-
-def versions() -> dict[str, str]:
-    """What the numbers of a run depend on beside the recipe and the text."""
-    return {
-        "tidegate": tidegate.__version__,
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
+from tidegate.train.versions import versions
 
 
 def headline(recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trainer) -> str:
@@ -65,6 +52,7 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, baseline: Baseline, 
     result = {
         "cell": recipe.cell,
         "engine": trainer.engine,
+        "device": trainer.device.type,
         "train_ppl": perplexity(nats),
         "train_bpc": outcome.train_bpc,
         "train_window": window,

@@ -1,0 +1,29 @@
+"""Options that are numbers: what cannot be read as one is repeated in the message."""
+
+from typing import Any
+
+import typer
+
+
+def integer_option(help: str, **options: Any) -> Any:
+    """An option of the command line that is an integer."""
+    return typer.Option(help=help, parser=integer, metavar="INTEGER", **options)
+
+
+def number_option(help: str, **options: Any) -> Any:
+    """An option of the command line that is a number."""
+    return typer.Option(help=help, parser=number, metavar="NUMBER", **options)
+
+
+def integer(value: str | int) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise typer.BadParameter(f"expected an integer such as 64, got {value!r}.") from None
+
+
+def number(value: str | float) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise typer.BadParameter(f"expected a number such as 0.1 or 2e-3, got {value!r}.") from None
