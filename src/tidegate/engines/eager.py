@@ -10,7 +10,7 @@ from tidegate.calculus.expression import Expression
 from tidegate.engines.call import Call, Result
 from tidegate.engines.ragged import walk
 from tidegate.engines.stretches import stretch_of, stretches
-from tidegate.engines.torch_private import in_functorch_transform
+from tidegate.engines.torch_private import in_functorch_transform, in_jit_trace
 
 NAME = "eager"
 
@@ -34,7 +34,7 @@ OPERATIONS = {
 def refuse(call: Call) -> str | None:
     if recomputes(call) and in_functorch_transform():
         return "it cannot recompute inside a torch.func transform (grad, jvp, vmap); use recompute=False"
-    if recomputes(call) and torch.jit.is_tracing():
+    if recomputes(call) and in_jit_trace():
         return "torch.jit.trace cannot record that it recomputes; use recompute=False, or trace under torch.no_grad()"
     return None
 

@@ -125,7 +125,7 @@ def run(call: Call) -> Result:
     assert functions is not None
     x = one_hot(call.x, w) if call.indexed else call.x
     if call.T == 1 and call.lengths is None and w.w_hr is None:
-        new = functions.step(x[0], call.states if len(call.states) > 1 else call.states[0], *parameters(w))
+        new = functions.step(x[0], one_or_all(call.states), *parameters(w))
         states = new if isinstance(new, tuple) else (new,)
         return Result(states[0].unsqueeze(0), states)
     rows = None if call.lengths is None else pack(call.lengths, call.T, reverse=call.reverse)
@@ -162,7 +162,7 @@ def run_fused(
     y, *final = functions.sequence(
         x,
         *(() if batch_sizes is None else (batch_sizes,)),
-        states if len(states) > 1 else states[0],
+        one_or_all(states),
         weights,
         stack.weights[0].b_ih is not None,
         len(stack.weights) // stack.directions,
@@ -172,6 +172,12 @@ def run_fused(
         *(() if batch_sizes is not None else (False,)),  # batch_first
     )
     return y, tuple(final)
+
+
+def one_or_all(states: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    """The states as torch's functions take them: one tensor, or a tuple of several."""
+    h, *others = states
+    return (h, *others) if others else h
 
 
 def trains(stack: Stack, tensors: list[Tensor]) -> bool:

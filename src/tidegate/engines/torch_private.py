@@ -42,6 +42,11 @@ def in_functorch_transform() -> bool:
     return maybe_current_level() is not None
 
 
+def in_jit_trace() -> bool:
+    """Whether torch.jit.trace records the operations."""
+    return torch.jit.is_tracing()  # type: ignore[attr-defined]
+
+
 def in_dispatch_mode() -> bool:
     """Whether a TorchDispatchMode, such as FakeTensorMode, receives every operation."""
     return _len_torch_dispatch_stack() > 0

@@ -17,6 +17,7 @@ from tidegate.engines.torch_private import (
     in_dispatch_mode,
     in_forward_mode,
     in_functorch_transform,
+    in_jit_trace,
     names_of_keys,
 )
 
@@ -32,7 +33,7 @@ def refuse_tensors(tensors: Iterable[Tensor]) -> str | None:
     """As `refuse`, for tensors without a call, such as the gradients that a backward pass receives."""
     if in_functorch_transform():
         return "a torch.func transform (grad, jvp, vmap) is active"
-    if torch.jit.is_tracing():
+    if in_jit_trace():
         return "torch.jit.trace, which records torch's operations only, is active"
     if in_dispatch_mode():
         return "a torch dispatch mode (such as FakeTensorMode) receives every operation"

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from tidegate.engines.torch_private import in_functorch_transform, same_version
+from tidegate.engines.torch_private import in_functorch_transform, in_jit_trace, same_version
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def unpack(name: str, weight: Tensor, packed: PackedSequence, lengths: object, r
     sizes = packed.batch_sizes
     if readable() and bool(sizes[0] == sizes[-1]):
         return Sequence(None, None, None, packed=packed)
-    own = (sizes.unsqueeze(1) > torch.arange(sizes[0])).sum(0)
+    own = (sizes.unsqueeze(1) > torch.arange(sizes[0])).sum(0)  # type: ignore[call-overload]
     return Sequence(None, own, None, packed=packed)
 
 
@@ -205,7 +205,7 @@ def check_classes(name: str, x: Tensor, D: int) -> None:
 
 def readable() -> bool:
     """Whether the values of tensors can be read: not in a compiled or traced program, nor in a torch.func transform."""
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or in_functorch_transform())
+    return not (torch.compiler.is_compiling() or in_jit_trace() or in_functorch_transform())
 
 
 def autocasts(weight: Tensor) -> bool:
