@@ -67,7 +67,7 @@ def both(*changes: Change) -> Change:
 
 def run(layer: tidegate.Recurrent, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     call = Call(layer.step, x[:, None], tuple(s[None] for s in states), read_weights(layer)[0])
-    return tuple(s[0] for s in unroll(call).states)
+    return tuple(s[0] for s in unroll(call, layer.step).states)
 
 
 def zeros(layer: tidegate.Recurrent) -> tuple[Tensor, ...]:

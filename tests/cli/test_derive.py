@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from tidegate.cli import main
@@ -32,6 +35,32 @@ def test_a_format_may_be_written_to_a_file(format, begin, tmp_path):
     assert path.read_text(encoding="utf-8").startswith(begin)
 
 
+@pytest.mark.parametrize(
+    ("ending", "begin"),
+    [(".html", "<!DOCTYPE html>"), (".HTM", "<!DOCTYPE html>"), (".tex", r"\documentclass"), (".md", "# GRU"),
+     (".txt", "GRU: the derivation"), ("", "GRU: the derivation")],
+)  # fmt: skip
+def test_the_ending_of_the_file_chooses_the_format(ending, begin, tmp_path):
+    path = tmp_path / f"derivation{ending}"
+    assert run("gru", "--out", str(path)).exit_code == 0
+    assert path.read_text(encoding="utf-8").startswith(begin)
+
+
+def test_a_format_that_is_given_may_repeat_the_ending_or_replace_an_unknown_one(tmp_path):
+    for name in ("a.html", "a.page"):
+        assert run("gru", "--format", "html", "--out", str(tmp_path / name)).exit_code == 0
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_deriving_loads_neither_torch_nor_numpy():
+    code = (
+        "import sys; from tidegate.cli.derive import derive; derive('gru'); "
+        "print(sorted({'torch', 'numpy', 'llvmlite'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
 def test_a_cell_of_ones_own_is_derived(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
@@ -47,6 +76,9 @@ def test_a_cell_of_ones_own_is_derived(tmp_path):
         (["gru", "--format", "pdf"], "--format must be one of"),
         (["gru", "--unroll", "12"], "--unroll"),
         (["x"], "CELL"),
+        (["GRU"], "Did you mean gru?"),
+        (["gru", "--out", "x.pdf"], "--out x.pdf: the ending must be one of .txt"),
+        (["gru", "--format", "latex", "--out", "x.html"], "--format is latex and the ending of --out x.html means"),
     ],
 )
 def test_a_wrong_argument_exits_with_2(arguments, message, capsys):

@@ -5,26 +5,49 @@ from typing import Annotated
 
 import typer
 
+ENDINGS = {".txt": "text", ".tex": "latex", ".md": "markdown", ".html": "html", ".htm": "html"}
+
 
 def derive(
     cell: Annotated[str, typer.Argument(help="A cell by name, or FILE.py:CLASS.")],
-    format: Annotated[str, typer.Option(help="text, latex, markdown or html.")] = "text",
+    format: Annotated[
+        str | None, typer.Option(help="text, latex, markdown or html [by the ending of --out, or text].")
+    ] = None,
     jacobian: Annotated[
         bool, typer.Option("--jacobian", help="Only the step, its Jacobian, and the bound over many steps.")
     ] = False,
-    unroll: Annotated[int, typer.Option(help="Write the product of so many step Jacobians out, 1 to 9.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Write to this file [standard output].")] = None,
+    unroll: Annotated[int, typer.Option(help="Also write out the product of this many step Jacobians, 1 to 9.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file: .txt, .tex, .md or .html [standard output].")
+    ] = None,
 ) -> None:
     """Derive backpropagation through time for a cell: recursion, gradients, Jacobian, bound, special cases.
 
-    Everything printed comes from the cell's equations; `tidegate verify` checks the same gradients by numbers.
+    Everything printed comes from the cell's equations; `tidegate verify` checks the same gradients numerically.
     """
     from tidegate.calculus.derivation import derive as derive_cell
-    from tidegate.nn import find_cell
 
-    written = derive_cell(find_cell(cell), jacobian_only=jacobian, unroll=unroll).render(format)
+    chosen = choose_format(format, out)
+    written = derive_cell(cell, jacobian_only=jacobian, unroll=unroll).render(chosen)
     if out is None:
         typer.echo(written, nl=False)
     else:
         out.write_text(written, encoding="utf-8")
-        typer.echo(f"{out}: {len(written):,} characters")
+        typer.echo(f"{out}: {len(written):,} characters of {chosen}")
+
+
+def choose_format(format: str | None, out: Path | None) -> str:
+    """The format of the option or of the file's ending; ArgumentError where they differ or the ending is unknown."""
+    from tidegate.errors import ArgumentError
+
+    ending = out.suffix.lower() if out is not None else ""
+    by_ending = ENDINGS.get(ending)
+    if format is None:
+        if ending and by_ending is None:
+            raise ArgumentError(
+                f"`--out` {out}: the ending must be one of {', '.join(ENDINGS)}, or `--format` must name the format."
+            )
+        return by_ending or "text"
+    if by_ending not in (None, format) and format in ENDINGS.values():
+        raise ArgumentError(f"`--format` is {format} and the ending of `--out` {out} means {by_ending}: leave one out.")
+    return format

@@ -36,8 +36,8 @@ def verify(
     import torch
 
     from tidegate.cells import CELLS
+    from tidegate.cells.find import find_cell
     from tidegate.errors import ArgumentError
-    from tidegate.nn import find_cell
     from tidegate.verification import verify as verify_one
     from tidegate.verification import verify_all
 

@@ -109,14 +109,16 @@ def cotangent_name(step: Step, e: Expression) -> str:
 
 
 def matrix_terms(step: Step) -> Iterator[tuple[str, str, str]]:
-    """(name, group of Terms, gate) of the products and sums around the element-wise part."""
+    """(name, group of Terms, gate) of the products and sums around the element-wise part, without those of zero."""
+    rule = adjoint(step)
     for k, stage in enumerate(step.stages):
         for g in stage.gates:
-            yield f"dp_{k}: dq_{g} U_{g}^T", "products", g
-    for g in step.inputs:
+            if rule.dq[g].value != 0:
+                yield f"dp_{k}: dq_{g} U_{g}^T", "products", g
+    for g in (g for g in step.inputs if rule.da[g].value != 0):
         yield f"dx: da_{g} W_{g}^T", "inputs", g
         yield f"dW_{g}: x^T da_{g}", "W", g
         yield f"db_{g}: da_{g}", "b", g
-    for g in step.products:
+    for g in (g for g in step.products if rule.dq[g].value != 0):
         yield f"dU_{g}: p^T dq_{g}", "U", g
         yield f"dc_{g}: dq_{g}", "c", g

@@ -48,7 +48,8 @@ def by_rtrl(problem: Problem) -> Values:
 
 def by_autograd(problem: Problem, run: Callable[[Call], Result]) -> Values:
     """What `run` computes, differentiated by torch."""
-    result, leaves = run(problem.call), problem.leaves()
+    result = run(problem.call)
+    leaves = {name: leaf for name, leaf in problem.leaves().items() if leaf.numel()}
     found = torch.autograd.grad(problem.loss(result), list(leaves.values()), materialize_grads=True, allow_unused=True)
     values = {"y": result.outputs, **{f"{s}_T": final for s, final in zip(problem.call.step.state, result.states)}}
     return {n: numpy64(v) for n, v in (values | {f"d{name}": d for name, d in zip(leaves, found)}).items()}
@@ -59,6 +60,8 @@ def by_differences(problem: Problem, run: Callable[[Call], Result], seed: int) -
     values: Values = {}
     errors: dict[str, float] = {}
     for name, tensor in problem.leaves().items():
+        if not tensor.numel():
+            continue
         found = differentiate(lambda moved, name=name: problem.loss(run(problem.with_leaf(name, moved))), tensor, seed)
         full = torch.full_like(tensor, torch.nan).flatten()
         full[found.entries] = found.values
@@ -73,10 +76,16 @@ def as_numbers(problem: Problem):
 
 
 def as_values(problem: Problem, found: Gradients) -> Values:
-    """Gradients under the names of the problem's leaves."""
+    """Gradients under the names of the problem's leaves; a cell without products has no dW_hh and no db_hh."""
     names = ("W_ih", "W_hh", "b_ih", "b_hh", "v", "W_hr")
     every = {"x": found.x} | {f"{s}_0": d for s, d in found.states.items()} | dict(zip(names, found.packed()))
-    return {f"d{name}": np.asarray(every[name]) for name in problem.leaves()}
+    leaves = {name: leaf for name, leaf in problem.leaves().items() if leaf.numel()}
+    return {f"d{name}": np.asarray(every[name]) for name in leaves}
+
+
+def is_gradient(quantity: str) -> bool:
+    """Whether the quantity is a gradient; the others are the outputs "y" and the final states, such as "h_T"."""
+    return quantity != "y" and not quantity.endswith("_T")
 
 
 def blocks(step: Step, quantity: str, array: Array) -> Iterator[tuple[str, Array]]:

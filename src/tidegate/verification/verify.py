@@ -11,13 +11,14 @@ import torch
 
 from tidegate.calculus import Step, adjoint
 from tidegate.cells import Cell
+from tidegate.cells.find import find_cell
 from tidegate.engines import Call, Result, Weights
 from tidegate.engines.choose import ENGINES, find
 from tidegate.engines.reference.functions import Array
 from tidegate.engines.reference.problem import as_problem
 from tidegate.engines.reference.rtrl import count_directions
 from tidegate.errors import ArgumentError
-from tidegate.nn import CellLayer, find_cell
+from tidegate.nn import CellLayer
 from tidegate.nn.stack import read_weights, suffixes
 from tidegate.verification import direct, twin
 from tidegate.verification.fault import find_fault
@@ -25,7 +26,16 @@ from tidegate.verification.outcome import Check, Comparison, Verification
 from tidegate.verification.plant import Plant, terms_of
 from tidegate.verification.plant import plant as make_plant
 from tidegate.verification.problem import Problem, leaf, random_problem
-from tidegate.verification.values import Values, blocks, by_autograd, by_bptt, by_differences, by_reference, by_rtrl
+from tidegate.verification.values import (
+    Values,
+    blocks,
+    by_autograd,
+    by_bptt,
+    by_differences,
+    by_reference,
+    by_rtrl,
+    is_gradient,
+)
 
 EXACT = 1e-12  # between two computations in float64
 DIFFERENCES = 1e-7  # and ten times the estimated error of the differences, up to 1e-5
@@ -36,7 +46,7 @@ Sizes = tuple[int, int, int, int]
 
 
 def verify(
-    subject: type[Cell] | str | CellLayer,
+    subject: type[Cell] | Step | str | CellLayer,
     *,
     sizes: Sizes = (7, 3, 4, 5),
     engine: str | None = None,
@@ -45,15 +55,23 @@ def verify(
     options: Iterable[str] = (),
     plant: str | None = None,
 ) -> Verification:
-    """The derived BPTT of a cell, in NumPy and float64, against every oracle there is; `.passed` is the verdict.
+    """The derived BPTT of a cell, in NumPy and float64, compared with every oracle; `.passed` is True if all agree.
 
-    subject: a cell, its name as on the command line, or a layer, whose own parameters are then verified, layer by layer
-    and direction by direction. The oracles: torch's autograd of the cell's equations run directly; finite differences;
-    real-time recurrent learning (up to 1,000 directions); torch.nn where it has the cell; and every engine that can run
-    it, in float64 and float32, or only `engine` and `dtype`. Inputs, states, cotangents and a cell's parameters are
-    random by `seed`, of `sizes` = (T, B, D, H); D and H of a layer are its own. `options`: any of "reverse", "lengths",
-    "resets", "indexed", "no bias", "no state", "projected". `plant` spoils one term of the derived backward step, named
-    or "random", which the verification must then find.
+    subject: a cell, a Step, a name as on the command line, or a layer, whose own parameters are then verified, layer by
+    layer and direction by direction. The oracles, and what each shares with the derived gradients:
+
+    * autograd: torch's autograd of the cell's equations run on tensors; nothing (for a Step, the traced expressions);
+    * differences: finite differences of the same; nothing;
+    * reference: the chain rule in NumPy with partial derivatives of its own; the traced expressions;
+    * RTRL: real-time recurrent learning, up to 1,000 directions; the traced expressions;
+    * torch.nn, where it has the cell; nothing;
+    * every engine that can run the call, in float64 and float32, or only `engine` and `dtype`. They share the trace;
+      the cpu engine runs the derived Adjoint itself, eager is differentiated by torch.
+
+    Inputs, states, gradients with respect to the outputs, and a cell's parameters are random by `seed`, of `sizes` =
+    (T, B, D, H); D and H of a layer are its own. `options`: any of "reverse", "lengths", "resets", "indexed",
+    "no bias", "no state", "projected". `plant` makes one term of the derived backward step wrong, named or "random",
+    which the verification must then find.
     Bounds on the relative error, by gate: 1e-12 in float64, 1e-7 for differences, in float32 1e-6 forward and 1e-5 for
     gradients; over long sequences a cell whose state explodes amplifies rounding beyond them. Raises ArgumentError or
     EquationError for what it cannot verify.
@@ -63,6 +81,11 @@ def verify(
         problems = problems_of_layer(subject, sizes, seed, options)
     else:
         cell = find_cell(subject) if isinstance(subject, str) else subject
+        if not isinstance(cell, Step) and not (isinstance(cell, type) and issubclass(cell, Cell)):
+            raise ArgumentError(
+                "`subject` must be a class that derives from tidegate.Cell, a Step, a layer of Tidegate or a name such "
+                f'as "gru", got {cell!r:.60}.'
+            )
         problems = {"": random_problem(cell, sizes=sizes, dtype=torch.float32, seed=seed, options=options)}
     spoiled = None if plant is None else choose_plant(next(iter(problems.values())).call.step, plant, seed)
     found = tuple(compare(problem, part, engine, dtype, seed, spoiled) for part, problem in problems.items())
@@ -140,7 +163,7 @@ def compare(
         forward, gradient = ENGINE[precision]
         values = by_autograd(exact.to(precision), run)
         label = f"{name} {str(precision).removeprefix('torch.')}"
-        against(label, values, lambda q, f=forward, g=gradient: g if q.startswith("d") else f, {})
+        against(label, values, lambda q, f=forward, g=gradient: g if is_gradient(q) else f, {})
     wrong = any(not check.passed for check in checks if check.oracle == "autograd")
     rule = adjoint(step) if spoiled is None else spoiled.rule
     call = exact.call
@@ -179,7 +202,7 @@ def errors(
 ) -> Iterable[tuple[str, float, float, float]]:
     """(gate, norm of the derived value, error relative to it, estimated error of the oracle likewise), gate by gate."""
     whole = derived[quantity]
-    gradients = np.sqrt(sum(np.sum(a**2) for q, a in derived.items() if q.startswith("d")))
+    gradients = np.sqrt(sum(np.sum(a**2) for q, a in derived.items() if is_gradient(q)))
     for (gate, ours), (_, theirs) in zip(blocks(step, quantity, whole), blocks(step, quantity, expected)):
         tried = ~np.isnan(theirs) if estimated else np.ones(theirs.shape, bool)
         norm = float(np.linalg.norm(ours[tried]))

@@ -167,7 +167,7 @@ TEXTBOOK = {
     "gru": [
         "dz[t]   = dh[t] * (h[t-1] - n[t])", "dn[t]   = dh[t] * (1 - z[t])", "dr[t]   = da_n[t] * q_n[t]",
         "dq_n[t] = da_n[t] * r[t]", "J[t] = diag(z[t])", "+ diag((h[t-1] - n[t]) * z[t] * (1 - z[t])) U_z",
-        "+ diag((1 - z[t]) * (1 - n[t]^2) * r[t]) U_n", "z[t] = 1: h is carried unchanged",
+        "+ diag((1 - z[t]) * (1 - n[t]^2) * r[t]) U_n", "z[t] = 1: h is kept unchanged",
         "r[t] = 1 and z[t] = 0: this is the cell rnn", "r[t] = 0: the past does not reach n",
     ],
     "reset-before-gru": [
@@ -177,7 +177,7 @@ TEXTBOOK = {
     "lstm": [
         "dc[t]   = dc[t+1] * f[t+1]", "+ dh[t] * o[t] * (1 - tanh(c[t])^2)", "J_cc[t] = diag(f[t])",
         "J_hc[t] = diag(o[t] * (1 - tanh(c[t])^2) * f[t])", "(2H × 2H)",
-        "i[t] = 0 and f[t] = 1: c is carried unchanged",
+        "i[t] = 0 and f[t] = 1: c is kept unchanged",
     ],
 }  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_unrolling_writes_the_product_out():
     written = text("residual", unroll=3)
     assert "∂h[t]/∂h[t-3] = J[t] J[t-1] J[t-2]" in written
     assert "J[t-2]        = I" in written
-    assert "Multiplied out, a gradient takes 8 ways back" in written
+    assert "Multiplied out, this is a sum over 8 paths" in written
     assert "written out" not in text("residual").replace("products written out", "")
 
 

@@ -1,27 +1,36 @@
-"""The derivation of a cell, from its equations: BPTT, gradients, the step Jacobian and its bound, special cases."""
+"""The derivation of a cell from its equations: BPTT, gradients, the step Jacobian and its bound, special cases."""
 
 from tidegate.calculus.adjoint import adjoint
 from tidegate.calculus.derivation.cases import case_section
 from tidegate.calculus.derivation.document import FORMATS, Document
 from tidegate.calculus.derivation.paths import bound_section, jacobian_section, unroll_section
 from tidegate.calculus.derivation.recursion import backward_section, forward_section, gradient_section
+from tidegate.calculus.step import Step
 from tidegate.calculus.trace import trace
 from tidegate.cells.cell import Cell
+from tidegate.cells.find import find_cell
 from tidegate.errors import ArgumentError
 
 __all__ = ["FORMATS", "Document", "derive"]
 
 
-def derive(cell: type[Cell], *, jacobian_only: bool = False, unroll: int = 0) -> Document:
+def derive(cell: type[Cell] | Step | str, *, jacobian_only: bool = False, unroll: int = 0) -> Document:
     """The derivation of a cell as a Document; `.render("text")`, "latex", "markdown" or "html" writes it.
 
-    Everything in it comes from the traced equations and their adjoint; nothing is written for a cell in particular.
-    `jacobian_only` leaves out the recursion and the gradients; `unroll` writes the product of so many step Jacobians
-    out, 1 to 9. Raises ArgumentError for another number, EquationError for equations that cannot be traced.
+    `cell` is a class, a Step, or a name as on the command line. Everything printed comes from the traced equations and
+    their adjoint; nothing is written for a cell in particular. `jacobian_only` leaves out the recursion and the
+    gradients; `unroll` adds the product of so many step Jacobians written out, 1 to 9. Raises ArgumentError for another
+    number or an unknown name, EquationError for equations that cannot be traced or are too large to be printed.
     """
     if not isinstance(unroll, int) or not 0 <= unroll <= 9:
         raise ArgumentError(f"`unroll` must be a whole number in 0..9, got {unroll!r}.")
-    step = trace(cell)
+    if isinstance(cell, str):
+        cell = find_cell(cell)
+    if not isinstance(cell, Step) and not (isinstance(cell, type) and issubclass(cell, Cell)):
+        raise ArgumentError(
+            f'`cell` must be a class that derives from tidegate.Cell, a Step or a name such as "gru", got {cell!r:.60}.'
+        )
+    step, description = (cell, "") if isinstance(cell, Step) else (trace(cell), cell.__doc__ or "")
     rule = adjoint(step)
     sections = [forward_section(step)]
     if not jacobian_only:
@@ -31,5 +40,4 @@ def derive(cell: type[Cell], *, jacobian_only: bool = False, unroll: int = 0) ->
         sections.append(unroll_section(step, unroll))
     if not jacobian_only:
         sections.append(case_section(step))
-    summary = (cell.__doc__ or "").strip().partition("\n")[0]
-    return Document(f"{step.name}: the derivation", summary, tuple(sections))
+    return Document(f"{step.name}: the derivation", description.strip().partition("\n")[0], tuple(sections))

@@ -1,4 +1,4 @@
-"""Special cases: gates set to 0 and 1, the equations simplified, and what is left recognised."""
+"""Special cases: gates set to 0 and 1, the equations simplified, and known cells recognised in the result."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tidegate.cells import CELLS
 
 @dataclass(frozen=True)
 class Case:
-    """Some gates at 0 or 1, and the equations that are left: new states, operands of the products, other gates."""
+    """Some gates at 0 or 1, and the remaining equations: new states, operands of the products, other gates."""
 
     gates: Mapping[str, int]
     new: Mapping[str, Expression]
@@ -39,7 +39,7 @@ def set_gates(step: Step, gates: Mapping[str, int]) -> Case:
 
 
 def cases(step: Step) -> list[Case]:
-    """Each sigmoid gate at 0 and at 1 alone; and the fewest gates together that leave a cell or a state as it is."""
+    """Each sigmoid gate alone at 0 and at 1; and the smallest sets of gates that give another cell or keep a state."""
     switches = [g for g, e in step.gate.items() if e.op == "sigmoid"]
     found = [set_gates(step, {g: value}) for g in switches for value in (1, 0)]
     notable = [case for case in found if remarks(step, case, strong=True)]
@@ -56,28 +56,28 @@ def cases(step: Step) -> list[Case]:
 
 
 def remarks(step: Step, case: Case, *, strong: bool = False) -> list[str]:
-    """What the case amounts to; `strong` leaves out what a state no longer depends on."""
+    """Sentences on what the equations have become; `strong` leaves out those on what a state no longer depends on."""
     said: list[str] = []
     for name, cell in CELLS.items():
         if trace(cell) is not step and is_cell(case, trace(cell)):
             said.append(f"this is the cell {name}")
     copied = [s for s in step.state if case.new[s] is step.old[s]]
     if copied:
-        said += [f"{s} is carried unchanged, and its own gradient passes whole" for s in copied]
+        said += [f"{s} is kept unchanged, and so is its gradient along the direct path" for s in copied]
     if strong:
         return said
     for s in step.state:
         if case.new[s].value is not None:
-            said.append(f"{s} is {case.new[s].value:g}, whatever came before")
+            said.append(f"{s} is {case.new[s].value:g}, independent of the past")
         elif not depends(step, case, case.new[s]):
-            said.append(f"{s} depends on the input alone: the past is forgotten")
+            said.append(f"{s} depends on the input of this step alone")
         else:
             kept = step.old[s] in subgraph([step.new[s]])
             if kept and step.old[s] not in subgraph([case.new[s]]):
-                said.append(f"nothing of the old {s} is kept directly")
+                said.append(f"there is no direct path from the old {s}")
     lost = [g for g, e in case.gate.items() if not depends(step, case, e)]
     if lost:
-        said.append(f"the past does not reach {listed(lost)}")
+        said.append(f"{listed(lost)} do{'es' * (len(lost) == 1)} not depend on the past")
     return said
 
 
@@ -111,7 +111,7 @@ def case_section(step: Step) -> Section:
         body.append(Sentence((*settings, f": {'; '.join(said)}." if said else ":")))
         body += list(equations(step, case, named))
     if not body:
-        body.append(Sentence(("The cell has no gate between 0 and 1 that could be held open or closed.",)))
+        body.append(Sentence(("The cell has no sigmoid gate that could be set to 0 or 1.",)))
     return Section("Special cases, by substitution", tuple(body))
 
 

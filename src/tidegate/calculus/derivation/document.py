@@ -17,7 +17,7 @@ FORMATS = ("text", "latex", "markdown", "html")
 class Equation:
     """left = middle = ... = right, with a note such as its shape.
 
-    With BLANK on the left it goes on from the line above, and `relation` is the sign that joins them.
+    With BLANK on the left it continues the line above, and `relation` is the sign between them.
     """
 
     parts: tuple[Formula, ...]
@@ -27,7 +27,7 @@ class Equation:
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words with formulas among them."""
+    """Text and formulas in turn."""
 
     parts: tuple[str | Formula, ...]
 
@@ -55,7 +55,7 @@ class Document:
 
 
 def grouped(body: Sequence[Equation | Sentence]) -> list[list[Equation] | Sentence]:
-    """Neighbouring equations together."""
+    """Consecutive equations together in lists."""
     groups: list[list[Equation] | Sentence] = []
     for item in body:
         if isinstance(item, Sentence):
@@ -76,7 +76,7 @@ RELATIONS = {"=": ("=", "=", "="), "<=": ("<=", r"\le", "≤"), "+": ("+", "+", 
 
 
 def as_text(document: Document) -> str:
-    lines = [document.title, "=" * len(document.title), document.subtitle]
+    lines = [document.title, "=" * len(document.title), *([document.subtitle] if document.subtitle else [])]
     for section in document.sections:
         lines += ["", section.title, "-" * len(section.title)]
         for group in grouped(section.body):
@@ -108,7 +108,7 @@ def as_latex(document: Document) -> str:
         r"\usepackage[margin=2.2cm]{geometry}",
         r"\allowdisplaybreaks",
         rf"\title{{{tex_words(document.title)}}}",
-        rf"\author{{{tex_words(document.subtitle)}}}",
+        *([rf"\author{{{tex_words(document.subtitle)}}}"] if document.subtitle else []),
         r"\date{}",
         r"\begin{document}",
         r"\maketitle",
@@ -139,7 +139,7 @@ def tex_words(words: str) -> str:
 
 
 def as_markdown(document: Document) -> str:
-    lines = [f"# {document.title}", "", document.subtitle]
+    lines = [f"# {document.title}", *(["", document.subtitle] if document.subtitle else [])]
     for section in document.sections:
         lines += ["", f"## {section.title}"]
         for group in grouped(section.body):
@@ -168,7 +168,9 @@ def as_html(document: Document) -> str:
     def inline(f: Formula) -> str:
         return f"<math>{mathml(f)}</math>"
 
-    body = [f"<h1>{escape(document.title)}</h1>", f'<p class="subtitle">{escape(document.subtitle)}</p>']
+    body = [f"<h1>{escape(document.title)}</h1>"]
+    if document.subtitle:
+        body.append(f'<p class="subtitle">{escape(document.subtitle)}</p>')
     for section in document.sections:
         body.append(f"<h2>{escape(section.title)}</h2>")
         for group in grouped(section.body):

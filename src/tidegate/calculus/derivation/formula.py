@@ -1,4 +1,4 @@
-"""Formulas as trees: what the writers of text, LaTeX and MathML turn into marks on paper."""
+"""Formulas as trees, which `text`, `latex` and `mathml` write."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegate.calculus import operations
-from tidegate.calculus.expression import Expression
+from tidegate.calculus.expression import Expression, subgraph
+from tidegate.errors import EquationError
 
 
 class Formula:
-    """A node of a formula; what can be written."""
+    """A node of a formula."""
 
 
 @dataclass(frozen=True)
 class Name(Formula):
-    """A letter with a subscript and a time, t + `time` or as it stands; with `d`, the gradient dL/d of that name."""
+    """A letter with a subscript and a time, t + `time` or a text; with `d`, the gradient dL/d of that name."""
 
     letter: str
     sub: str = ""
@@ -88,7 +89,7 @@ class Over(Formula):
 
 @dataclass(frozen=True)
 class Partial(Formula):
-    """The derivative of `top` by `bottom`."""
+    """The derivative of `top` with respect to `bottom`."""
 
     top: Formula
     bottom: Formula
@@ -104,7 +105,7 @@ ZERO, ONE = Number(0), Number(1)
 
 
 def total(terms: Sequence[Formula]) -> Formula:
-    """The sum of the terms; sums among them are taken in."""
+    """The sum of the terms, with nested sums flattened and zeros left out."""
     flat: list[tuple[int, Formula]] = []
     for term in terms:
         flat += term.terms if isinstance(term, Sum) else [(1, term)]
@@ -115,7 +116,7 @@ def total(terms: Sequence[Formula]) -> Formula:
 
 
 def product(factors: Sequence[Formula], *, matrix: bool = False) -> Formula:
-    """The product of the factors; products of the same kind among them are taken in, and ones left out."""
+    """The product of the factors, with nested products of the same kind flattened and ones left out."""
     flat: list[Formula] = []
     for factor in factors:
         flat += factor.factors if isinstance(factor, Product) and factor.matrix == matrix else [factor]
@@ -130,8 +131,36 @@ def diagonal(factor: Formula) -> Formula:
     return IDENTITY if factor == ONE else Apply("diag", (factor,))
 
 
+#: Limits of a formula that a reader can follow, and that fits the recursion of its writers.
+MOST_OPERATIONS, MOST_NESTED = 2_000, 100
+
+
+def check_size(e: Expression, names: Mapping[Expression, Formula]) -> None:
+    """EquationError if the expression, its named parts by name, is too large to be written as one formula."""
+    size: dict[Expression, tuple[int, int]] = {}  # operations written, and how deep they are nested
+    for node in subgraph([e], {name for name in names if name is not e}):
+        below = [size[arg] for arg in node.args if arg in size] if node is e or node not in names else []
+        size[node] = 1 + sum(n for n, _ in below), 1 + max((depth for _, depth in below), default=0)
+    operations, depth = size[e]
+    if operations > MOST_OPERATIONS or depth > MOST_NESTED:
+        raise EquationError(
+            f"these equations are too large to be printed: a formula would have {min(operations, 10**9):,} operations, "
+            f"nested {depth:,} deep, and {MOST_OPERATIONS:,} and {MOST_NESTED} are possible"
+        )
+
+
 def write(e: Expression, names: Mapping[Expression, Formula], *, outermost: bool = True) -> Formula:
-    """An expression as a formula; its parts that are in `names` appear by name, itself only if not `outermost`."""
+    """An expression as a formula; its parts that are in `names` appear by name, itself only if not `outermost`.
+
+    EquationError for an expression of more than 2,000 operations or nested more than 100 deep.
+    """
+    if e in names and not outermost:
+        return names[e]
+    check_size(e, names)
+    return _write(e, names, outermost=outermost)
+
+
+def _write(e: Expression, names: Mapping[Expression, Formula], *, outermost: bool) -> Formula:
     if e in names and not outermost:
         return names[e]
     if e.op == "leaf":
@@ -139,7 +168,7 @@ def write(e: Expression, names: Mapping[Expression, Formula], *, outermost: bool
     if e.op == "constant":
         assert e.value is not None
         return Sum(((-1, Number(-e.value)),)) if e.value < 0 else Number(e.value)
-    args = [write(arg, names, outermost=False) for arg in e.args]
+    args = [_write(arg, names, outermost=False) for arg in e.args]
     match e.op:
         case "add":
             return total(args)

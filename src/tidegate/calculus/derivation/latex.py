@@ -31,7 +31,7 @@ def function(name: str) -> str:
 
 
 def latex(x: Formula, around: int = 0) -> str:
-    """The formula, without dollars; `around` is the precedence of what it stands in."""
+    """The formula, without dollars; `around` is the precedence of the operation around it."""
     match x:
         case Name():
             time = x.time if isinstance(x.time, str) else ""

@@ -28,7 +28,7 @@ def function(name: str) -> str:
 
 
 def mathml(x: Formula, around: int = 0) -> str:
-    """The formula, without the <math> element; `around` is the precedence of what it stands in."""
+    """The formula, without the <math> element; `around` is the precedence of the operation around it."""
     match x:
         case Name():
             time = "" if x.time is None else time_of(x.time)

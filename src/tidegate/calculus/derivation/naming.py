@@ -1,4 +1,4 @@
-"""How the parts of a step and of its adjoint are called at a time: r_t, h_{t-1}, dq_{n,t}."""
+"""The names of the values of a step and of its adjoint at a time: r_t, h_{t-1}, dq_{n,t}."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def values(step: Step, time: int | str = 0) -> dict[Expression, Formula]:
 
 
 def written_out(step: Step) -> dict[Expression, Formula]:
-    """As `values`, with the pre-activations as what they are: W_g x + b_g and U_g p + c_g."""
+    """As `values`, with the pre-activations written out: W_g x + b_g and U_g p + c_g."""
     named = values(step)
     named |= {e: total([product([Name("W", g), X], matrix=True), Name("b", g)]) for g, e in step.a.items()}
     for stage in step.stages:
@@ -31,7 +31,7 @@ def written_out(step: Step) -> dict[Expression, Formula]:
 
 
 def cotangents(rule: Adjoint, time: int | str = 0) -> dict[Expression, Formula]:
-    """The gradients that step t + `time` computes going back, and the forward values."""
+    """The gradients that the backward pass computes at step t + `time`, and the forward values."""
     step = rule.step
     named: dict[Expression, Formula] = {e: Name("q", g, time, d=True) for g, e in rule.dq.items()}
     named |= {e: Name("a", g, time, d=True) for g, e in rule.da.items()}
@@ -46,7 +46,7 @@ def cotangents(rule: Adjoint, time: int | str = 0) -> dict[Expression, Formula]:
 
 
 def index_of(step: Step) -> str:
-    """A letter that stands for any gate, and is none itself."""
+    """A letter for any gate, which is no gate's own name."""
     return next(letter for letter in "gkjm" if letter not in step.gates)
 
 

@@ -1,4 +1,4 @@
-"""The Jacobian of a step by paths, the bound that it gives over many steps, and what each gate does to it."""
+"""The Jacobian of a step as a sum over paths, the bound that follows for many steps, and the effect of each gate."""
 
 import math
 from itertools import product as combinations
@@ -54,15 +54,15 @@ def jacobian_section(step: Step) -> Section:
     else:
         before, after = ([Name(s, time=time) for s in step.state] for time in (-1, 0))
         blocks = tuple(tuple(block_name(step, new, old) for old in step.state) for new in step.state)
-        words = "The state is all of its parts together, and so is the Jacobian; that of "
-        trap = " alone, with the rest held still, is not what a gradient is multiplied by."
-        body.append(Sentence((words, after[0], " by ", before[0], trap)))
+        words = "The Jacobian is that of all states together. The block "
+        alone = " alone, with the other states held constant, is not the matrix by which a gradient is multiplied."
+        body.append(Sentence((words, Partial(after[0], before[0]), alone)))
         size = len(step.state)
         body.append(Equation((Name("J", time=0), Matrix(blocks)), f"({size}H × {size}H)"))
         for new, old in combinations(step.state, step.state):
             left = Partial(Name(new, time=0), Name(old, time=-1))
             body.append(Equation((block_name(step, new, old), left), "(H × H)"))
-    body.append(Sentence(("Path by path:",)))
+    body.append(Sentence(("As a sum over paths:",)))
     for (new, old), paths in J.blocks.items():
         shares = [(path_formula(p, step), "direct" if p.gate is None else f"through gate {p.gate}") for p in paths]
         body += in_lines(block_name(step, new, old), shares or [(ZERO, "no path")])
@@ -70,7 +70,7 @@ def jacobian_section(step: Step) -> Section:
 
 
 def majorant(path: Path, step: Step, *, ranges: bool) -> Formula:
-    """A bound of the path's norm; with `ranges`, the ranges of sigmoid and tanh put in."""
+    """A bound of the path's norm; with `ranges`, factors whose range is known are replaced by their bounds."""
     named = values(step)
     if ranges:
         known, rest = split_by_range(path.factor)
@@ -91,9 +91,9 @@ def bound_section(step: Step) -> Section:
     many = len(step.state) > 1
     body: list[Equation | Sentence] = []
     first = Name("s" if many else step.state[0], time=0)
-    state = "s stands for all states together. " if many else ""
-    parts = (f"{state}A gradient goes K steps back through K Jacobians; ", Norm(Name("J", time=0), "2"))
-    body.append(Sentence((*parts, " is the largest singular value:")))
+    state = "Here s is the vector of all states. " if many else ""
+    parts = (f"{state}Going back K steps multiplies a gradient by K Jacobians. With ", Norm(Name("J", time=0), "2"))
+    body.append(Sentence((*parts, " the largest singular value:")))
     product_of = Over("prod", "k", "0", "K-1", Norm(Name("J", time="t-k"), "2"))
     body.append(Equation((Norm(Partial(first, Name(first.letter, time="t-K")), "2"), product_of), relation="<="))
     for (new, old), paths in J.blocks.items():
@@ -104,7 +104,7 @@ def bound_section(step: Step) -> Section:
         worst = total([majorant(p, step, ranges=True) for p in paths])
         body += in_lines(left, exact, "<=")
         if worst != total([share for share, _ in exact]):
-            body.append(Equation((BLANK, worst), "by the ranges of sigmoid and tanh", "<="))
+            body.append(Equation((BLANK, worst), "by the ranges of the functions", "<="))
     for s in step.state:
         body.append(direct_path(J, s))
     body += gate_effects(J)
@@ -112,7 +112,7 @@ def bound_section(step: Step) -> Section:
 
 
 def direct_path(J: Jacobian, s: str) -> Sentence:
-    """Whether the state's own path keeps, fades, or does not exist."""
+    """What the direct path of the state does to its gradient, or that there is none."""
     step, paths = J.step, J.blocks[s, s]
     named = values(step)
     straight = [path for path in paths if path.gate is None]
@@ -123,36 +123,41 @@ def direct_path(J: Jacobian, s: str) -> Sentence:
         if len(through) == 1 and gamma < math.inf:
             U = Norm(Name("U", str(through[0])), "2")
             return Sentence(
-                ("No direct path: what a gradient keeps of ", own, " in a step is at most ",
+                ("There is no direct path: one step multiplies the gradient with respect to ", own, " by at most ",
                  Product((Number(gamma), U), matrix=True) if gamma != 1 else U, ". If that is below 1 the gradient "
                  "vanishes, at least as fast as its K-th power; it can explode only if ", U,
-                 f" is above {1 / gamma:g}. The same matrix must both compute and remember.")
+                 f" is above {1 / gamma:g}. The same matrix determines both the new values and how long old ones are "
+                 "kept.")
             )  # fmt: skip
-        return Sentence(("No direct path from ", Name(s, time=-1), " to ", own, ": it is remembered only through the "
-                         "products and the other states.",))  # fmt: skip
+        return Sentence(("There is no direct path from ", Name(s, time=-1), " to ", own, ": its gradient passes only "
+                         "through the matrix products and the other states.",))  # fmt: skip
     factor = straight[0].factor
     if factor.value == 1:
         others = [majorant(p, step, ranges=True) for p in paths if p.gate is not None]
         grow = Sum(((1, Number(1)), *((1, o) for o in others)))
         return Sentence(
-            ("The direct path is the identity: by itself it carries the gradient of ", own, " whole through any number "
-             "of steps. The other paths are added to it. A direction that they turn against it fades, all others stay "
-             "or grow, and no gate holds them down: the bound is the K-th power of ", grow, ", which grows without "
-             "limit.")
+            ("The direct path is the identity: alone it would leave the gradient with respect to ", own, " unchanged "
+             "over any number of steps. The other paths are added to it, and no gate limits them: the gradient can "
+             "shrink only in directions in which they cancel the identity, and the bound is the K-th power of ", grow,
+             ", which grows without limit.")
         )  # fmt: skip
     low, high = range_of(factor)
     written = write(factor, named, outermost=False)
     if (low, high) == (0, 1):
         return Sentence(
-            ("The direct path multiplies the gradient of each unit of ", own, " by ", written,
-             ", a number between 0 and 1 that the cell computes for that unit and that no matrix can spread or shrink: "
-             "K steps keep the product of K such numbers. At 0.99 half of the gradient is left after 69 steps, at 0.9 "
-             "after 7, at 0.5 after 1.")
+            ("The direct path multiplies the gradient with respect to each unit of ", own, " by ", written,
+             ", a number between 0 and 1 that the cell computes for that unit, without a matrix product: over K steps "
+             "these numbers are multiplied. With 0.99 half of the gradient remains after 69 steps, with 0.9 after 7, "
+             "with 0.5 after 1.")
         )  # fmt: skip
     reach = (
-        f"between {low:g} and {high:g}" if math.isfinite(low) and math.isfinite(high) else "without a bound of its own"
+        f"between {low:g} and {high:g}"
+        if math.isfinite(low) and math.isfinite(high)
+        else "for which no bound follows from the equations"
     )
-    return Sentence(("The direct path multiplies the gradient of each unit of ", own, " by ", written, f", {reach}."))
+    return Sentence(
+        ("The direct path multiplies the gradient with respect to each unit of ", own, " by ", written, f", {reach}.")
+    )
 
 
 def plain(path: Path) -> bool:
@@ -160,12 +165,12 @@ def plain(path: Path) -> bool:
 
 
 def gate_effects(J: Jacobian) -> list[Equation | Sentence]:
-    """The Jacobian with each gate closed and open, and with each candidate saturated, the others as they are."""
+    """The Jacobian with each gate closed and open, and with each candidate saturated, the others unchanged."""
     step = J.step
     held = {e: e for e in (*step.gate.values(), *step.new.values())}
     body: list[Equation | Sentence] = []
     if len(J.blocks) > 1:
-        body.append(Sentence(("With a gate held open or closed these blocks change, the others stay as they are:",)))
+        body.append(Sentence(("With one gate held open or closed these blocks change, and the others do not:",)))
     for g, e in step.gate.items():
         if e.op == "sigmoid":
             for value, word in ((1, "open"), (0, "closed")):
@@ -178,7 +183,7 @@ def gate_effects(J: Jacobian) -> list[Equation | Sentence]:
 
 
 def case(J: Jacobian, changed: Jacobian, words: tuple[str | Formula, ...]) -> list[Equation | Sentence]:
-    """The blocks that are not as they were."""
+    """The blocks that changed."""
     step = J.step
     lines = [
         line
@@ -190,7 +195,7 @@ def case(J: Jacobian, changed: Jacobian, words: tuple[str | Formula, ...]) -> li
 
 
 def unroll_section(step: Step, K: int) -> Section:
-    """The product of K Jacobians, each written out; and summed over paths where that is short."""
+    """The product of K Jacobians, each written out, and the sum over all paths where that is short."""
     J = jacobian(step)
     many = len(step.state) > 1
     letter = "s" if many else step.state[0]
@@ -205,7 +210,7 @@ def unroll_section(step: Step, K: int) -> Section:
             body += in_lines(block_name(step, new, old, -k), shares or [(ZERO, "")])
     paths = J.blocks[step.state[0], step.state[0]]
     if not many and 1 < len(paths) ** K <= 27:
-        body.append(Sentence((f"Multiplied out, a gradient takes {len(paths) ** K} ways back:",)))
+        body.append(Sentence((f"Multiplied out, this is a sum over {len(paths) ** K} paths:",)))
         terms = [
             product([path_formula(path, step, -k) for k, path in enumerate(chosen)], matrix=True)
             for chosen in combinations(paths, repeat=K)

@@ -1,4 +1,4 @@
-"""The forward equations of a step, the recursion of BPTT, and the sums over time that are the gradients."""
+"""The forward equations of a step, the recursion of BPTT, and the gradients as sums over time."""
 
 from collections.abc import Iterator, Sequence
 
@@ -25,7 +25,7 @@ LOSS = Name("L")
 
 
 def forward_section(step: Step) -> Section:
-    """Products in the order in which they must run, and the gates and states between them; then written out."""
+    """The products in the order in which they run, with the gates and states between them; then written out."""
     named, out = values(step), written_out(step)
     body: list[Equation | Sentence] = [notation(step)]
     k = index_of(step)
@@ -42,7 +42,7 @@ def forward_section(step: Step) -> Section:
             name, e = item
             alias = named[e] if named[e] != name else None
             body.append(Equation((name, alias or write(e, named)), "(H)"))
-    body.append(Sentence(("With the products written out:",)))
+    body.append(Sentence(("With the matrix products written out:",)))
     for item in in_order(step):
         if not isinstance(item, int):
             name, e = item
@@ -53,15 +53,21 @@ def forward_section(step: Step) -> Section:
 
 def notation(step: Step) -> Sentence:
     vectors = f" and v ({', '.join(step.vectors)})" if step.vectors else ""
-    k = index_of(step)
+    k, products = index_of(step), bool(step.products)
+    matrices: list[str | Formula] = [Name("W", k), " (H × D), "]
+    matrices += [Name("U", k), " (H × H), "] * products
+    biases: list[str | Formula] = [Name("b", k), *([", ", Name("c", k)] * products), vectors]
+    kept = "weight_ih, weight_hh, bias_ih and bias_hh" if products else "weight_ih and bias_ih"
     parts: list[str | Formula] = [
-        "Column vectors: ", X, " has D entries, everything else H. ", Name("W", k), " (H × D), ", Name("U", k),
-        " (H × H), ", Name("b", k), ", ", Name("c", k), vectors,
-        " (H) are the blocks of gate ", Name(k), " in torch's weight_ih, weight_hh, bias_ih and bias_hh; ",
+        "Column vectors: ", X, " has D entries, everything else H. ", *matrices, *biases,
+        " (H) are the blocks of gate ", Name(k), f" in torch's {kept}; ",
         Product((Name("u"), Name("w"))), " multiplies element by element.",
     ]  # fmt: skip
+    if not products:
+        parts.append(" The cell has no recurrent matrix product.")
     if "c" in step.state:
-        parts += [" ", Name("c", time=0), " is the state c; ", Name("c", k), " of a gate is a bias."]
+        parts += [" ", Name("c", time=0), " is the state c" + "; " * products]
+        parts += [Name("c", k), " of a gate is a bias."] if products else ["."]
     return Sentence(tuple(parts))
 
 
@@ -93,10 +99,11 @@ def backward_section(rule: Adjoint) -> Section:
     body: list[Equation | Sentence] = [
         Sentence(
             (
-                "d before a name is the gradient of the loss: ", Name(gate, time=0, d=True), " = ",
-                Partial(LOSS, Name(gate, time=0)), ". For t = T, ..., 1, with the gradients of step T + 1 zero and the "
-                "gradient of a final state, if the loss has one, added at T; ",
-                Partial(Name("l"), Name(h, time=0)), " is what the loss of step t itself gives to the output:",
+                "d before a name is the gradient of the loss with respect to it: ", Name(gate, time=0, d=True), " = ",
+                Partial(LOSS, Name(gate, time=0)), ". The recursion runs over t = T, ..., 1. The gradients of step "
+                "T + 1 are zero, and the gradient of the loss with respect to a final state, if any, is added at T; ",
+                Partial(Name("l"), Name(h, time=0)),
+                " is the gradient of the loss of step t alone with respect to the output:",
             )
         )
     ]  # fmt: skip
@@ -105,7 +112,7 @@ def backward_section(rule: Adjoint) -> Section:
             s = name.letter
             (rest,) = substitute([e], {rule.d_new[s]: 0})
             shares = [(Partial(Name("l"), Name(h, time=0)), "from the loss of this step")] if s == h else []
-            shares += [(write(rule.d_old[s], then, outermost=False), "handed back by step t + 1")]
+            shares += [(write(rule.d_old[s], then, outermost=False), "from step t + 1")]
             shares += [(write(rest, now, outermost=False), "within this step")] if rest.value != 0 else []
             body += in_lines(name, shares)
             continue
@@ -170,7 +177,8 @@ def gradient_section(rule: Adjoint) -> Section:
         p = write(stage.operand, named, outermost=False)
         outer = over_time(product([error("q", k), Transpose(p)], matrix=True))
         body.append(Equation((Partial(LOSS, Name("U", k)), outer), f"(H × H), for {k} = {', '.join(stage.gates)}"))
-    body.append(Equation((Partial(LOSS, Name("c", k)), over_time(error("q", k))), "(H)"))
+    if step.products:
+        body.append(Equation((Partial(LOSS, Name("c", k)), over_time(error("q", k))), "(H)"))
     for n, e in rule.dv.items():
         body.append(Equation((Partial(LOSS, Name("v", n)), over_time(write(e, now, outermost=False))), "(H)"))
     shares = [product([Transpose(Name("W", g)), error("a", g)], matrix=True) for g in step.inputs]
@@ -179,13 +187,10 @@ def gradient_section(rule: Adjoint) -> Section:
         handed = write(rule.d_old[s], cotangents(rule, "1"), outermost=False)
         body.append(Equation((Partial(LOSS, Name(s, time="0")), handed), "(H)"))
     same = [g for g in step.products if rule.da.get(g) is rule.dq[g]]
-    words = "In a batch, with a sequence a row, the sums run over its sequences too: "
-    rows = product([Transpose(error("q", k)), Name("p", time=0)], matrix=True)
-    body.append(
-        Sentence(
-            (words, over_time(rows), " with ", error("q", k), " (B, H) and the left sides of the products, ",
-             Name("p", time=0), " (B, H).",
-             f" Of {listed(same)} the two biases have the same gradient." if same else "")
-        )
-    )  # fmt: skip
+    kind, side = ("q", Name("p", time=0)) if step.products else ("a", X)
+    rows = product([Transpose(error(kind, k)), side], matrix=True)
+    sides = [" and the operands of the products, ", side, " (B, H)."] if step.products else [" and ", side, " (B, D)."]
+    equal = f" For {listed(same)} the gradients with respect to the two biases are equal." if same else ""
+    words = "For a batch, with one sequence in each row, the sums are also over the sequences: "
+    body.append(Sentence((words, over_time(rows), " with ", error(kind, k), " (B, H)", *sides, equal)))
     return Section("Gradients of the parameters, the inputs and the initial state", tuple(body))

@@ -18,7 +18,7 @@ from tidegate.calculus.derivation.formula import (
 
 
 def text(x: Formula, around: int = 0) -> str:
-    """The formula on one line; `around` is the precedence of what it stands in."""
+    """The formula on one line; `around` is the precedence of the operation around it."""
     match x:
         case Name():
             time = f"[{x.time}]" if isinstance(x.time, str) else ""

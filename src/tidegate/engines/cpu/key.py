@@ -35,7 +35,7 @@ def sources() -> str:
     """A digest of the source files of this folder, of the one above it, of the calculus and of the cells; of nothing
     where only bytecode is installed, so that the version of the package alone identifies them."""
     here = Path(__file__).parent
-    folders = (here, here.parent, *(Path(package.__path__[0]) for package in (calculus, cells)))
+    folders = (here, here.parent, Path(calculus.__file__).parent, Path(cells.__file__).parent)
     files = [file for folder in folders for file in folder.glob("*.py")]
     digest = hashlib.sha256()
     for file in sorted(files):
