@@ -112,4 +112,5 @@ def trace(
     sequence = as_sequence(layer, weights[0].w_ih, input, lengths, resets)
     record: Record = []
     y, state = run_stack(layer, weights, sequence, hx, record=record)
+    assert isinstance(y, Tensor)
     return Trace(layer, sequence, y, state, record)
