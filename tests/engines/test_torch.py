@@ -469,3 +469,16 @@ def test_a_layer_that_cpu_refuses_runs_here_by_itself():
     twin = nn.LSTM(D, H, proj_size=2)
     twin.load_state_dict(layer.state_dict())
     assert torch.equal(layer(x)[0], twin(x)[0])
+
+
+@pytest.mark.parametrize("name", ["RNNCell", "GRUCell", "LSTMCell"])
+def test_under_autocast_a_cell_has_the_bits_and_dtypes_of_torch_nn(name):
+    torch.manual_seed(0)
+    ours = getattr(tidegate, name)(D, H, engine="torch")
+    theirs = getattr(nn, name)(D, H)
+    theirs.load_state_dict(ours.state_dict())
+    for x in (torch.randn(B, D), torch.randn(B, D).bfloat16()):
+        with torch.autocast("cpu", torch.bfloat16):
+            got, expected = tensors(ours(x)), tensors(theirs(x))
+        assert [t.dtype for t in got] == [t.dtype for t in expected]
+        assert all(map(torch.equal, got, expected))

@@ -16,7 +16,7 @@ from tidegate.nn.arguments import Device, as_engine, as_size, as_truth, check_ch
 from tidegate.nn.equations import Equations, as_equations, gate_slices, parameter_shapes, step_of
 from tidegate.nn.fx import as_leaf
 from tidegate.nn.quantization import WarnsOfQuantization
-from tidegate.nn.sequence import check_features
+from tidegate.nn.sequence import autocasts, check_features
 from tidegate.nn.stack import weights_dtype
 from tidegate.nn.state import State, check_kind, check_like
 
@@ -56,10 +56,8 @@ class CellModule(WarnsOfQuantization, nn.Module):
         check_features(type(self).__name__, input, {2: "(B, D)", 1: "(D,)"}, weights.w_ih)
         batched = input.dim() == (2 if input.is_floating_point() else 1)
         x = input.unsqueeze(0) if batched else input.unsqueeze(0).unsqueeze(0)
-        states = states_before(self, weights.w_hh, x.shape[1], hx, batched=batched)
-        with weights_dtype(weights.w_hh):
-            x = x.to(weights.w_hh.dtype) if x.is_floating_point() else x
-            new = run_step(self, weights, x, states)
+        states = states_before(self, weights.w_hh, x, hx, batched=batched)
+        new = run_step(self, weights, x, states)
         new = new if batched else tuple(s.squeeze(0) for s in new)
         return new[0] if len(new) == 1 else new
 
@@ -79,9 +77,19 @@ def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tens
     """The states after x, a sequence of one step."""
     if module.hidden_size == 0:
         return tuple(s + weights.w_ih.sum() for s in states)  # (B, 0), and still a function of the weights
-    if torch.compiler.is_compiling():
-        return operator.record(module.cell, module.engine, False, False, x, states, weights, None, None).states
-    return choose.dispatch(Call(step_of(module), x, states, weights), module.engine).states
+    w = weights.w_hh
+    # Inside torch.autocast the engines compute in the dtype of the weights, but torch's functions convert as they do for
+    # torch.nn: on a CPU where that engine is named, elsewhere wherever it can run the call.
+    if autocasts(w) and not torch.compiler.is_compiling():
+        engine, call = module.engine, Call(step_of(module), x, states, weights)
+        if engine in choose.STACKED or (engine == "auto" and not w.is_cpu and choose.select(call).NAME in choose.STACKED):
+            return choose.dispatch(call, engine).states
+    with weights_dtype(w):
+        x = x.to(w.dtype) if x.is_floating_point() else x
+        states = tuple([s.to(w.dtype) for s in states])
+        if torch.compiler.is_compiling():
+            return operator.record(module.cell, module.engine, False, False, x, states, weights, None, None).states
+        return choose.dispatch(Call(step_of(module), x, states, weights), module.engine).states
 
 
 def cell_weights(module: CellModule) -> Weights:
@@ -90,11 +98,17 @@ def cell_weights(module: CellModule) -> Weights:
     return Weights(*weights)  # type: ignore[arg-type]
 
 
-def states_before(module: CellModule, weight: Tensor, B: int, hx: State | None, *, batched: bool) -> tuple[Tensor, ...]:
-    """The states before the step, (B, H) each; ShapeError, StateError or ArgumentError for a bad `hx`."""
-    names, H = module.cell.state, module.hidden_size
+def states_before(
+    module: CellModule, weight: Tensor, x: Tensor, hx: State | None, *, batched: bool
+) -> tuple[Tensor, ...]:
+    """The states before the step x (1, B, D), (B, H) each; ShapeError, StateError or ArgumentError for a bad `hx`.
+
+    Inside torch.autocast states keep their dtype, and zeros have that of the input, as in torch.nn.
+    """
+    names, B, H = module.cell.state, x.shape[1], module.hidden_size
     if hx is None:
-        return (weight.new_zeros(B, H),) * len(names)
+        dtype = x.dtype if x.is_floating_point() and autocasts(weight) else weight.dtype
+        return (weight.new_zeros(B, H, dtype=dtype),) * len(names)
     given = check_kind(type(module).__name__, hx, [f"{s}_0" for s in names])
     expected = (B, H) if batched else (H,)
     for s, tensor in zip(names, given):
@@ -105,7 +119,7 @@ def states_before(module: CellModule, weight: Tensor, B: int, hx: State | None, 
                 f"Use torch.zeros{expected}, or leave it out."
             )
         check_like(f"{s}_0", tensor, weight)
-    return tuple(t.to(weight.dtype) if batched else t.to(weight.dtype).unsqueeze(0) for t in given)
+    return tuple(t if batched else t.unsqueeze(0) for t in given)
 
 
 class RNNCell(CellModule, nn.RNNCell):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Numbers
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,7 +24,7 @@ Lengths = Tensor | Numbers[int] | int
 class Sequence:
     """x (T, B, D), or (T, B) of class indices; lengths (B,); resets (T, B); and the form of the caller's input.
 
-    A PackedSequence is padded when `x` is first read, in its own order, longest first; `sort` puts states in that
+    A PackedSequence is padded each time that `x` is read, in its own order, longest first; `sort` puts states in that
     order, `unsort` in the caller's.
     """
 
@@ -36,7 +35,7 @@ class Sequence:
     batch_first: bool = False
     packed: PackedSequence | None = None
 
-    @cached_property
+    @property
     def x(self) -> Tensor:
         if self.dense is not None:
             return self.dense
@@ -45,7 +44,10 @@ class Sequence:
 
     @property
     def B(self) -> int:
-        return self.x.shape[1] if self.packed is None else int(self.packed.batch_sizes[0])
+        if self.dense is not None:
+            return self.dense.shape[1]
+        assert self.packed is not None
+        return int(self.packed.batch_sizes[0])
 
     def restore(self, y: Tensor | PackedSequence) -> Tensor | PackedSequence:
         """Outputs (T, B, H), or the packed sequences of them, in the form of the input; `y` itself may be transposed in

@@ -34,8 +34,7 @@ def run_stack(
     *,
     record: Record | None = None,
 ) -> tuple[Tensor | PackedSequence, State]:
-    """Outputs (T, B, H * directions) and the final state; packed outputs if the input is packed and the engine takes it
-    in that form.
+    """Outputs (T, B, H * directions), or packed if the input is packed and the engine takes it so; and the final state.
 
     With a `record`, the call of every layer and direction is appended to it, with its result, gates included.
     """
@@ -49,20 +48,12 @@ def run_stack(
     final: list[tuple[Tensor, ...]] = []
     with weights_dtype(weights[0].w_hh):
         dtype, n = weights[0].w_hh.dtype, directions(layer)
-        x = sequence.x if sequence.x.dim() == 2 else sequence.x.to(dtype)
+        x = sequence.x
+        x = x if x.dim() == 2 else x.to(dtype)
         states = [tuple([s.to(dtype) for s in own]) for own in states]
         for k in range(layer.num_layers):
             here = [
-                run_direction(
-                    layer,
-                    weights[i],
-                    sequence,
-                    x,
-                    states[i],
-                    engine if i == 0 else None,
-                    reverse=i % n == 1,
-                    record=record,
-                )
+                run_direction(layer, i, weights[i], sequence, x, states[i], engine=None if i else engine, record=record)
                 for i in range(k * n, k * n + n)
             ]
             x = here[0].outputs if n == 1 else torch.cat([result.outputs for result in here], -1)
@@ -74,17 +65,18 @@ def run_stack(
 
 def run_direction(
     layer: CellLayer,
+    i: int,
     weights: Weights,
     sequence: Sequence,
     x: Tensor,
     states: tuple[Tensor, ...],
-    engine: Engine | None,
     *,
-    reverse: bool,
+    engine: Engine | None,
     record: Record | None,
 ) -> Result:
-    """One layer in one direction, on `engine` or the one that is found for it; in a program of torch.compile or
-    torch.export, as one operator."""
+    """Number i of the layers and directions, on `engine` or, if None, the one that is selected for it; in a program of
+    torch.compile or torch.export, as one operator."""
+    reverse = i % directions(layer) == 1
     if torch.compiler.is_compiling():
         resets = sequence.resets_for(reverse)
         return operator.record(
