@@ -23,7 +23,7 @@ def test_a_right_cell_exits_with_0_and_prints_its_table():
 def test_a_planted_error_exits_with_1_and_names_the_gate():
     done = run("gru", "--plant", "dn", *SMALL)
     assert done.exit_code == 1
-    assert "the first gradient that is wrong: dn (gate n)" in done.output
+    assert "The first wrong gradient of the backward pass: dn (gate n)" in done.output
 
 
 def test_json_is_the_same_comparison():
