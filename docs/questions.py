@@ -1,7 +1,7 @@
-"""The measured runs of docs/questions.md: `python docs/questions.py` prints them, with --write puts them in the page.
+"""The measured runs of docs/questions.md: `python docs/questions.py` prints them, --write writes them into the page.
 
 float64, one sequence of N(0, 1) inputs, D = 8, H = 32; weights from U(-1/sqrt(H), 1/sqrt(H)) as in torch.nn, unless a
-table says otherwise; the median of five seeds. Jacobians are autograd's, of the last state by the first.
+table says otherwise; the median of five seeds. Jacobians are computed by autograd: the last state with respect to the first.
 """
 
 import sys
@@ -48,7 +48,7 @@ def biased(**biases: float) -> Change:
 
 
 def recurrent(make: Callable[[], Tensor]) -> Change:
-    """Puts a matrix in the place of every gate's recurrent one."""
+    """Replaces every gate's recurrent matrix."""
 
     def change(layer: tidegate.Recurrent) -> None:
         for block in blocks(layer, "weight_hh").values():
@@ -135,8 +135,8 @@ def vanish() -> list[str]:
         kept = [float((v > 0.1).sum()) for v in values]
         gain, middle = (median(float(v[k]) for v in values) for k in (0, H // 2))
         rows.append([name, number(gain), number(middle), f"{median(kept):.0f} of {len(values[0])}"])
-    return table(("U with singular values 1 to 0.001, 50 steps", "largest gain", f"gain number {H // 2}",
-                  "directions that keep a tenth"), rows)  # fmt: skip
+    return table(("U with singular values 1 to 0.001, 50 steps", "largest gain", f"gain of rank {H // 2 + 1}",
+                  "directions with a gain above 0.1"), rows)  # fmt: skip
 
 
 def element_wise() -> list[str]:
@@ -156,8 +156,8 @@ def element_wise() -> list[str]:
         for name, found in rows.items()
     ]
     return table(
-        ("gate of singular values 0.9 to 0.99, 100 steps", "share still in the unit it was put in", "norm left",
-         "multiplications a step"), numbers,
+        ("gate of singular values 0.9 to 0.99, 100 steps", "share that is still in its unit", "remaining norm",
+         "multiplications per step"), numbers,
     )  # fmt: skip
 
 
@@ -177,7 +177,16 @@ def gates() -> list[str]:
                 (h,), (h_other,), (h_rnn,) = run(layer, x, (one,)), run(layer, x, (other,)), run(rnn, x, (one,))
             found.append([float((h - one).norm()), float((h - h_rnn).norm()), float((h - h_other).norm())])
         rows.append([f"{r}", f"{z}", *(number(median(column)) for column in zip(*found))])
-    return table(("r", "z", "distance from the old state", "from a plain RNN's step", "between two pasts"), rows)
+    return table(
+        (
+            "r",
+            "z",
+            "distance from the old state",
+            "from the step of a plain RNN",
+            "between runs from two initial states",
+        ),
+        rows,
+    )
 
 
 def relu() -> list[str]:
@@ -205,7 +214,7 @@ MEASURED = {
 
 
 def written(page: str) -> str:
-    """The page with every measured table made anew."""
+    """The page with every table measured again."""
     for name, measure in MEASURED.items():
         begin, end = f"<!-- measured: {name} -->\n", "<!-- end -->"
         before, _, rest = page.partition(begin)

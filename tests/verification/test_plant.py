@@ -1,4 +1,4 @@
-"""Every term of every cell's backward step, spoiled in turn, is noticed, and the gate it belongs to is named."""
+"""An error planted in any term of any cell's backward step is found, and the gate it belongs to is named."""
 
 import pytest
 
@@ -15,15 +15,15 @@ TERMS = [
 
 
 @pytest.mark.parametrize(("cell", "term"), TERMS)
-def test_a_spoiled_term_is_found_and_its_owner_named(cell, term):
+def test_a_planted_error_is_found_and_its_owner_named(cell, term):
     step = trace(cell)
     problem, gradient = random_problem(cell, seed=41), term.partition(":")[0]
     owners = {f"d{s}'": s for s in step.state} | {f"d{s}": s for s in step.state}
     owners |= {f"{d}_{g}": g for g in (*step.gates, *step.vectors) for d in ("da", "dq", "dW", "dU", "db", "dc", "dv")}
     owners |= {f"d{g}": g for g in step.gates}
     for factor in (-1.0, 0.0, 1.0001):
-        spoiled = plant(step, term, factor)
-        fault = find_fault(problem, spoiled.rule, spoiled.terms)
+        wrong = plant(step, term, factor)
+        fault = find_fault(problem, wrong.rule, wrong.terms)
         assert fault is not None, factor
         blamed = (*fault.gates, *fault.states, *fault.vectors)
         if gradient in owners:
@@ -42,8 +42,8 @@ def test_the_fault_is_where_the_term_is_and_not_where_its_error_spreads():
     problem = random_problem(GRU, seed=41)
 
     def fault_of(term):
-        spoiled = plant(step, term)
-        return str(find_fault(problem, spoiled.rule, spoiled.terms))
+        wrong = plant(step, term)
+        return str(find_fault(problem, wrong.rule, wrong.terms))
 
     assert fault_of("dn: d_h * (1 - z)") == "dn (gate n)"
     assert fault_of("dr: dq_n * q_n" if "dr: dq_n * q_n" in terms_of(step) else "dr: da_n * q_n") == "dr (gate r)"

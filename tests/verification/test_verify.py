@@ -45,7 +45,7 @@ def test_a_cell_passes_against_every_oracle(name):
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_every_term_that_is_spoiled_fails_the_comparison(cell):
+def test_an_error_planted_in_any_term_fails_the_comparison(cell):
     """As verify compares: over the whole sequence, against a path that is right."""
     step = trace(cell)
     problem = random_problem(step, sizes=(3, 2, 2, 3), seed=43)

@@ -11,14 +11,14 @@ from tidegate.calculus.step import Named, Step
 
 @dataclass(frozen=True, eq=False)
 class Adjoint:
-    """The backward step: from the cotangents of the new states to those of everything the step used.
+    """The backward step: from the gradients with respect to the new states to those with respect to all the step used.
 
-    Leaves: `d_new[s]`, the cotangent of a new state; `d_p[k]`, that of the operand of stage k, which is the matrix
-    product sum_g dq_g U_g^T over the gates of the stage; `d_gate[g]`, a cotangent given for a gate's value (the
-    constant 0 unless gates are outputs too). Values: `dq[g]` (of gate g's product), `da[g]` (of its share of the
-    input), `d_old[s]`, and `dv[n]`, this step's term of a vector's gradient. `dq` of stage k needs only the `d_p` of
-    later stages, so the stages run last to first. `saved` are the forward values that all these mention: with them
-    given, together with the vectors, nothing else of the forward pass is needed.
+    A cotangent of x is the gradient of the loss with respect to x. Leaves: `d_new[s]`, the cotangent of a new state;
+    `d_p[k]`, that of the operand of stage k, which is the matrix product sum_g dq_g U_g^T over the gates of the stage;
+    `d_gate[g]`, that of a gate which is an output too (otherwise the constant 0). Values: `dq[g]` (of gate g's
+    product), `da[g]` (of its input term), `d_old[s]`, and `dv[n]`, this step's term of a vector's gradient. `dq` of
+    stage k needs only the `d_p` of later stages, so the stages run from last to first. `saved` are the forward values
+    that occur in all these: with them and the vectors, nothing else of the forward pass is needed.
     """
 
     step: Step
@@ -69,12 +69,12 @@ class Adjoint:
 
 @cache
 def adjoint(step: Step, *, of_gates: bool = False) -> Adjoint:
-    """The Adjoint of a Step; with `of_gates`, the gates' values are outputs too, with cotangents of their own."""
+    """The Adjoint of a Step; with `of_gates`, the gates' values are outputs too, with cotangents."""
     return differentiate(step, of_gates=of_gates)
 
 
 def differentiate(step: Step, *, of_gates: bool = False, each: Each = keep) -> Adjoint:
-    """The Adjoint, derived anew; `each` may watch or change its terms, see `gradients`."""
+    """The Adjoint, not cached; `each` may record or change its terms, see `gradients`."""
     d_new = {s: leaf("d_state", s) for s in step.state}
     d_gate = {g: leaf("d_gate", g) if of_gates else constant(0) for g in step.gates}
     d_p = tuple(leaf("d_operand", str(k)) for k in range(len(step.stages)))
@@ -103,9 +103,9 @@ def differentiate(step: Step, *, of_gates: bool = False, each: Each = keep) -> A
 
 
 def forward_values(step: Step, roots: list[Expression]) -> tuple[Expression, ...]:
-    """The fewest values of the forward pass from which `roots` can be computed without its transcendental functions.
+    """The smallest set of forward values from which cheap operations compute `roots`.
 
-    Leaves, gates and states are saved as they are; what is cheap to compute from saved values is computed again.
+    Leaves, gates and states are saved; values that cheap operations compute from saved ones are computed again.
     """
     forward = set(subgraph([*step.new.values(), *step.gate.values(), *(stage.operand for stage in step.stages)]))
     vectors = set(step.v.values())

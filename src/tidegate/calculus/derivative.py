@@ -1,4 +1,4 @@
-"""Differentiation of expressions by one reverse sweep, which keeps the factors that a person would write."""
+"""Differentiation of expressions in reverse mode, with common factors taken out as on paper."""
 
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
@@ -35,11 +35,11 @@ def gradients(
 ) -> dict[Expression, Expression]:
     """sum_i d_i * dy_i/dx for each x of `wrt`, where `cotangents` pairs each y_i with its d_i.
 
-    The sweep goes from the outputs to the leaves. What reaches a node is added up there once, with common factors
-    taken out, and every node further down refers to that sum: d_h * (h - n), not d_h * h - d_h * n. The cotangents of
-    the nodes in `named` have names of their own, so they are factors themselves and are never taken apart.
-    The result also holds the cotangent of every node on the way. `each(target, source, term)` sees every term as it
-    arrives at its target, from the node `source` or as a cotangent given (None), and says what to add in its place.
+    Nodes are visited from the outputs to the leaves. The terms of a node's cotangent are added up once, with common
+    factors taken out, and its arguments refer to that sum: d_h * (h - n), not d_h * h - d_h * n. The cotangents of the
+    nodes in `named` are printed by name, so each is one factor and is not split. The result also has the cotangent of
+    every node between. `each(target, source, term)` is called for every term of the cotangent of `target`, which comes
+    from the node `source` or, with None, from `cotangents`; it returns the term to be added instead.
     """
     whole: set[Expression] = set()
     terms: dict[Expression, list[Expression]] = {}
@@ -59,7 +59,7 @@ def gradients(
 
 
 def add_up(terms: Sequence[Expression], whole: Container[Expression] = ()) -> Expression:
-    """The sum of `terms`, their common factors in front, a positive term first; those in `whole` are not split."""
+    """The sum of `terms`, common factors first, a positive term first in the bracket; those in `whole` are not split."""
     split = [signed_factors(term, whole) for term in terms if term.value != 0]
     if not split:
         return constant(0)

@@ -1,12 +1,12 @@
-"""The Jacobian of one step, split into the paths that a change of a state takes to the next.
+"""The Jacobian of one step, as a sum over the paths from the old states to the new ones.
 
 With s the states before the step and s' those after, diag(.) a diagonal matrix and U_g the matrix of gate g (H, H):
 
-    ds'/ds = diag(ds'/ds, all products held still)                          the direct path
+    ds'/ds = diag(ds'/ds, all products held constant)                       the direct path
            + sum over gates g of diag(ds'/dq_g) U_g dp_g/ds                 the paths through the gates' products
 
 where the operand p_g of the product is a state, or an expression with paths of its own. For a cell of several states
-the Jacobian is that of all of them together: the part of h alone is not what a gradient is multiplied by.
+a gradient is multiplied by the Jacobian of all of them together, not by the block of h alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -71,9 +71,9 @@ class Jacobian:
 
 @cache
 def jacobian(step: Step) -> Jacobian:
-    """The Jacobian of the new states by the old ones."""
+    """The Jacobian of the new states with respect to the old ones."""
     operands = {g: stage.operand for stage in step.stages for g in stage.gates}
-    # what a person would leave as one letter, so that a factor is written in gates and states
+    # printed by name, so that factors are written in terms of gates and states
     named = {*step.gate.values(), *step.new.values(), *step.old.values(), *step.q.values()}
 
     def paths(e: Expression, s: str) -> tuple[Path, ...]:

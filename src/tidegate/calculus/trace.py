@@ -13,7 +13,7 @@ from tidegate.errors import EquationError
 
 
 class Namespace:
-    """`a`, `U` or `v` of the equations: attributes by name, and a helpful error for a name that was not declared."""
+    """`a`, `U` or `v` of the equations: one attribute for each declared name, and an EquationError for any other."""
 
     def __init__(self, kind: str, declared: tuple[str, ...], make: Callable[[str], Any]) -> None:
         self._kind, self._declared, self._make = kind, declared, make
@@ -56,7 +56,7 @@ def trace(cell: type[Cell]) -> Step:
     old = {s: leaf("state", s) for s in cell.state}
     try:
         returned = cell.equations(a, U, *v, *old.values())
-    except Exception as error:  # whatever a user's equations raise is reported with their line
+    except Exception as error:  # anything that the user's equations raise is reported with the line
         raise EquationError(f"{cell.__name__}.equations, {where(cell, error)}: {remedy(error)}") from error
     new, gate = check_returned(cell, returned)
     here = f"{cell.__name__}.equations, {where(cell)}"

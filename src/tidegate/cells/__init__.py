@@ -1,4 +1,4 @@
-"""The maths: one file per family of cells. `CELLS` names them as the command line does."""
+"""The equations: one file per family of cells. `CELLS` has them by their names on the command line."""
 
 from types import MappingProxyType
 

@@ -31,7 +31,7 @@ class LSTM(Cell):
 
 
 class PeepholeLSTM(Cell):
-    """An LSTM whose gates also see the cell, through one learned weight v a unit.
+    """An LSTM whose gates also depend on the cell state, with one learned weight v for each unit.
 
     i  = sigmoid(W_i x + b_i + U_i h + c_i + v_i * c)
     f  = sigmoid(W_f x + b_f + U_f h + c_f + v_f * c)

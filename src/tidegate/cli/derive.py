@@ -45,9 +45,9 @@ def choose_format(format: str | None, out: Path | None) -> str:
     if format is None:
         if ending and by_ending is None:
             raise ArgumentError(
-                f"`--out` {out}: the ending must be one of {', '.join(ENDINGS)}, or `--format` must name the format."
+                f"`out` {out}: the ending must be one of {', '.join(ENDINGS)}, or `format` must name the format."
             )
         return by_ending or "text"
     if by_ending not in (None, format) and format in ENDINGS.values():
-        raise ArgumentError(f"`--format` is {format} and the ending of `--out` {out} means {by_ending}: leave one out.")
+        raise ArgumentError(f"`format` is {format} and the ending of `out` {out} means {by_ending}: leave one out.")
     return format

@@ -1,4 +1,4 @@
-"""`tidegate verify`: a cell's gradients against every oracle there is."""
+"""`tidegate verify`: a cell's gradients compared with every oracle."""
 
 import itertools
 import json
@@ -13,7 +13,9 @@ def verify(
     cell: Annotated[
         str | None, typer.Argument(help="A cell by name, or FILE.py:CLASS; left out, it needs --all.", metavar="[CELL]")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="The cell, or every cell, with every option and size.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Verify the cell, or every cell, with every option and size.")
+    ] = False,
     engine: Annotated[str | None, typer.Option(help="This engine only [every engine].")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64, for the engines [both].")] = None,
     sizes: Annotated[str, typer.Option(help="T,B,D,H: steps, sequences, inputs, units.")] = "7,3,4,5",
@@ -21,17 +23,18 @@ def verify(
         list[str] | None,
         typer.Option(help='"reverse", "lengths", "resets", "indexed", "no bias", "no state", "projected"; repeatable.'),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every number.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
     plant: Annotated[
-        str | None, typer.Option(help='Spoil this term of the backward step, or "random": it must be found.')
+        str | None,
+        typer.Option(help='Plant an error in this term of the backward step, or "random"; it must be found.'),
     ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print the arrays themselves, side by side.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the arrays side by side.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparisons as JSON.")] = False,
 ) -> None:
-    """Compare a cell's gradients, number by number, with oracles that share no code with them.
+    """Compare a cell's gradients, number by number, with independent oracles.
 
-    The derived BPTT in float64 against torch's autograd, finite differences, real-time recurrent learning, torch.nn and
-    every engine. Exit code 0 if all agree, 1 if any does not.
+    The derived BPTT in float64 is compared with torch's autograd, finite differences, the reference engine, real-time
+    recurrent learning, torch.nn and every engine. Exit code 0 if all agree, 1 if any does not.
     """
     import torch
 
@@ -47,7 +50,7 @@ def verify(
         raise ArgumentError(f"--{'plant' if plant else 'show'} is for one cell, without --all.")
     precisions = {None: None, "float32": torch.float32, "float64": torch.float64}
     if dtype not in precisions:
-        raise ArgumentError(f"`--dtype` must be float32 or float64, got {dtype!r}.")
+        raise ArgumentError(f"`dtype` must be float32 or float64, got {dtype!r}.")
     if every:
         cells = CELLS.values() if cell is None else [find_cell(cell)]
         found = verify_all(cells, engine=engine, dtype=precisions[dtype], seed=seed, report=show_progress())
@@ -67,7 +70,7 @@ def verify(
 
 
 def show_progress() -> Callable[[object], None]:
-    """Counts the problems on one line of a terminal; says nothing elsewhere."""
+    """A function that counts the problems on one line of a terminal, and prints nothing elsewhere."""
     counter = itertools.count(1)
 
     def report(comparison: object) -> None:
@@ -82,6 +85,6 @@ def parse_sizes(text: str) -> tuple[int, int, int, int]:
 
     parts = text.split(",")
     if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-        raise ArgumentError(f"`--sizes` must be T,B,D,H such as 7,3,4,5, got {text!r}.")
+        raise ArgumentError(f"`sizes` must be T,B,D,H such as 7,3,4,5, got {text!r}.")
     T, B, D, H = map(int, parts)
     return T, B, D, H

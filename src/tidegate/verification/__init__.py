@@ -1,4 +1,4 @@
-"""Proof by comparison: gradients of what really runs against oracles that share no code with it."""
+"""Verification by comparison: the derived gradients, and those of every engine, against independent oracles."""
 
 from tidegate.verification.everything import verify_all
 from tidegate.verification.outcome import Check, Comparison, Verification

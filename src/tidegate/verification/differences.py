@@ -1,4 +1,4 @@
-"""Finite differences whose step is chosen, and whose error is estimated, from the numbers themselves."""
+"""Finite differences, with step sizes and error estimates found from a sequence of steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ MOST_ENTRIES = 200
 
 @dataclass(frozen=True)
 class Difference:
-    """Central differences of a loss by entries of one tensor, with what is known of them.
+    """Central differences of a loss with respect to entries of one tensor, and an estimate of their error.
 
     entries: their places in the flattened tensor, all of a small one, 50 random ones of a large one. values: dL/d of
-    those entries. step: the larger step of the pair that was taken. error: the estimated norm of the error of `values`.
+    those entries. step: the larger step of the chosen pair. error: the estimated norm of the error of `values`.
     """
 
     entries: Tensor
@@ -27,9 +27,9 @@ class Difference:
 def differentiate(loss: Callable[[Tensor], Tensor], at: Tensor, seed: int = 0) -> Difference:
     """dL/d(at) in float64 by central differences, extrapolated from steps s and s/4 (Richardson).
 
-    Eight steps from 0.1 down, each a quarter of the last: large ones err by the curvature of L, small ones by rounding.
-    Neighbouring extrapolations differ by about the error of the worse one; the pair that differs least is taken, and
-    that difference is the estimate of the error.
+    The steps are 0.1, 0.025 and so on, eight of them: large ones have a truncation error, small ones a rounding error.
+    Two consecutive extrapolations differ by about the error of the worse one; of the pair that differs least the second
+    is returned, and the difference is the estimate of its error.
     """
     at = at.detach()
     entries = torch.arange(at.numel())

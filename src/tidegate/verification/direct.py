@@ -20,9 +20,9 @@ from tidegate.engines.eager import OPERATIONS
 
 @dataclass
 class Moment:
-    """What one time step computed, by name, (B, H) each: a and q by gate, the gates, the states before and after.
+    """The values of one time step, by name, (B, H) each: a and q by gate, the gates, the states before and after.
 
-    x and p, by gate, are what met the gate's matrices: equal tensors, but one for each gate, so that each has its own
+    x and p are the operands of each gate's matrices: equal tensors, but one for each gate, so that each has its own
     gradient.
     """
 
@@ -44,7 +44,7 @@ def unroll(call: Call, cell: type[Cell] | Step) -> Result:
 
 
 def unroll_moments(call: Call, cell: type[Cell] | Step) -> tuple[Result, list[Moment]]:
-    """As `unroll`, with what every time step computed, in the order of t."""
+    """As `unroll`, with the values of every time step, in the order of t."""
     equations = equations_of(cell) if isinstance(cell, Step) else cell.equations
     step, w, H = call.step, call.weights, call.H
     W, U = by_name(w.w_ih, step.inputs, H), by_name(w.w_hh, step.products, H)

@@ -1,4 +1,4 @@
-"""Every cell, option and size at once, and every term of every gradient spoiled in turn."""
+"""Every cell with every option and size, and an error planted in every term of every gradient."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -32,9 +32,10 @@ def verify_all(
     seed: int = 0,
     report: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Verification:
-    """Every cell with each option alone, with several together, at odd sizes; and every plant, which must be found.
+    """Every cell with each option alone, with several options, and at odd sizes; and every planted error, which must be
+    found.
 
-    Less than a minute for the built-in cells. `report` is called with each comparison as it is made.
+    This takes less than a minute for the built-in cells. `report` is called with each comparison when it is done.
     """
     begin, found = time.perf_counter(), []
     planted: dict[str, bool] = {}
@@ -56,9 +57,9 @@ def cases(step: Step) -> list[tuple[Sizes, tuple[str, ...]]]:
 
 
 def is_found(cell: type[Cell], term: str, seed: int) -> bool:
-    """Whether the comparison with autograd fails when the term is spoiled, and its owner is named."""
+    """Whether the comparison with autograd finds an error planted in the term, and the gate it belongs to."""
     problem = random_problem(cell, sizes=(3, 2, 2, 3), seed=seed)
-    spoiled = plant(problem.call.step, term)
-    wrong, right = by_bptt(problem, spoiled), by_autograd(problem, partial(direct.unroll, cell=cell))
+    planted_error = plant(problem.call.step, term)
+    wrong, right = by_bptt(problem, planted_error), by_autograd(problem, partial(direct.unroll, cell=cell))
     seen = any(np.linalg.norm(wrong[q] - right[q]) > 1e-9 * np.linalg.norm(right[q]) for q in right)
-    return seen and find_fault(problem, spoiled.rule, spoiled.terms) is not None
+    return seen and find_fault(problem, planted_error.rule, planted_error.terms) is not None

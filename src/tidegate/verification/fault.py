@@ -1,4 +1,4 @@
-"""Where a wrong backward step first goes wrong: the gradient, and with it the gate."""
+"""The first wrong gradient of a wrong backward step, and the gate to which it belongs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tidegate.verification.problem import Problem, one_step
 
 @dataclass(frozen=True)
 class Fault:
-    """The gradients that are wrong though everything they are computed from is right; and whose they are."""
+    """The gradients that are wrong although everything they are computed from is right, and their owners."""
 
     gradients: tuple[str, ...]
     gates: tuple[str, ...]

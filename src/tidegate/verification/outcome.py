@@ -1,4 +1,4 @@
-"""What a verification found: every comparison, the worst of them, and the gate that is to blame."""
+"""The result of a verification: every comparison, the worst of them, and the gate whose gradient is wrong."""
 
 import platform
 from collections.abc import Iterator, Mapping
@@ -16,9 +16,9 @@ from tidegate.verification.fault import Fault
 class Check:
     """One quantity of the derived BPTT against one oracle.
 
-    gate: the gate or vector whose block it is, "" for a quantity of none. norm: of the derived value. error: the norm
-    of the difference, relative to the block's norm (to a hundredth of the whole quantity's, where the block is
-    smaller). bound: the largest error that passes.
+    gate: the gate or vector whose block it is, "" for a quantity that belongs to none. norm: that of the derived value.
+    error: the norm of the difference, relative to the norm of the block, or to a hundredth of the norm of the complete
+    quantity where that is larger. bound: the largest error that passes.
     """
 
     quantity: str
@@ -39,11 +39,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One problem, through every path that can run it.
+    """One problem, computed by the derived BPTT and by every oracle that can run it.
 
     part: the layer and direction of a layer's parameters, such as "l0_reverse". absent: oracles that cannot run this,
-    and why. fault: where the derived backward step first goes wrong, if it does. plant: the term that was spoiled on
-    purpose. arrays: quantity -> path -> array, the derived one first.
+    with the reasons. fault: the first wrong gradient of the derived backward step, if there is one. plant: the term in
+    which an error was planted. arrays: quantity -> oracle -> array, the derived one first.
     """
 
     cell: str
@@ -67,12 +67,12 @@ class Comparison:
 
     @property
     def worst(self) -> Check:
-        """The check that uses up most of its bound."""
+        """The check with the largest error relative to its bound."""
         return max(self.checks, key=lambda check: check.error / check.bound if check.error == check.error else np.inf)
 
     @property
     def worst_gate(self) -> str:
-        """The gate (or state, or vector) to blame: of the fault, or else of the worst check that belongs to one."""
+        """The gate, state or vector of the fault, or else the gate of the worst check that belongs to one."""
         if self.fault:
             return ", ".join((*self.fault.gates, *self.fault.states, *self.fault.vectors))
         failed = [c for c in self.checks if c.gate and not c.passed] or [c for c in self.checks if c.gate]
@@ -90,7 +90,7 @@ class Comparison:
         return "\n".join([self.title, *self.table(), *self.verdict()])
 
     def table(self) -> Iterator[str]:
-        """A line a quantity: its norm, its error against each oracle, the verdict; an error that fails ends in "!"."""
+        """One line for each quantity: its norm, its error against each oracle, and whether all pass; "!" marks an error above its bound."""
         oracles = self.oracles
         widths = [max(len(oracle), 8) for oracle in oracles]
         rows: dict[str, dict[str, Check]] = {}
@@ -108,21 +108,21 @@ class Comparison:
     def verdict(self) -> Iterator[str]:
         yield from (f"not compared with {oracle}: {reason}" for oracle, reason in self.absent.items())
         if self.plant:
-            yield f"planted: {self.plant} was spoiled"
+            yield f"planted error: {self.plant} has the wrong sign"
         failed = [check for check in self.checks if not check.passed]
         worst = self.worst
         if not failed:
-            yield f"All {len(self.checks)} comparisons agree. Nearest to its bound: {told(worst)}."
-            yield f"Of the gates, {self.worst_gate} is nearest to its bound."
+            yield f"All {len(self.checks)} comparisons agree. Closest to its bound: {described(worst)}."
+            yield f"The gate closest to its bound: {self.worst_gate}."
             return
-        yield f"FAILED: {len(failed)} of {len(self.checks)} comparisons; worst: {told(worst)}."
+        yield f"FAILED: {len(failed)} of {len(self.checks)} comparisons; worst: {described(worst)}."
         if self.fault:
-            yield f"Going back, the first gradient that is wrong: {self.fault}."
+            yield f"The first wrong gradient of the backward pass: {self.fault}."
         else:
             yield f"The derived backward step agrees with autograd; worst gate: {self.worst_gate}."
 
     def side_by_side(self) -> Iterator[str]:
-        """The arrays themselves, an entry a line, the derived value first."""
+        """The arrays, one entry in each line, the derived value first."""
         for quantity, paths in self.arrays.items():
             yield ""
             yield f"{quantity:24}" + "".join(f"{path:>24}" for path in paths)
@@ -137,15 +137,15 @@ def cell(check: Check | None) -> str:
     return "-" if check is None else f"{check.error:.1e}{' ' if check.passed else '!'}"
 
 
-def told(check: Check) -> str:
+def described(check: Check) -> str:
     return f"{check.label} against {check.oracle}, {check.error:.1e} of {check.bound:.0e} allowed"
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The comparisons of one cell, of every part of a layer, or of everything.
+    """The comparisons of one cell, of every part of a layer, or of all cells.
 
-    planted: each term that was spoiled to see whether that is noticed, and whether it was.
+    planted: whether a planted error was found, for each term in which one was planted.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -171,7 +171,7 @@ class Verification:
         return self.summary()
 
     def summary(self) -> str:
-        """Counts, the worst error of each quantity against each oracle, and every failure: for pasting in an issue."""
+        """Counts, the worst error of each quantity against each oracle, and every failure: to paste into an issue."""
         checks, oracles = self.checks, list(dict.fromkeys(check.oracle for check in self.checks))
         cells = dict.fromkeys(comparison.cell for comparison in self.comparisons)
         options = dict.fromkeys(option for c in self.comparisons for option in c.options)
@@ -183,8 +183,8 @@ class Verification:
             *environment(),
             f"cells: {', '.join(cells)}",
             f"options: {', '.join(options) or 'none'}",
-            f"planted errors: {sum(self.planted.values())} of {len(self.planted)} found and their owners named",
-            *(f"NOT FOUND: {term}" for term, noticed in self.planted.items() if not noticed),
+            f"planted errors: {sum(self.planted.values())} of {len(self.planted)} found, with the gate",
+            *(f"NOT FOUND: {term}" for term, found in self.planted.items() if not found),
             "",
             "worst relative error of each quantity against each oracle (! fails; bounds: 1e-12 in float64, 1e-7 for",
             "differences, in float32 1e-6 forward and 1e-5 for gradients):",

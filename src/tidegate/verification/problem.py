@@ -1,4 +1,4 @@
-"""Random problems: a call of a cell, of any size and option, and the loss that its gradients belong to."""
+"""Random problems: a call of a cell, of any size and with any options, and a loss."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ WEIGHTS = ("W_ih", "W_hh", "b_ih", "b_hh", "v", "W_hr")
 
 @dataclass(frozen=True)
 class Problem:
-    """A call with leaves that want gradients, and L = sum(y * d_outputs) + sum over states of sum(s_T * d_final[s])."""
+    """A call whose leaves require gradients, and L = sum(y * d_outputs) + sum over states of sum(s_T * d_final[s])."""
 
     call: Call
     cell: type[Cell] | Step
@@ -31,7 +31,7 @@ class Problem:
         return sum((y * d).sum() for y, d in terms)  # type: ignore[return-value]
 
     def to(self, dtype: torch.dtype) -> "Problem":
-        """The same numbers in another precision, with leaves of their own."""
+        """The same numbers in another precision, as new leaves."""
         call, w = self.call, self.call.weights
         return replace(
             self,
@@ -46,7 +46,7 @@ class Problem:
         )
 
     def leaves(self) -> dict[str, Tensor]:
-        """Everything that gradients are asked for, by name: x, h_0, W_ih, W_hh, b_ih, b_hh, v, W_hr."""
+        """The tensors with respect to which gradients are computed, by name: x, h_0, W_ih, W_hh, b_ih, b_hh, v, W_hr."""
         call = self.call
         named = {} if call.indexed else {"x": call.x}
         named |= {f"{s}_0": tensor for s, tensor in zip(call.step.state, call.states)}
@@ -54,7 +54,7 @@ class Problem:
         return named | {name: tensor for name, tensor in weights if tensor is not None}
 
     def with_leaf(self, name: str, tensor: Tensor) -> Call:
-        """The call with another tensor in the place of the leaf of that name."""
+        """The call with the leaf of that name replaced."""
         call = self.call
         leaves = self.leaves() | {name: tensor}
         x = call.x if call.indexed else leaves["x"]
@@ -72,7 +72,7 @@ def random_problem(
 ) -> Problem:
     """A problem of `sizes` = (T, B, D, H), all its numbers random; `options` is any selection of OPTIONS.
 
-    The numbers are drawn in float64 and rounded, so they are the same in every precision: x and cotangents from
+    The numbers are drawn in float64 and rounded, so they are the same in every precision: x and the gradients with respect to the results from
     N(0, 1), initial states from N(0, 1/4), weights and vectors from N(0, 1/D) and N(0, 1/H), biases from N(0, 1/4).
     "projected" gives the output state P = (H + 1) // 2 columns.
     """
@@ -130,7 +130,7 @@ def random_problem(
 
 
 def one_step(problem: Problem) -> Problem:
-    """The step of a problem that runs first, alone."""
+    """The problem of the step that runs first, as a sequence of one step."""
     call = problem.call
     t = call.T - 1 if call.reverse else 0
     x = call.x[t : t + 1]
@@ -140,12 +140,12 @@ def one_step(problem: Problem) -> Problem:
 
 
 def options_of(step: Step) -> tuple[str, ...]:
-    """The OPTIONS that a cell has."""
+    """The OPTIONS that are possible for a cell."""
     return OPTIONS if can_project(step) else tuple(option for option in OPTIONS if option != "projected")
 
 
 def can_project(step: Step) -> bool:
-    """Whether the output state meets nothing but recurrent matrices, so that it may have another size."""
+    """Whether the output state is used in matrix products only, so that it can have another size."""
     h = step.old[step.state[0]]
     operands = [stage.operand for stage in step.stages if stage.operand is not h]
     return h not in subgraph([*step.new.values(), *step.gate.values(), *operands])

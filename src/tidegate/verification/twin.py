@@ -16,7 +16,7 @@ TWINS = {
 
 
 def refuse(call: Call) -> str | None:
-    """Why torch.nn is no oracle of the call; None if it is."""
+    """Why torch.nn cannot compute the call; None if it can."""
     if call.step not in TWINS:
         return "it does not have this cell"
     if call.weights.w_hr is not None and call.step is not trace(cells.LSTM):

@@ -1,4 +1,4 @@
-"""The quantities that are compared, from each of the paths that compute them, as arrays by name.
+"""The quantities that are compared, as arrays by name, from each way of computing them.
 
 y, h_T, c_T: outputs and final states. dx, dh_0, dc_0, dW_ih, dW_hh, db_ih, db_hh, dv, dW_hr: the gradients of the
 problem's loss, packed as torch.nn packs the parameters.
@@ -47,7 +47,7 @@ def by_rtrl(problem: Problem) -> Values:
 
 
 def by_autograd(problem: Problem, run: Callable[[Call], Result]) -> Values:
-    """What `run` computes, differentiated by torch."""
+    """The results of `run`, differentiated by torch."""
     result = run(problem.call)
     leaves = {name: leaf for name, leaf in problem.leaves().items() if leaf.numel()}
     found = torch.autograd.grad(problem.loss(result), list(leaves.values()), materialize_grads=True, allow_unused=True)
@@ -56,7 +56,7 @@ def by_autograd(problem: Problem, run: Callable[[Call], Result]) -> Values:
 
 
 def by_differences(problem: Problem, run: Callable[[Call], Result], seed: int) -> tuple[Values, dict[str, float]]:
-    """Finite differences of the loss of what `run` computes, NaN at entries left out; and their estimated errors."""
+    """Finite differences of the loss of the results of `run`, NaN at omitted entries; and their estimated errors."""
     values: Values = {}
     errors: dict[str, float] = {}
     for name, tensor in problem.leaves().items():
@@ -89,7 +89,7 @@ def is_gradient(quantity: str) -> bool:
 
 
 def blocks(step: Step, quantity: str, array: Array) -> Iterator[tuple[str, Array]]:
-    """(gate or vector, its part of the array), or ("", the whole) of a quantity that belongs to no gate."""
+    """(gate or vector, its part of the array), or ("", the array) for a quantity that belongs to no gate."""
     owners = {"dW_ih": step.inputs, "db_ih": step.inputs, "dW_hh": step.products, "db_hh": step.products}
     owners |= {"dv": step.vectors}
     if quantity not in owners:

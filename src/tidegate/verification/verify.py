@@ -1,4 +1,4 @@
-"""Gradients of what really runs, against oracles that share no code with it."""
+"""Comparison of the derived gradients, and of every engine's, with independent oracles."""
 
 import random
 import time
@@ -87,8 +87,8 @@ def verify(
                 f'as "gru", got {cell!r:.60}.'
             )
         problems = {"": random_problem(cell, sizes=sizes, dtype=torch.float32, seed=seed, options=options)}
-    spoiled = None if plant is None else choose_plant(next(iter(problems.values())).call.step, plant, seed)
-    found = tuple(compare(problem, part, engine, dtype, seed, spoiled) for part, problem in problems.items())
+    planted = None if plant is None else choose_plant(next(iter(problems.values())).call.step, plant, seed)
+    found = tuple(compare(problem, part, engine, dtype, seed, planted) for part, problem in problems.items())
     return Verification(found, time.perf_counter() - begin)
 
 
@@ -128,11 +128,11 @@ def compare(
     engine: str | None = None,
     dtype: torch.dtype | None = None,
     seed: int = 0,
-    spoiled: Plant | None = None,
+    planted: Plant | None = None,
 ) -> Comparison:
-    """One problem, its numbers exact in float32, through every path."""
+    """One problem, with numbers that float32 represents exactly, by the derived BPTT and every oracle."""
     exact = problem.to(torch.float64)
-    derived, step = by_bptt(exact, spoiled), exact.call.step
+    derived, step = by_bptt(exact, planted), exact.call.step
     arrays = {quantity: {"derived": array} for quantity, array in derived.items()}
     checks: list[Check] = []
     absent: dict[str, str] = {}
@@ -165,7 +165,7 @@ def compare(
         label = f"{name} {str(precision).removeprefix('torch.')}"
         against(label, values, lambda q, f=forward, g=gradient: g if is_gradient(q) else f, {})
     wrong = any(not check.passed for check in checks if check.oracle == "autograd")
-    rule = adjoint(step) if spoiled is None else spoiled.rule
+    rule = adjoint(step) if planted is None else planted.rule
     call = exact.call
     return Comparison(
         cell=step.name,
@@ -175,8 +175,8 @@ def compare(
         options=problem.options,
         checks=tuple(checks),
         absent=absent,
-        fault=find_fault(exact, rule, spoiled and spoiled.terms) if wrong else None,
-        plant=spoiled.name if spoiled else None,
+        fault=find_fault(exact, rule, planted and planted.terms) if wrong else None,
+        plant=planted.name if planted else None,
         arrays=arrays,
     )
 

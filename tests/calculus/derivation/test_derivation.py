@@ -168,7 +168,7 @@ TEXTBOOK = {
         "dz[t]   = dh[t] * (h[t-1] - n[t])", "dn[t]   = dh[t] * (1 - z[t])", "dr[t]   = da_n[t] * q_n[t]",
         "dq_n[t] = da_n[t] * r[t]", "J[t] = diag(z[t])", "+ diag((h[t-1] - n[t]) * z[t] * (1 - z[t])) U_z",
         "+ diag((1 - z[t]) * (1 - n[t]^2) * r[t]) U_n", "z[t] = 1: h is kept unchanged",
-        "r[t] = 1 and z[t] = 0: this is the cell rnn", "r[t] = 0: the past does not reach n",
+        "r[t] = 1 and z[t] = 0: this is the cell rnn", "r[t] = 0: n does not depend on the past",
     ],
     "reset-before-gru": [
         "dr[t]   = (U_n^T dq_n[t]) * h[t-1]", "∂L/∂U_g  = sum_{t=1..T} dq_g[t] (r[t] * h[t-1])^T",

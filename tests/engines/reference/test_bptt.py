@@ -190,9 +190,9 @@ def test_a_wrong_term_in_the_adjoint_is_seen_by_differences():
     found = gradients(problem, choose.dispatch(problem.call, "reference"))
     wanted = gradients(problem, unroll(problem.call, problem.cell))
     assert error(found["W_hh"], wanted["W_hh"]) < 1e-12
-    spoiled = found["W_hh"].clone()
-    spoiled[:3] *= -1
-    assert error(spoiled, wanted["W_hh"]) > 1e-2
+    changed = found["W_hh"].clone()
+    changed[:3] *= -1
+    assert error(changed, wanted["W_hh"]) > 1e-2
 
 
 def test_its_sigmoid_does_not_overflow():

@@ -1,4 +1,4 @@
-"""Going forward only finds the gradients that BPTT finds going back."""
+"""Real-time recurrent learning finds the gradients of BPTT in one forward pass."""
 
 import numpy as np
 import pytest

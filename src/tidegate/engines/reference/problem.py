@@ -1,4 +1,4 @@
-"""A call as NumPy arrays in float64, one matrix or vector a gate, and gradients in the same form."""
+"""A call as NumPy arrays in float64, one matrix or vector for each gate, and gradients in the same form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ GROUPS = ("W", "b", "U", "c", "v", "R")
 
 @dataclass(frozen=True)
 class Parameters:
-    """One matrix or vector a gate: W[g] (D, H), b[g] (H,), U[g] (P, H), c[g] (H,), v[name] (H,).
+    """One matrix or vector for each gate: W[g] (D, H), b[g] (H,), U[g] (P, H), c[g] (H,), v[name] (H,).
 
     R (H, P), by the name of the output state, projects it; without it P = H.
     """
@@ -48,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Gradients:
-    """dL/d of everything that entered; W, b, U, c, v and R by name, as in Parameters."""
+    """dL/d of the inputs, initial states and parameters; W, b, U, c, v and R by name, as in Parameters."""
 
     x: Array
     states: dict[str, Array]
@@ -60,7 +60,7 @@ class Gradients:
     R: dict[str, Array]
 
     def packed(self) -> tuple[Array | None, ...]:
-        """W, U, b, c, v and R as torch.nn keeps them, in the order of Weights; None for what there is none of."""
+        """W, U, b, c, v and R as torch.nn packs them, in the order of Weights; None for a group without entries."""
         return (*(pack(m, transpose=True) for m in (self.W, self.U)), *map(pack, (self.b, self.c, self.v)),
                 pack(self.R, transpose=True))  # fmt: skip
 
@@ -106,5 +106,5 @@ def numpy64(tensor: Tensor) -> Array:
 
 
 def pack(blocks: Mapping[str, Array], *, transpose: bool = False) -> Array | None:
-    """The blocks one under the other, as torch.nn keeps them; None of none."""
+    """The blocks one under the other, as torch.nn packs them; None without blocks."""
     return np.concatenate([block.T if transpose else block for block in blocks.values()]) if blocks else None
