@@ -78,8 +78,8 @@ def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tens
     if module.hidden_size == 0:
         return tuple(s + weights.w_ih.sum() for s in states)  # (B, 0), and still a function of the weights
     w = weights.w_hh
-    # Inside torch.autocast the engines compute in the dtype of the weights, but torch's functions convert as they do for
-    # torch.nn: on a CPU where that engine is named, elsewhere wherever it can run the call.
+    # Inside torch.autocast the engines compute in the dtype of the weights, but torch's functions convert as they do
+    # for torch.nn: on a CPU where that engine is named, elsewhere wherever it can run the call.
     if autocasts(w) and not torch.compiler.is_compiling():
         engine, call = module.engine, Call(step_of(module), x, states, weights)
         if engine in choose.STACKED or (
