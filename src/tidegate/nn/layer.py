@@ -97,6 +97,7 @@ def run_layer(
     lengths: Lengths | None,
     resets: Tensor | None,
 ) -> tuple[Tensor | PackedSequence, State]:
+    """As CellLayer.forward."""
     weights = read_weights(layer)
     sequence = as_sequence(layer, weights[0].w_ih, input, lengths, resets)
     y, state = run_stack(layer, weights, sequence, hx)

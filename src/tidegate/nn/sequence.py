@@ -24,11 +24,11 @@ Lengths = Tensor | Numbers[int] | int
 class Sequence:
     """x (T, B, D), or (T, B) of class indices; lengths (B,); resets (T, B); and the form of the caller's input.
 
-    A PackedSequence is padded each time that `x` is read, in its own order, longest first; `sort` puts states in that
-    order, `unsort` in the caller's.
+    `data` is x, or the data of a PackedSequence. That is padded each time that `x` is read, in its own order, longest
+    first; `sort` puts states in that order, `unsort` in the caller's.
     """
 
-    dense: Tensor | None
+    data: Tensor
     lengths: Tensor | None
     resets: Tensor | None
     batched: bool = True
@@ -37,28 +37,24 @@ class Sequence:
 
     @property
     def x(self) -> Tensor:
-        if self.dense is not None:
-            return self.dense
-        assert self.packed is not None
-        return pad_packed_sequence(PackedSequence(self.packed.data, self.packed.batch_sizes))[0]
+        if self.packed is None:
+            return self.data
+        return pad_packed_sequence(PackedSequence(self.data, self.packed.batch_sizes))[0]
 
     @property
     def B(self) -> int:
-        if self.dense is not None:
-            return self.dense.shape[1]
-        assert self.packed is not None
-        return int(self.packed.batch_sizes[0])
+        return self.data.shape[1] if self.packed is None else int(self.packed.batch_sizes[0])
 
     def restore(self, y: Tensor | PackedSequence) -> Tensor | PackedSequence:
         """Outputs (T, B, H), or the packed sequences of them, in the form of the input; `y` itself may be transposed in
         place."""
+        data = y.data if isinstance(y, PackedSequence) else y
         if self.packed is not None:
-            p, data = self.packed, y.data if isinstance(y, PackedSequence) else self.repack(y)
+            p, data = self.packed, data if isinstance(y, PackedSequence) else self.repack(data)
             return PackedSequence(data, p.batch_sizes, p.sorted_indices, p.unsorted_indices)
-        assert isinstance(y, Tensor)
         if not self.batched:
-            return y.squeeze(1)
-        return batch_major(y) if self.batch_first else y
+            return data.squeeze(1)
+        return batch_major(data) if self.batch_first else data
 
     def drop(self, y: Tensor, p: float) -> Tensor:
         """Dropout of a layer's outputs, with the mask that torch.nn draws from the same random state."""
@@ -143,9 +139,9 @@ def unpack(name: str, weight: Tensor, packed: PackedSequence, lengths: object, r
     check_features(name, packed.data, PACKED, weight)
     sizes = packed.batch_sizes
     if readable() and bool(sizes[0] == sizes[-1]):
-        return Sequence(None, None, None, packed=packed)
+        return Sequence(packed.data, None, None, packed=packed)
     own = (sizes.unsqueeze(1) > torch.arange(sizes[0])).sum(0)  # type: ignore[call-overload]
-    return Sequence(None, own, None, packed=packed)
+    return Sequence(packed.data, own, None, packed=packed)
 
 
 # Inputs by their number of dimensions: with batch_first, without it, and the data of a PackedSequence.

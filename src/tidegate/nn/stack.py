@@ -49,7 +49,7 @@ def run_stack(
     with weights_dtype(weights[0].w_hh):
         dtype, n = weights[0].w_hh.dtype, directions(layer)
         x = sequence.x
-        x = x if x.dim() == 2 else x.to(dtype)
+        x = x.to(dtype) if x.is_floating_point() else x
         states = [tuple([s.to(dtype) for s in own]) for own in states]
         for k in range(layer.num_layers):
             here = [
@@ -134,7 +134,7 @@ def first_call(
     compute in the dtype of the weights; on other devices torch's functions convert as they do for torch.nn.
     """
     w, own = weights[0].w_hh, states[0]
-    x = sequence.x if sequence.packed is None else sequence.packed.data.unsqueeze(1)
+    x = sequence.data if sequence.packed is None else sequence.data.unsqueeze(1)
     if w.is_cpu and autocasts(w):
         x, own = x.to(w.dtype) if x.is_floating_point() else x, tuple([s.to(w.dtype) for s in own])
     return as_call(layer, weights[0], sequence, x, own, keep_gates=keep_gates)

@@ -30,7 +30,7 @@ def initial_states(
     count, B = layer.num_layers * (2 if layer.bidirectional else 1), sequence.B
     weight = weights.w_hh
     if given is None:
-        data = (sequence.dense if sequence.packed is None else sequence.packed.data) if autocasts(weight) else None
+        data = sequence.data if autocasts(weight) else None
         dtype = weight.dtype if data is None or not data.is_floating_point() else data.dtype
         zeros = weight.new_zeros(B, layer.hidden_size, dtype=dtype)
         first = weight.new_zeros(B, layer.proj_size, dtype=dtype) if layer.proj_size else zeros

@@ -23,8 +23,10 @@ class Trace(Mapping[str, Tensor]):
     end of a sequence its gates are zero and its states do not change.
     """
 
-    def __init__(self, layer: CellLayer, sequence: Sequence, y: Tensor, state: State, record: Record) -> None:
-        self.outputs: Any = sequence.restore(y.clone())
+    def __init__(
+        self, layer: CellLayer, sequence: Sequence, y: Tensor | PackedSequence, state: State, record: Record
+    ) -> None:
+        self.outputs: Any = sequence.restore(y.clone() if isinstance(y, Tensor) else y)
         self.state: Any = state
         self._sequence, self._record = sequence, dict(zip(suffixes(layer), record))
         self._arrays = self._named({suffix: r.sequences | r.gates for suffix, (_, r) in self._record.items()})
