@@ -29,7 +29,12 @@ REFUSED = [
     (
         "good",
         ("--first", "10"),
-        ["the training part has 10 tokens", "Use a greater --first (it is 10), or fewer --steps"],
+        ["the held-out part would have 1 token, and needs 2", "greater --first or --heldout"],
+    ),
+    (
+        "good",
+        ("--first", "20"),
+        ["the training part has 20 tokens", "Use a greater --first (it is 20), or fewer --steps"],
     ),
     ("good", ("--heldout", "1190"), ["Use a smaller --heldout (it is 1190), or a --batch of at most 1"]),
     ("good", ("--device", "gpu"), ["--device must be one of auto, cpu, cuda, mps, got 'gpu'. Did you mean cuda"]),

@@ -94,7 +94,10 @@ def test_a_users_cell_trains_and_its_run_is_complete_without_the_users_file(tide
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("import no_such_file_beside_it", "No module named 'no_such_file_beside_it'. A cell's file must stand alone"),
+        (
+            "import no_such_file_beside_it",
+            "No module named 'no_such_file_beside_it'. The file of a cell must not import",
+        ),
         ("raise SystemExit('bye')", "cannot be imported: SystemExit: bye."),
     ],
 )

@@ -8,7 +8,7 @@ from tidegate.train.text_length import check_length
 
 def refusal(length=1000, first=None, heldout=0.1, batch=4, steps=10, kind=Sequential):
     """What is said of a text of that many characters; None where it is long enough."""
-    text = Text("cats", ("The cat sat on the mat. " * length)[:length], "0" * 64, length, "a test")
+    text = Text.of("cats", ("The cat sat on the mat. " * length)[:length])
     dataset = make_dataset(text, first=first, heldout=heldout)
     recipe = Recipe(first=first, heldout=heldout, batch=batch, steps=steps, epochs=1)
     try:
@@ -22,7 +22,7 @@ def refusal(length=1000, first=None, heldout=0.1, batch=4, steps=10, kind=Sequen
 def test_a_text_is_long_enough_from_the_length_that_batches_need(kind):
     need = kind.needed(4, 10)
     assert refusal(first=need, kind=kind) is None
-    kind(make_dataset(Text("cats", "ab" * 500, "0" * 64, 1000, "a test"), first=need).train.ids, 4, 10)
+    kind(make_dataset(Text.of("cats", "ab" * 500), first=need).train.ids, 4, 10)
     assert f"has {need - 1} tokens, but one batch of 4 rows x 10 steps" in refusal(first=need - 1, kind=kind)
 
 
