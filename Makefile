@@ -1,4 +1,6 @@
-# `make help` lists the targets. Everything happens in .venv; nothing outside this folder is touched.
+# `make help` lists the targets. Packages are installed into .venv, runs are written to runs/, both in this folder. Outside
+# it, compiled kernels, fetched texts and tokens are kept in the user's cache folder (~/.cache/tidegate on Linux, or
+# $TIDEGATE_CACHE), which may be removed at any time; pip, matplotlib and pyright have caches of their own.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +11,7 @@ GRID   ?= short
 
 .PHONY: help install demo test check bench docs clean
 
-help:  ## this list
+help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # constraints.txt pins the torch that the project is tested with; users of the wheel get a range.
@@ -22,23 +24,24 @@ $(READY): pyproject.toml constraints.txt
 
 install: $(READY)  ## make .venv with Tidegate and its tools
 
-demo: $(READY)  ## train on the built-in text for two minutes, evaluate, write
+demo: $(READY)  ## train on the built-in text for two minutes, evaluate, generate text
 	@test ! -e $(RUN) || { echo "$(RUN) is there already: make demo RUN=runs/another, or remove it"; exit 1; }
 	$(BIN)/tidegate train builtin --out $(RUN)
 	$(BIN)/tidegate eval $(RUN)
 	$(BIN)/tidegate sample $(RUN) --length 400
+	@echo; echo "Call it yourself: source $(BIN)/activate, then tidegate train FILE (or $(BIN)/tidegate train FILE)."
 
 test: check $(READY)  ## all tests, after `make check`
 	$(BIN)/python -m pytest
 
-check: $(READY)  ## ruff, pyright, and the test that imports only go down
+check: $(READY)  ## ruff, pyright, and the test of the layers of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest tests/test_layers.py
 
-bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minutes; keep the machine quiet; GRID=medium or full)
+bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minutes; on an idle machine; GRID=medium or full)
 	$(BIN)/python -m benchmarks --grid $(GRID)
 
-clean:  ## remove .venv and caches
+clean:  ## remove .venv and the caches in this folder (runs/ and the user's cache folder stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache
