@@ -15,6 +15,8 @@ from tidegate.train.recipe import Recipe
         (("train", "x", "--lr", "1e-3x"), "'--lr': expected a number such as 0.1 or 2e-3, got '1e-3x'."),
         (("train", "x", "--heldout", "10%"), "'--heldout': expected a number such as 0.1 or 2e-3, got '10%'."),
         (("sample", "x", "--length", ""), "'--length': expected an integer such as 64, got ''."),
+        (("verify", "gru", "--seed", "x"), "'--seed': expected an integer such as 64, got 'x'."),
+        (("derive", "gru", "--unroll", "two"), "'--unroll': expected an integer such as 64, got 'two'."),
         (("eval", "x", "--streams", "2.5"), "'--streams': expected an integer such as 64, got '2.5'."),
     ],
 )

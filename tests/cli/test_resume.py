@@ -222,7 +222,7 @@ def test_a_lost_best_checkpoint_is_made_anew(tidegate, run):
     assert tidegate("eval", run).code == 0
 
 
-@pytest.mark.parametrize("line", ["5", "[]", '{"kind": "train", "step": 3}', "{}", "no json"])
+@pytest.mark.parametrize("line", ["5", "[]", '{"step": "3"}', '{"kind": "train", "step": 3}', "{}", "no json"])
 def test_a_damaged_line_of_the_log_costs_that_line_alone(tidegate, run, line):
     log = run / "log.jsonl"
     before = log.read_text().splitlines()

@@ -19,6 +19,7 @@ def lines(records):
 
 def test_each_curve_has_the_records_of_its_own_kind():
     damaged = [{"kind": "train", "step": 3}, {"kind": "evaluation", "epochs": 0.4}, {"kind": "note", "epochs": 1.0}]
+    damaged += [{"kind": "train", "epochs": "x", "train_bpc": 1.0}, {"kind": "train", "epochs": 1.0, "train_bpc": None}]
     drawn = lines([*TRAIN, *damaged, *HELDOUT])
     assert drawn["train"] == ([k / 10 for k in range(10)], [3 - k / 10 for k in range(10)])
     assert drawn["held-out"] == ([0.3, 0.6, 0.9], [3.2 - k / 12 for k in (3, 6, 9)])

@@ -62,6 +62,10 @@ def test_a_folder_without_its_description_is_read_and_a_damaged_one_is_not(saved
     with pytest.raises(CheckpointError, match=r"run.json is damaged: expected a JSON object"):
         tidegate.load(run)
     (run / "run.json").unlink()
+    (run / "run.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"run.json cannot be read: .*Make it readable, or remove it"):
+        tidegate.load(run)
+    (run / "run.json").rmdir()
     assert tidegate.load(run).vocabulary == VOCABULARY
 
 

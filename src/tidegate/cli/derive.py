@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tidegate.cli.numbers import integer_option
+
 ENDINGS = {".txt": "text", ".tex": "latex", ".md": "markdown", ".html": "html", ".htm": "html"}
 
 
@@ -16,7 +18,7 @@ def derive(
     jacobian: Annotated[
         bool, typer.Option("--jacobian", help="Only the step, its Jacobian, and the bound over many steps.")
     ] = False,
-    unroll: Annotated[int, typer.Option(help="Also write out the product of this many step Jacobians, 1 to 9.")] = 0,
+    unroll: Annotated[int, integer_option("Also write out the product of this many step Jacobians, 1 to 9.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write to this file: .txt, .tex, .md or .html [standard output].")
     ] = None,

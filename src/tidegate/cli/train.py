@@ -125,4 +125,4 @@ def report(result: dict[str, Any], folder: Path) -> None:
         f"{result['epochs']:.1f} epochs in {result['seconds']:.0f} s, {result['tokens_per_s']:,.0f} tokens/s on the "
         f"{result['engine']} engine ({result['device']}). In {folder}: summary.json, curves.png, best.safetensors."
     )
-    typer.echo(f"Let it write: tidegate sample {shlex.quote(str(folder))}")
+    typer.echo(f"Generate text with: tidegate sample {shlex.quote(str(folder))}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tidegate.cli.numbers import integer_option
+
 
 def verify(
     cell: Annotated[
@@ -23,7 +25,7 @@ def verify(
         list[str] | None,
         typer.Option(help='"reverse", "lengths", "resets", "indexed", "no bias", "no state", "projected"; repeatable.'),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
+    seed: Annotated[int, integer_option("Seed of the random numbers.")] = 0,
     plant: Annotated[
         str | None,
         typer.Option(help='Plant an error in this term of the backward step, or "random"; it must be found.'),

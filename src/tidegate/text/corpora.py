@@ -133,6 +133,8 @@ def _file(path: str, encoding: str, progress: Progress) -> Text:
         return Text(name, Path(origin), sha.hexdigest(), read, origin, encoding)
     except FileNotFoundError:
         raise DataError(_not_found(path)) from None
+    except DataError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise DataError(f"the text cannot be read: {error}. Check the path and its permissions.") from error
 

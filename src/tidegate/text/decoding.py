@@ -68,5 +68,5 @@ def _remedy(head: bytes) -> str:
         return "It begins with a UTF-16 byte order mark: use --encoding utf-16."
     return (
         "If it is text in another encoding, name it, for example --encoding latin-1 or --encoding cp1252; "
-        "--tokens byte reads any file."
+        "training with --tokens byte accepts any file."
     )

@@ -23,9 +23,12 @@ def split(count: int, heldout: float = 0.1, first: int | None = None) -> tuple[s
     else:
         train = int((1 - heldout) * count) if heldout < 1 else count - int(heldout)
         tail = count - train
-    if tail < 2 < train and train + 2 <= count:
-        greater = "greater `heldout`" if first is None else "greater `first` or `heldout`"
-        raise DataError(f"the held-out part would have {tail} token{'s' * (tail != 1)}, and needs 2. Use a {greater}.")
+    if heldout < 1 and tail < 2 and count >= 2 + (first or 2):
+        remedy = "longer text, or a greater `heldout`" if first is None else "greater `first` or `heldout`"
+        raise DataError(f"the held-out part would have {tail} token{'s' * (tail != 1)}, and needs 2. Use a {remedy}.")
+    if heldout < 1 and train < 2 and first is None and count >= 4:
+        raise DataError(f"the training part would have {train} token{'s' * (train != 1)}, and needs 2. Use a smaller "
+                        "`heldout`.")  # fmt: skip
     if train < 2 or tail < 2 or train + tail > count:
         raise DataError(
             f"the text has {count} token{'s' * (count != 1)}: too short to train on {max(train, 2)} and hold out "

@@ -44,5 +44,6 @@ def curves(records: Sequence[dict[str, Any]], baseline: Baseline, *, title: str)
 
 def points(records: Sequence[dict[str, Any]], kind: str, key: str) -> tuple[list[float], list[float]]:
     """The epochs and the values of the figure `key` of every record of this kind that has both."""
-    found = [record for record in records if record.get("kind") == kind and record.keys() >= {"epochs", key}]
-    return [record["epochs"] for record in found], [record[key] for record in found]
+    found = [(record.get("epochs"), record.get(key)) for record in records if record.get("kind") == kind]
+    both = [(x, y) for x, y in found if isinstance(x, int | float) and isinstance(y, int | float)]
+    return [x for x, _ in both], [y for _, y in both]

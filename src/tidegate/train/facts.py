@@ -83,6 +83,8 @@ def read_facts(raw: Mapping[str, Any], where: str) -> Facts:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, EquationError | ArgumentError | DataError):
             reason = str(error)
+        elif isinstance(error, KeyError):
+            reason = f"{error} is missing"
         else:
             reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(

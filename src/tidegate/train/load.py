@@ -118,6 +118,9 @@ def read_description(run: RunFolder) -> dict[str, Any] | None:
         found = json.loads(run.description.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise CheckpointError(f"{run.description} cannot be read: {error.strerror}. Make it readable, or remove it: "
+                              "the checkpoints are complete without it.") from error  # fmt: skip
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{run.description} is damaged ({error}). Restore or remove it: the checkpoints are "
                               "complete without it.") from error  # fmt: skip

@@ -56,7 +56,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("hidden", "layers", "batch", "steps", "min_freq"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "an integer of at least 1")
-        for name in ("first", "eval_every", "epochs"):
+        require("first", self.first, self.first is None or self.first >= 2, "an integer of at least 2")
+        for name in ("eval_every", "epochs"):
             value = getattr(self, name)
             require(name, value, value is None or value >= 1, "an integer of at least 1")
         require("seed", self.seed, 0 <= self.seed < 2**63, "an integer from 0 to 2^63 - 1")
@@ -65,8 +66,9 @@ class Recipe:
             require(name, value, value > 0 and math.isfinite(value), "a positive number")
         require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "a number of at least 0")
         require("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0 to below 1")
+        whole = 2 <= self.heldout < 2**63 and float(self.heldout).is_integer()
         require(
-            "heldout", self.heldout, 0 < self.heldout < 1 or (self.heldout >= 2 and float(self.heldout).is_integer()),
+            "heldout", self.heldout, 0 < self.heldout < 1 or whole,
             "a share of the text between 0 and 1, such as 0.1, or a whole number of tokens from 2 on",
         )  # fmt: skip
         for name, allowed in CHOICES.items():
