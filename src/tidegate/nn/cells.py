@@ -78,11 +78,13 @@ def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tens
     if module.hidden_size == 0:
         return tuple(s + weights.w_ih.sum() for s in states)  # (B, 0), and still a function of the weights
     w = weights.w_hh
-    # Inside torch.autocast the engines compute in the dtype of the weights, but torch's functions convert as they do for
-    # torch.nn: on a CPU where that engine is named, elsewhere wherever it can run the call.
+    # Inside torch.autocast the engines compute in the dtype of the weights, but torch's functions convert as they do
+    # for torch.nn: on a CPU where that engine is named, elsewhere wherever it can run the call.
     if autocasts(w) and not torch.compiler.is_compiling():
         engine, call = module.engine, Call(step_of(module), x, states, weights)
-        if engine in choose.STACKED or (engine == "auto" and not w.is_cpu and choose.select(call).NAME in choose.STACKED):
+        if engine in choose.STACKED or (
+            engine == "auto" and not w.is_cpu and choose.select(call).NAME in choose.STACKED
+        ):
             return choose.dispatch(call, engine).states
     with weights_dtype(w):
         x = x.to(w.dtype) if x.is_floating_point() else x
