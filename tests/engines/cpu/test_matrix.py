@@ -1,8 +1,11 @@
 """The matrix unit: terms that make up their number, products near float64, whole calls on it, and off it."""
 
 import ctypes
+import platform
+import sys
 from dataclasses import replace
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 import torch
@@ -16,7 +19,7 @@ from tidegate.engines.cpu.vector import Code
 needs_unit = pytest.mark.skipif(not getattr(target.host(), "matrix", False), reason="needs a processor with AMX")
 
 
-def forget_frames() -> None:
+def forget_launch_plans() -> None:
     launch_plan.forward_launch.cache_clear()
     launch_plan.backward_launch.cache_clear()
 
@@ -26,9 +29,9 @@ def everywhere(monkeypatch, poisoned):
     """Every float32 call on the matrix unit, however small."""
     for name in ("MATRIX_UNITS", "MATRIX_INPUTS", "MATRIX_BATCH", "MATRIX_ROWS"):
         monkeypatch.setattr(launch_plan, name, 1)
-    forget_frames()
+    forget_launch_plans()
     yield
-    forget_frames()
+    forget_launch_plans()
 
 
 def split(x: np.ndarray) -> np.ndarray:
@@ -135,7 +138,7 @@ def test_gradients_on_the_unit_have_the_same_bits_for_any_number_of_threads(name
         found = []
         for n, rows in ((1, 8), (2, 8), (2, 1 << 30), (3, 8), (4, 1 << 30)):
             monkeypatch.setattr(launch_plan, "MATRIX_FEW_ROWS", rows)
-            forget_frames()
+            forget_launch_plans()
             threads(n)
             found.append(run(make_call(EVERY[name], *sizes)))
         for other in found[1:]:
@@ -193,10 +196,24 @@ def test_targets_without_the_unit_do_not_ask_for_it():
     assert not abi.matrix_usable(target.AMX, "double")
 
 
-def test_tiles_are_not_used_where_the_system_refuses_them(monkeypatch):
-    monkeypatch.setattr(ctypes, "CDLL", lambda *_: type("libc", (), {"syscall": staticmethod(lambda *_: -1)}))
+class Features(dict[str, bool]):
+    """The features of a processor, as llvmlite reports them."""
+
+    def flatten(self) -> str:
+        return ",".join(f"+{name}" for name in self)
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="AMX is a unit of x86-64")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux grants the unit by a system call")
+@pytest.mark.parametrize(("answer", "granted"), [(0, True), (-1, False)])
+def test_the_unit_is_used_only_where_the_system_grants_it(answer, granted, monkeypatch):
+    names = ("avx512f", "avx512dq", "avx512vl", "fma", "amx-tile", "amx-bf16")
+    monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: Features.fromkeys(names, True))
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_: type("libc", (), {"syscall": staticmethod(lambda *_: answer)}))
     target.host.cache_clear()
     try:
-        assert target.host() is None or not target.host().matrix
+        found = target.host()
+        assert found is not None
+        assert found.matrix is granted
     finally:
         target.host.cache_clear()
