@@ -12,6 +12,7 @@ import torch
 from tests.engines.cpu.calls import EVERY, KINDS, ODD, errors, make_call, run, same_bits
 from tests.engines.cpu.test_tile import function, inner_loops
 
+from tidegate.calculus import trace
 from tidegate.engines import cpu
 from tidegate.engines.cpu import abi, kernels, launch_plan, matrix, runtime, target, tile
 from tidegate.engines.cpu.vector import Code
@@ -194,6 +195,23 @@ def test_targets_without_the_unit_do_not_ask_for_it():
     assert "llvm.x86.t" not in str(code.module)
     assert not abi.matrix_usable(target.AVX512, "float")
     assert not abi.matrix_usable(target.AMX, "double")
+
+
+def test_kernels_for_the_unit_can_be_compiled_and_planned_on_every_x86_machine(monkeypatch, tmp_path):
+    host = target.host()
+    if host is None or not host.triple.startswith("x86"):
+        pytest.skip("links code for x86-64")
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
+    unit = replace(target.AMX, triple=host.triple)
+    shape = launch_plan.Shape(trace(EVERY["gru"]), torch.float32, 35, 32, 256, 256, False, False, False, False, 2, unit)
+    assert launch_plan.matrix_inputs(shape)
+    plans = (
+        launch_plan.forward_launch(shape, save=True),
+        launch_plan.backward_launch(shape, need_x=True, need_w_ih=True),
+    )
+    for plan in plans:
+        for layout in (plan.scratch, plan.packed, plan.kept):
+            assert set(layout.offset) <= set(plan.at)
 
 
 class Features(dict[str, bool]):
