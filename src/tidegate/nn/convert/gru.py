@@ -17,7 +17,7 @@ from torch import Tensor
 from tidegate import cells
 from tidegate.cells import Cell
 from tidegate.errors import ArgumentError
-from tidegate.nn.convert.parts import Parts, check_layer, put_together, take_apart
+from tidegate.nn.convert.parameters import GateParameters, check_layer, layer_from, parameters_of
 from tidegate.nn.layer import CellLayer
 from tidegate.nn.stack import suffixes
 
@@ -25,58 +25,58 @@ from tidegate.nn.stack import suffixes
 def to_reset_before(layer: CellLayer) -> CellLayer:
     """The ResetBeforeGRU that computes the same function as this GRU; ArgumentError says why there is none."""
     check_layer(layer, (cells.GRU,), "to_reset_before")
-    parts = []
-    for suffix, part in zip(suffixes(layer), take_apart(layer)):
-        constant, r = constant_resets(part)
-        parts.append(with_candidate(part, part.U["n"] * ratio(part, constant, r, suffix)))
+    parameters = []
+    for suffix, p in zip(suffixes(layer), parameters_of(layer)):
+        constant, r = constant_resets(p)
+        parameters.append(with_candidate(p, p.U["n"] * ratio(p, constant, r, suffix)))
         if layer.bias:
-            c = part.c["n"]
+            c = p.c["n"]
             left = (c != 0) & ~constant
             if left.any():
                 raise ArgumentError(
                     f"this GRU has no ResetBeforeGRU that equals it: the candidate's recurrent bias of {units(left)} "
                     f"in {suffix} is not zero, and their reset gates, which multiply it, are not constant."
                 )
-            parts[-1].c["n"] = torch.where(constant, c * r, c)
-    return made(cells.ResetBeforeGRU, parts, layer)
+            parameters[-1].c["n"] = torch.where(constant, c * r, c)
+    return made(cells.ResetBeforeGRU, parameters, layer)
 
 
 def to_reset_after(layer: CellLayer) -> CellLayer:
     """The GRU that computes the same function as this ResetBeforeGRU; ArgumentError says why there is none."""
     check_layer(layer, (cells.ResetBeforeGRU,), "to_reset_after")
-    parts = []
-    for suffix, part in zip(suffixes(layer), take_apart(layer)):
-        constant, r = constant_resets(part)
-        parts.append(with_candidate(part, part.U["n"] / ratio(part, constant, r, suffix)))
+    parameters = []
+    for suffix, p in zip(suffixes(layer), parameters_of(layer)):
+        constant, r = constant_resets(p)
+        parameters.append(with_candidate(p, p.U["n"] / ratio(p, constant, r, suffix)))
         if layer.bias:
-            parts[-1].b["n"], parts[-1].c["n"] = part.bias("n"), torch.zeros_like(part.c["n"])
-    return made(cells.GRU, parts, layer)
+            parameters[-1].b["n"], parameters[-1].c["n"] = p.bias("n"), torch.zeros_like(p.c["n"])
+    return made(cells.GRU, parameters, layer)
 
 
-def made(cell: type[Cell], parts: list[Parts], layer: CellLayer) -> CellLayer:
+def made(cell: type[Cell], parameters: list[GateParameters], layer: CellLayer) -> CellLayer:
     """A layer of the cell with these parameters that runs as `layer` does."""
-    found = put_together(cell, parts, bidirectional=layer.bidirectional, batch_first=layer.batch_first)
+    found = layer_from(cell, parameters, bidirectional=layer.bidirectional, batch_first=layer.batch_first)
     found.engine, found.recompute = layer.engine, layer.recompute
     return found
 
 
-def with_candidate(part: Parts, U: Tensor) -> Parts:
-    return Parts(part.W, part.U | {"n": U}, dict(part.b), dict(part.c))
+def with_candidate(p: GateParameters, U: Tensor) -> GateParameters:
+    return GateParameters(p.W, p.U | {"n": U}, dict(p.b), dict(p.c))
 
 
-def constant_resets(part: Parts) -> tuple[Tensor, Tensor]:
+def constant_resets(p: GateParameters) -> tuple[Tensor, Tensor]:
     """Which units' reset gates depend on neither input nor state, and the value r (H,) that those have."""
-    constant = ~(part.W["r"].any(1) | part.U["r"].any(1))
-    bias = part.bias("r") if part.b else part.W["r"].new_zeros(len(part.W["r"]))
+    constant = ~(p.W["r"].any(1) | p.U["r"].any(1))
+    bias = p.bias("r") if p.b else p.W["r"].new_zeros(len(p.W["r"]))
     return constant, bias.sigmoid()
 
 
-def ratio(part: Parts, constant: Tensor, r: Tensor, suffix: str) -> Tensor:
+def ratio(p: GateParameters, constant: Tensor, r: Tensor, suffix: str) -> Tensor:
     """r_i / r_j (H, H) where units i and j are coupled by U_n; ArgumentError if it is not constant for some."""
-    rows = torch.cat([part.W["r"], part.U["r"], *([part.bias("r").unsqueeze(1)] if part.b else [])], 1)
+    rows = torch.cat([p.W["r"], p.U["r"], *([p.bias("r").unsqueeze(1)] if p.b else [])], 1)
     same = (rows.unsqueeze(0) == rows.unsqueeze(1)).all(-1)
     both = constant.unsqueeze(0) & constant.unsqueeze(1)
-    apart = (part.U["n"] != 0) & ~same & ~both
+    apart = (p.U["n"] != 0) & ~same & ~both
     if apart.any():
         i, j = apart.nonzero()[0].tolist()
         raise ArgumentError(
@@ -85,7 +85,7 @@ def ratio(part: Parts, constant: Tensor, r: Tensor, suffix: str) -> Tensor:
             "Keep the class of the layer, or train it again in the other."
         )
     quotient = torch.where(both & ~same, r.unsqueeze(1) / r.unsqueeze(0), 1)
-    return torch.where(part.U["n"] != 0, quotient, 1)
+    return torch.where(p.U["n"] != 0, quotient, 1)
 
 
 def units(which: Tensor) -> str:

@@ -13,17 +13,17 @@ from torch import Tensor
 
 from tidegate import cells
 from tidegate.errors import ArgumentError, ShapeError
-from tidegate.nn.convert.parts import (
+from tidegate.nn.convert.parameters import (
     Array,
     ByGate,
-    Parts,
+    GateParameters,
     as_array,
     as_tensor,
     blocks,
     cell_class,
     check_layer,
-    put_together,
-    take_apart,
+    layer_from,
+    parameters_of,
     zeros_like,
 )
 from tidegate.nn.layer import CellLayer
@@ -55,26 +55,26 @@ def from_keras(cell: str, *weights: Sequence[Array], reset_after: bool = True) -
     (count,) = counts
     bidirectional = count in (4, 6)
     per_direction = count // 2 if bidirectional else count
-    parts = []
+    parameters = []
     for arrays in weights:
-        parts += [
+        parameters += [
             read(arrays[i : i + per_direction], ORDER[kinds[cell]], two_rows=kinds[cell] is cells.GRU)
             for i in range(0, count, per_direction)
         ]
-    return put_together(kinds[cell], parts, bidirectional=bidirectional, batch_first=True)
+    return layer_from(kinds[cell], parameters, bidirectional=bidirectional, batch_first=True)
 
 
-def read(arrays: Sequence[Array], gates: tuple[str, ...], *, two_rows: bool) -> Parts:
+def read(arrays: Sequence[Array], gates: tuple[str, ...], *, two_rows: bool) -> GateParameters:
     kernel, recurrent = (as_tensor(name, a, 2) for name, a in zip(("kernel", "recurrent_kernel"), arrays))
     W, U = blocks("kernel", kernel.T, gates), blocks("recurrent_kernel", recurrent.T, gates)
     if len(arrays) == 2:
-        return Parts(W, U)
+        return GateParameters(W, U)
     bias = as_tensor("bias", arrays[2], 2 if two_rows else 1)
     if two_rows and bias.shape[0] != 2:
         raise ShapeError(f"`bias` of a GRU with reset_after=True must have shape (2, 3H), got {tuple(bias.shape)}.")
     b = blocks("bias", bias[0] if two_rows else bias, gates)
     c = blocks("bias", bias[1], gates) if two_rows else zeros_like(b)
-    return Parts(W, U, b, c)
+    return GateParameters(W, U, b, c)
 
 
 def to_keras(layer: CellLayer) -> list[list[Array]]:
@@ -89,12 +89,12 @@ def to_keras(layer: CellLayer) -> list[list[Array]]:
         return torch.cat([by_gate[g] for g in gates]).T
 
     lists: list[list[Array]] = []
-    for i, part in enumerate(take_apart(layer)):
-        arrays = [side_by_side(part.W), side_by_side(part.U)]
+    for i, p in enumerate(parameters_of(layer)):
+        arrays = [side_by_side(p.W), side_by_side(p.U)]
         if layer.bias and layer.cell is cells.GRU:
-            arrays.append(torch.stack([torch.cat([bias[g] for g in gates]) for bias in (part.b, part.c)]))
+            arrays.append(torch.stack([torch.cat([bias[g] for g in gates]) for bias in (p.b, p.c)]))
         elif layer.bias:
-            arrays.append(torch.cat([part.bias(g) for g in gates]))
+            arrays.append(torch.cat([p.bias(g) for g in gates]))
         found = list(map(as_array, arrays))
         if i % directions(layer) == 1:
             lists[-1] += found

@@ -14,17 +14,17 @@ from torch import Tensor
 from tidegate import cells
 from tidegate.cells import Cell
 from tidegate.errors import ArgumentError, ShapeError
-from tidegate.nn.convert.parts import (
+from tidegate.nn.convert.parameters import (
     Array,
     ByGate,
-    Parts,
+    GateParameters,
     as_array,
     as_tensor,
     blocks,
     cell_class,
     check_layer,
-    put_together,
-    take_apart,
+    layer_from,
+    parameters_of,
     zeros_like,
 )
 from tidegate.nn.layer import CellLayer
@@ -64,8 +64,8 @@ def from_onnx(*nodes: OnnxNode) -> CellLayer:
         raise ArgumentError("`nodes` of one layer must be of one kind and direction, got several. Convert each alone.")
     bidirectional = nodes[0].direction == "bidirectional"
     biased = any(node.B is not None for node in nodes)
-    parts = [read(node, cell, k, biased=biased) for node in nodes for k in range(2 if bidirectional else 1)]
-    return put_together(cell, parts, bidirectional=bidirectional, batch_first=False)
+    parameters = [read(node, cell, k, biased=biased) for node in nodes for k in range(2 if bidirectional else 1)]
+    return layer_from(cell, parameters, bidirectional=bidirectional, batch_first=False)
 
 
 def cell_of(node: OnnxNode) -> type[Cell]:
@@ -92,7 +92,7 @@ def cell_of(node: OnnxNode) -> type[Cell]:
     return cells.RNN
 
 
-def read(node: OnnxNode, cell: type[Cell], k: int, *, biased: bool) -> Parts:
+def read(node: OnnxNode, cell: type[Cell], k: int, *, biased: bool) -> GateParameters:
     """Direction k of the node."""
     gates = ORDER[cell]
     directions = 2 if node.direction == "bidirectional" else 1
@@ -106,18 +106,18 @@ def read(node: OnnxNode, cell: type[Cell], k: int, *, biased: bool) -> Parts:
     W, U = blocks("W", tensors["W"][k], gates), blocks("R", tensors["R"][k], gates)
     v = blocks("P", tensors["P"][k], PEEPHOLES) if "P" in tensors else {}
     if not biased:
-        return Parts(W, U, v=v)
+        return GateParameters(W, U, v=v)
     if "B" not in tensors:
         zero: ByGate = {g: w.new_zeros(len(w)) for g, w in W.items()}
-        return Parts(W, U, zero, zeros_like(zero), v)
+        return GateParameters(W, U, zero, zeros_like(zero), v)
     b, c = tensors["B"][k].chunk(2)
-    return Parts(W, U, blocks("B", b, gates), blocks("B", c, gates), v)
+    return GateParameters(W, U, blocks("B", b, gates), blocks("B", c, gates), v)
 
 
 def to_onnx(layer: CellLayer) -> list[OnnxNode]:
     """One node for each layer."""
     check_layer(layer, tuple(ORDER), "ONNX")
-    gates, parts, n = ORDER[cell_class(layer)], take_apart(layer), directions(layer)
+    gates, parameters, n = ORDER[cell_class(layer)], parameters_of(layer), directions(layer)
     kinds = {cells.RNN: "RNN", cells.ReluRNN: "RNN", cells.LSTM: "LSTM", cells.PeepholeLSTM: "LSTM"}
 
     def stack(tensors: Sequence[Tensor]) -> Array:
@@ -127,8 +127,8 @@ def to_onnx(layer: CellLayer) -> list[OnnxNode]:
         return torch.cat([by_gate[g] for g in names])
 
     nodes = []
-    for k in range(0, len(parts), n):
-        here = parts[k : k + n]
+    for k in range(0, len(parameters), n):
+        here = parameters[k : k + n]
         nodes.append(
             OnnxNode(
                 op_type=kinds.get(cell_class(layer), "GRU"),

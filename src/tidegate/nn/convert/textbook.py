@@ -12,15 +12,15 @@ from tidegate import cells
 from tidegate.cells import Cell
 from tidegate.errors import ArgumentError
 from tidegate.nn.convert.gru import to_reset_before
-from tidegate.nn.convert.parts import (
+from tidegate.nn.convert.parameters import (
     Array,
-    Parts,
+    GateParameters,
     as_array,
     as_tensor,
     cell_class,
     check_layer,
-    put_together,
-    take_apart,
+    layer_from,
+    parameters_of,
     zeros_like,
 )
 from tidegate.nn.layer import CellLayer
@@ -40,7 +40,7 @@ def from_textbook(*layers: Mapping[str, Array]) -> CellLayer:
     The names say which cell it is; a GRU is a ResetBeforeGRU.
     """
     cell = cell_of(layers[0])
-    return put_together(cell, [read(cell, named) for named in layers], bidirectional=False, batch_first=False)
+    return layer_from(cell, [read(cell, named) for named in layers], bidirectional=False, batch_first=False)
 
 
 def cell_of(named: Mapping[str, Array]) -> type[Cell]:
@@ -58,12 +58,12 @@ def names(cell: type[Cell]) -> list[str]:
     return found + [f"w_c{name}" for name in cell.vectors]
 
 
-def read(cell: type[Cell], named: Mapping[str, Array]) -> Parts:
+def read(cell: type[Cell], named: Mapping[str, Array]) -> GateParameters:
     letters = LETTERS[cell]
     if set(named) != set(names(cell)):
         raise ArgumentError(f"the names of a {cell.__name__} must be {', '.join(names(cell))}; got {', '.join(named)}.")
     b = {g: as_tensor(f"b_{k}", named[f"b_{k}"], 1) for g, k in letters.items()}
-    return Parts(
+    return GateParameters(
         W={g: as_tensor(f"W_x{k}", named[f"W_x{k}"], 2).T for g, k in letters.items()},
         U={g: as_tensor(f"W_h{k}", named[f"W_h{k}"], 2).T for g, k in letters.items()},
         b=b,
@@ -79,10 +79,10 @@ def to_textbook(layer: CellLayer) -> list[dict[str, Array]]:
     if layer.bidirectional:
         raise ArgumentError("`layer` must run in one direction for the textbook's names, got bidirectional=True.")
     found, letters = [], LETTERS[cell_class(layer)]
-    for part in take_apart(layer):
+    for p in parameters_of(layer):
         named: dict[str, Array] = {}
         for g, k in letters.items():
-            named[f"W_x{k}"], named[f"W_h{k}"] = as_array(part.W[g].T), as_array(part.U[g].T)
-            named[f"b_{k}"] = as_array(part.bias(g) if layer.bias else part.W[g].new_zeros(layer.hidden_size))
-        found.append(named | {f"w_c{name}": as_array(part.v[name]) for name in layer.cell.vectors})
+            named[f"W_x{k}"], named[f"W_h{k}"] = as_array(p.W[g].T), as_array(p.U[g].T)
+            named[f"b_{k}"] = as_array(p.bias(g) if layer.bias else p.W[g].new_zeros(layer.hidden_size))
+        found.append(named | {f"w_c{name}": as_array(p.v[name]) for name in layer.cell.vectors})
     return found

@@ -22,8 +22,8 @@ Array = NDArray[Any]
 ByGate = dict[str, Tensor]
 
 
-@dataclass
-class Parts:
+@dataclass(frozen=True)
+class GateParameters:
     """W[g] (H, D), U[g] (H, H), b[g] and c[g] (H,), v[name] (H,): x W^T + b, p U^T + c. Empty b and c: no biases."""
 
     W: ByGate
@@ -37,8 +37,8 @@ class Parts:
         return self.b[gate] + self.c[gate]
 
 
-def take_apart(layer: CellLayer) -> list[Parts]:
-    """The parts of every layer and direction, in the order of the states; detached."""
+def parameters_of(layer: CellLayer) -> list[GateParameters]:
+    """Those of every layer and direction, in the order of the states; detached."""
     if layer.proj_size:
         raise ArgumentError(f"`layer` must have no projection to be converted, got proj_size = {layer.proj_size}.")
     step = step_of(layer)
@@ -49,7 +49,7 @@ def take_apart(layer: CellLayer) -> list[Parts]:
     found = []
     for w in read_weights(layer):
         found.append(
-            Parts(
+            GateParameters(
                 W=split(w.w_ih, step.inputs),
                 U=split(w.w_hh, step.products),
                 b=split(w.b_ih, step.inputs),
@@ -60,12 +60,14 @@ def take_apart(layer: CellLayer) -> list[Parts]:
     return found
 
 
-def put_together(cell: type[Cell], parts: Sequence[Parts], *, bidirectional: bool, batch_first: bool) -> CellLayer:
-    """A new layer of the cell with these parameters, one Parts for each layer and direction."""
-    first = next(iter(parts[0].W.values()))
+def layer_from(
+    cell: type[Cell], parameters: Sequence[GateParameters], *, bidirectional: bool, batch_first: bool
+) -> CellLayer:
+    """A new layer of the cell with these parameters, one GateParameters for each layer and direction."""
+    first = next(iter(parameters[0].W.values()))
     options: dict[str, Any] = {
-        "num_layers": len(parts) // (2 if bidirectional else 1),
-        "bias": bool(parts[0].b),
+        "num_layers": len(parameters) // (2 if bidirectional else 1),
+        "bias": bool(parameters[0].b),
         "batch_first": batch_first,
         "bidirectional": bidirectional,
         "dtype": first.dtype,
@@ -75,12 +77,12 @@ def put_together(cell: type[Cell], parts: Sequence[Parts], *, bidirectional: boo
     layer = layer_of(cell, D, H, options)
     step = step_of(layer)
     with torch.no_grad():
-        for w, part in zip(read_weights(layer), parts):
-            fill(w.w_ih, part.W, step.inputs, "W")
-            fill(w.w_hh, part.U, step.products, "U")
-            fill(w.b_ih, part.b, step.inputs, "b")
-            fill(w.b_hh, part.c, step.products, "c")
-            fill(w.vectors, part.v, step.vectors, "v")
+        for w, p in zip(read_weights(layer), parameters):
+            fill(w.w_ih, p.W, step.inputs, "W")
+            fill(w.w_hh, p.U, step.products, "U")
+            fill(w.b_ih, p.b, step.inputs, "b")
+            fill(w.b_hh, p.c, step.products, "c")
+            fill(w.vectors, p.v, step.vectors, "v")
     return layer
 
 
