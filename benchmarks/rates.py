@@ -32,7 +32,7 @@ def kernel_rates(B: int, H: int, T: int = 35, seconds: float = 1.0) -> dict[str,
     def timed(self: Kernel, *arguments) -> None:
         started = time.perf_counter()
         call(self, *arguments)
-        spent["forward" if "b_ih" in self.words else "backward"] += time.perf_counter() - started
+        spent["forward" if "b_ih" in self.arguments else "backward"] += time.perf_counter() - started
 
     layer, x, dy = tidegate.GRU(H, H, engine="cpu"), torch.randn(T, B, H, requires_grad=True), torch.randn(T, B, H)
     layer(x)[0].backward(dy)
