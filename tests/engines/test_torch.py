@@ -1,7 +1,9 @@
 """The torch engine: torch.nn's numbers bit for bit, the cells it recognises, and what it refuses."""
 
+import doctest
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -482,3 +484,37 @@ def test_under_autocast_a_cell_has_the_bits_and_dtypes_of_torch_nn(name):
             got, expected = tensors(ours(x)), tensors(theirs(x))
         assert [t.dtype for t in got] == [t.dtype for t in expected]
         assert all(map(torch.equal, got, expected))
+
+
+def test_the_page_about_gpus_prints_what_it_says():
+    page = Path(__file__).parents[2] / "docs" / "gpu.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert (result.attempted, result.failed) == (2, 0)
+
+
+@pytest.mark.parametrize("kind", ["tanh", "relu", "gru", "lstm"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_own_layers_of_torchs_cells_are_laid_out_as_torch_nns(kind, bias, monkeypatch):
+    names = ("mode", "bias", "input_size", "hidden_size", "proj_size", "num_layers", "batch_first", "bidirectional")
+    laid_out = []
+    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", laid_out.append)
+    ours = tidegate.Recurrent(KINDS[kind][1], D, H, 2, bias=bias, bidirectional=True)
+    theirs = module(kind, num_layers=2, bias=bias, bidirectional=True)
+    found, expected = laid_out
+    assert [getattr(found, name) for name in names] == [getattr(expected, name) for name in names]
+    assert [id(p) for p in found._flat_weights] == [id(p) for p in ours.parameters()]
+    assert len(found._flat_weights_names) == len(found._flat_weights)
+    assert [p.shape for p in found._flat_weights] == [p.shape for p in theirs._flat_weights]
+    ours.double()
+    assert len(laid_out) == 3
+    assert all(p.dtype == torch.float64 for p in laid_out[2]._flat_weights)
+
+
+def test_other_layers_and_parametrized_ones_are_not_laid_out(monkeypatch):
+    layer = tidegate.Recurrent(cells.GRU, D, H)
+    nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+    laid_out = []
+    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", laid_out.append)
+    layer.flatten_parameters()
+    tidegate.ResetBeforeGRU(D, H).flatten_parameters()
+    assert not laid_out

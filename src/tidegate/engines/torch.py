@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from tidegate import cells
@@ -34,8 +34,12 @@ Signature = tuple[int, tuple[str, ...], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Fused:
-    """torch's functions of one cell: `sequence` over all steps and layers, `step` of one step of one layer."""
+    """torch's functions of one cell: `sequence` over all steps and layers, `step` of one step of one layer.
 
+    `mode` is the name of the cell in torch.nn.RNNBase.
+    """
+
+    mode: str
     sequence: Callable[..., tuple[Tensor, ...]]
     step: Callable[..., Any]
 
@@ -45,10 +49,10 @@ def fused() -> Mapping[Signature, Fused]:
     """torch's functions by the equations that they compute."""
     return MappingProxyType(
         {
-            signature(trace(cells.RNN)): Fused(torch.rnn_tanh, torch.rnn_tanh_cell),
-            signature(trace(cells.ReluRNN)): Fused(torch.rnn_relu, torch.rnn_relu_cell),
-            signature(trace(cells.GRU)): Fused(torch.gru, torch.gru_cell),
-            signature(trace(cells.LSTM)): Fused(torch.lstm, torch.lstm_cell),
+            signature(trace(cells.RNN)): Fused("RNN_TANH", torch.rnn_tanh, torch.rnn_tanh_cell),
+            signature(trace(cells.ReluRNN)): Fused("RNN_RELU", torch.rnn_relu, torch.rnn_relu_cell),
+            signature(trace(cells.GRU)): Fused("GRU", torch.gru, torch.gru_cell),
+            signature(trace(cells.LSTM)): Fused("LSTM", torch.lstm, torch.lstm_cell),
         }
     )
 
@@ -193,6 +197,31 @@ def trains(stack: Stack, tensors: list[Tensor]) -> bool:
 def parameters(w: Weights) -> list[Tensor]:
     """The parameters of one layer and direction in torch's order, without a copy."""
     return [p for p in (w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.w_hr) if p is not None]
+
+
+def flatten(step: Step, weights: tuple[Weights, ...], directions: int) -> None:
+    """On a GPU, lay out parameters as cuDNN wants them, views of one buffer, in the way of torch.nn's layers; nothing
+    elsewhere, for cells that torch does not have, and for weights that are not parameters.
+
+    Without it torch copies them in each call. They stay the same parameters, with the same values.
+    """
+    functions, flat = fused_for(step), [p for w in weights for p in parameters(w)]
+    if functions is None or not all(isinstance(p, nn.Parameter) for p in flat):
+        return
+    H = weights[0].w_ih.shape[0] // len(step.inputs)
+    layer = SimpleNamespace(
+        _flat_weights=flat,
+        _flat_weights_names=[""] * len(flat),
+        mode=functions.mode,
+        bias=weights[0].b_ih is not None,
+        input_size=weights[0].w_ih.shape[1],
+        hidden_size=H,
+        proj_size=0 if weights[0].w_hr is None else weights[0].w_hr.shape[0],
+        num_layers=len(weights) // directions,
+        batch_first=False,
+        bidirectional=directions == 2,
+    )
+    nn.RNNBase.flatten_parameters(layer)  # type: ignore[arg-type]
 
 
 def one_hot(x: Tensor, w: Weights) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,10 +10,11 @@ from torch import nn
 from tidegate import cells
 from tidegate.calculus import Step
 from tidegate.cells import Cell
+from tidegate.engines.torch import flatten
 from tidegate.nn.arguments import Device, as_engine, as_flag, check_choice, layer_arguments
 from tidegate.nn.equations import Equations, as_equations, parameter_shapes, step_of
 from tidegate.nn.layer import CellLayer, run_options
-from tidegate.nn.stack import directions, suffixes
+from tidegate.nn.stack import directions, read_weights, suffixes
 
 
 class OwnLayer(CellLayer):
@@ -55,6 +57,12 @@ class OwnLayer(CellLayer):
                 tensor = torch.empty(shape, device=device, dtype=dtype)
                 self.register_parameter(f"{name}_{suffix}", nn.Parameter(tensor))
         self.reset_parameters()
+        self.flatten_parameters()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        applied = super()._apply(fn, recurse)
+        self.flatten_parameters()
+        return applied
 
     @property
     def step(self) -> Step:
@@ -68,7 +76,9 @@ class OwnLayer(CellLayer):
             nn.init.uniform_(parameter, -bound, bound)
 
     def flatten_parameters(self) -> None:
-        """Does nothing; here so that code written for torch.nn runs."""
+        """On a GPU, lay out the parameters as cuDNN wants them, as torch.nn's layers do, where torch has a fused function
+        of the cell; elsewhere nothing."""
+        flatten(step_of(self), read_weights(self), directions(self))
 
     def extra_repr(self) -> str:
         parts = [str(self.input_size), str(self.hidden_size)]
