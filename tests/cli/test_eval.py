@@ -27,7 +27,8 @@ def test_the_baseline_of_another_text_is_counted_on_the_runs_training_text(tideg
     heldout.write_text(text.read_text()[len(training) :])
     summary = json.loads((run / "summary.json").read_text())
     figures = json.loads(tidegate("eval", run, heldout, "--json").out)
-    assert figures["baseline"] == pytest.approx(summary["baseline"], rel=1e-12)
+    expected = summary["baseline"]
+    assert figures["baseline"] == expected | {key: pytest.approx(expected[key], rel=1e-12) for key in ("ppl", "bpc")}
     assert "counted on the run's training text" in tidegate("eval", run, heldout).out
 
     text.write_text("another text")
@@ -55,3 +56,37 @@ def test_a_missing_run_is_refused(tidegate):
     outcome = tidegate("eval", "runs/none")
     assert outcome.code == 2
     assert "no run at runs/none" in outcome.err
+
+
+def test_a_sample_of_a_large_text_is_said(tidegate, text, small, tmp_path, monkeypatch):
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("tidegate.text.source.LARGE", 1000)
+    monkeypatch.setattr("tidegate.text.dataset.EVALUATED", 100)
+    monkeypatch.setattr("tidegate.text.ngram.COUNTED", 500)
+    run = tmp_path / "run"
+    sentence = "counted on the last 500 of 1,098 training tokens"
+    trained = tidegate("train", text, *small, "--epochs", 1, "--out", run)
+    assert "122 held out (the first 100 are evaluated)" in trained.out
+    assert sentence in trained.out
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["heldout_tokens"], summary["heldout_of"]) == (100, 122)
+    assert summary["baseline"]["sample"] == sentence
+    evaluated = tidegate("eval", run)
+    assert "the first 100 of 122 held-out tokens of cats.txt" in evaluated.out
+    assert sentence in evaluated.out
+
+
+def test_memory_mapped_tokens_train_and_resume_as_those_in_memory(
+    tidegate, text, small, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
+    tidegate("train", text, *small, "--epochs", 2, "--out", tmp_path / "small")
+    monkeypatch.setattr("tidegate.text.source.LARGE", 1000)  # from here on the tokens are memory-mapped
+    tidegate("train", text, *small, "--epochs", 2, "--out", tmp_path / "large")
+    figures = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("small", "large")]
+    assert figures[0]["heldout_bpc"] == figures[1]["heldout_bpc"]
+    assert figures[0]["train_bpc"] == figures[1]["train_bpc"]
+    tidegate("train", "--resume", tmp_path / "small", "--epochs", 3)
+    tidegate("train", "--resume", tmp_path / "large", "--epochs", 3)
+    figures = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("small", "large")]
+    assert figures[0]["heldout_bpc"] == figures[1]["heldout_bpc"]

@@ -102,7 +102,7 @@ def test_the_smallest_text_is_known_exactly(partition, batch, steps):
 
 
 @pytest.mark.parametrize("partition", PARTITIONS)
-def test_a_short_text_is_told_the_largest_batch_that_fits(partition):
+def test_the_error_of_a_short_text_names_the_largest_batch_that_fits(partition):
     with pytest.raises(DataError, match="`batch` 9 or less") as caught:
         partition(TOKENS[:1010], 32, 100)
     assert "has 1010 tokens" in str(caught.value)

@@ -54,7 +54,7 @@ def test_the_builtin_corpus_is_long_english_text():
     assert text == load_text("builtin")
 
 
-def test_a_python_without_its_help_texts_is_told(monkeypatch):
+def test_a_python_without_its_help_texts_is_an_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(DataError, match="Install the full standard library"):
         load_text("builtin")
@@ -78,14 +78,14 @@ def test_a_corpus_name_wins_over_a_file_of_that_name(write, tmp_path, monkeypatc
         ),
     ],
 )
-def test_an_unknown_corpus_is_told_with_the_nearest_names(source, suggestion):
+def test_the_error_of_an_unknown_corpus_names_the_nearest(source, suggestion):
     with pytest.raises(DataError) as caught:
         load_text(source)
     assert f'no corpus and no file is named "{source}"' in str(caught.value)
     assert suggestion in str(caught.value)
 
 
-def test_a_missing_file_is_told_with_the_nearest_files(write, tmp_path):
+def test_the_error_of_a_missing_file_names_the_nearest_files(write, tmp_path):
     write(b"x", "moby-dick.txt")
     with pytest.raises(DataError, match=r"Did you mean .*moby-dick\.txt\?"):
         load_text(str(tmp_path / "mobydick.txt"))
@@ -169,7 +169,7 @@ def test_a_large_file_that_changes_is_refused(write, large, change):
         list(text.chunks())
 
 
-def test_a_large_file_that_is_gone_is_told(write, large):
+def test_a_large_file_that_was_deleted_is_an_error(write, large):
     text = load_text(write(RAW))
     Path(text.origin).unlink()
     with pytest.raises(DataError, match="cannot be read"):

@@ -66,7 +66,7 @@ def test_a_text_that_teaches_nothing_is_refused(content, settings, message):
         make_dataset(text(content), **settings)
 
 
-def test_a_part_without_a_whole_character_is_refused():
+def test_a_part_without_a_complete_character_is_refused():
     with pytest.raises(DataError, match="2 byte tokens holds no complete character"):
         make_dataset(text("ab" * 9 + "語"), tokens="byte", heldout=2)
 

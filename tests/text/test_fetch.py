@@ -68,7 +68,7 @@ def test_what_a_stopped_run_left_is_gone_on_with(serve, own_cache):
     assert server.asked == ["bytes=1234-"]
 
 
-def test_a_whole_part_file_needs_no_request(serve, own_cache):
+def test_a_complete_part_file_needs_no_request(serve, own_cache):
     own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(BODY)
     server = serve(BODY)
@@ -102,7 +102,7 @@ def test_a_server_that_does_not_tell_the_length_is_resumed_too(serve):
     [BODY[:-1] + bytes([BODY[-1] ^ 1]), BODY + b"more" * 50_000, BODY[:100]],
     ids=["same size", "longer", "shorter"],
 )
-def test_a_file_with_another_hash_is_removed_and_both_hashes_are_told(serve, own_cache, other):
+def test_a_file_with_another_hash_is_removed_and_the_error_has_both_hashes(serve, own_cache, other):
     expected = pinned(serve(other).url)
     with pytest.raises(DataError) as caught:
         read("noise", expected)
@@ -154,7 +154,7 @@ def test_a_server_that_refuses_is_quoted(serve, own_cache, status):
     assert kept(own_cache) == []
 
 
-def test_a_cache_folder_that_cannot_be_made_is_told(serve, own_cache):
+def test_a_cache_folder_that_cannot_be_made_is_an_error(serve, own_cache):
     own_cache.parent.write_text("a file where the folder should be")
     with pytest.raises(DataError, match=r"cannot be stored in .*cache"):
         read("noise", pinned(serve(BODY).url))

@@ -39,7 +39,7 @@ def test_without_first_every_token_has_its_part(count, share):
         (100, {"first": 100}, "train on 100 and hold out 11"),
     ],
 )
-def test_a_text_that_is_too_short_is_told_with_the_numbers(count, settings, numbers):
+def test_the_error_of_a_text_that_is_too_short_has_the_numbers(count, settings, numbers):
     with pytest.raises(DataError, match=numbers):
         split(count, **settings)
 

@@ -146,7 +146,7 @@ def test_in_python_the_note_is_a_warning(text, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are of POSIX")
 @pytest.mark.parametrize("cached", [True, False])
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch, cached):
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, monkeypatch, cached):
     text = Text.of("t", CONTENT * 500)
     if not cached:
         (tmp_path / "file").touch()

@@ -66,7 +66,7 @@ def test_damaged_json_is_refused(data):
         Vocabulary.from_json(data)
 
 
-def test_bytes_stream_as_soon_as_a_character_is_whole():
+def test_bytes_stream_as_soon_as_a_character_is_complete():
     vocabulary = Vocabulary.build("", "byte")
     assert (len(vocabulary), vocabulary.unknown) == (256, None)
     assert list(vocabulary.stream("aé".encode())) == ["a", "", "é", ""]

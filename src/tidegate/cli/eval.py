@@ -22,9 +22,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Score a trained model on a text, with the state carried from token to token."""
+    from rich.console import Console
+
+    from tidegate.text import ConsoleProgress
     from tidegate.train.evaluate_run import evaluate_run
 
-    found = evaluate_run(run, text, which=checkpoint, streams=streams, encoding=encoding, device=device, engine=engine)
+    found = evaluate_run(
+        run, text, which=checkpoint, streams=streams, encoding=encoding, device=device, engine=engine,
+        progress=ConsoleProgress(Console(stderr=True)),
+    )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -42,8 +48,9 @@ def evaluate(
         typer.echo(f"No n-gram baseline: {found['baseline_missing'].rstrip('.')}.")
     else:
         word = "below" if found["bpc"] < baseline["bpc"] else "not below"
+        sample = f" It was {baseline['sample']}." if baseline["sample"] else ""
         counted = ", counted on the run's training text," if text else ""
         typer.echo(
             f"The order-{baseline['order']} n-gram baseline{counted} is {baseline['bpc']:.3f} bits per character: the "
-            f"model is {word} it."
+            f"model is {word} it.{sample}"
         )

@@ -1,4 +1,4 @@
-"""Pinned files: found by hash where they already lie, else fetched, resumably, into the user's cache."""
+"""Files of known hash: found on this machine, or downloaded into the cache folder with resumption."""
 
 import hashlib
 import http.client
@@ -39,7 +39,7 @@ def folder() -> Path:
 
 
 def find(pinned: Pinned) -> Path | None:
-    """Where the file lies: in the folder that TIDEGATE_DATA names, under any name, else in the cache."""
+    """The path of the file: in the folder that TIDEGATE_DATA names, under any file name, else in the cache folder."""
     for path in _candidates(pinned):
         if path.stat().st_size == pinned.size and _sha256(path.read_bytes()) == pinned.sha256:
             return path
@@ -47,7 +47,7 @@ def find(pinned: Pinned) -> Path | None:
 
 
 def read(name: str, pinned: Pinned) -> tuple[bytes, str]:
-    """The file's bytes, fetched where it is not yet here, and where they came from."""
+    """The file's bytes, downloaded if there is no copy on this machine, and the path of the copy."""
     path = find(pinned)
     if path is None:
         path = folder() / pinned.file
@@ -67,7 +67,7 @@ def _candidates(pinned: Pinned) -> Iterator[Path]:
 
 
 def _download(name: str, pinned: Pinned, path: Path) -> None:
-    """Bring the file to `path`, unless another process has just done so."""
+    """Download the file to `path`, unless another process has just done so."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):  # runs started together would write into one .part file
@@ -78,7 +78,7 @@ def _download(name: str, pinned: Pinned, path: Path) -> None:
 
 
 def _download_locked(name: str, pinned: Pinned, path: Path) -> None:
-    """Fetch into `path`.part, go on there after a cut, move it to `path` once the hash is right."""
+    """Download into `path`.part, continue there after an interruption, and rename it to `path` if the hash is right."""
     part = path.with_name(path.name + ".part")
     failure = _fetch(pinned, part)
     have = _size(part)
@@ -97,7 +97,7 @@ def _download_locked(name: str, pinned: Pinned, path: Path) -> None:
 
 
 def _fetch(pinned: Pinned, part: Path) -> str | None:
-    """Bring all that the server has into `part`, asking again while that helps; None, or why it failed."""
+    """Download into `part`, with repeated requests while bytes arrive; None, or the reason for the failure."""
     why = None
     for _ in range(ATTEMPTS):
         have = _size(part)
@@ -109,20 +109,20 @@ def _fetch(pinned: Pinned, part: Path) -> str | None:
             why = f"the connection was cut after byte {_size(part)}"
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code == 416:  # the server's file ends before ours does: ours is no part of it
+            if error.code == 416:  # the server's file is shorter than the part: they are different files
                 part.unlink(missing_ok=True)
             why = f"HTTP {error.code} {error.reason}"
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             why = str(getattr(error, "reason", error)) or type(error).__name__
-        if _size(part) == have:  # nothing came: offline, or no such place
+        if _size(part) == have:  # no bytes came: no connection, or no such file
             return why
     return why
 
 
 def _append(pinned: Pinned, part: Path) -> bool:
-    """Ask for the bytes that `part` lacks and write them; whether the server sent all that it has.
+    """Request the bytes that `part` lacks and write them; whether the server sent all that it has.
 
-    A server that does not do ranges sends the file from its start, and then `part` begins again.
+    A server without range requests sends the file from its start, and `part` is then overwritten.
     """
     have = _size(part)
     request = urllib.request.Request(pinned.url, headers={"User-Agent": "tidegate"})
@@ -134,7 +134,7 @@ def _append(pinned: Pinned, part: Path) -> bool:
         promised = response.headers.get("Content-Length")
         with part.open("ab" if resumed else "wb") as file:
             start = file.tell()
-            while file.tell() <= pinned.size and (chunk := response.read(CHUNK)):  # longer is another file
+            while file.tell() <= pinned.size and (chunk := response.read(CHUNK)):  # a longer file is another file
                 file.write(chunk)
             got = file.tell() - start
             return file.tell() >= pinned.size or (promised is not None and got == int(promised))

@@ -39,11 +39,11 @@ class Baseline:
         """Perplexity per token, exp(nats)."""
         return math.exp(self.nats)
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float | str]:
         """The best model and what it was counted and scored on, for a summary."""
         return {
             "order": self.order, "ppl": self.ppl, "bpc": self.bpc, "counted": self.counted,
-            "counted_of": self.counted_of, "scored": self.scored, "scored_of": self.scored_of,
+            "counted_of": self.counted_of, "scored": self.scored, "scored_of": self.scored_of, "sample": self.sample,
         }  # fmt: skip
 
     @property

@@ -1,4 +1,4 @@
-"""How far the reading of a text is, for the one who waits."""
+"""Progress bars while a text is read."""
 
 import time
 import warnings
@@ -17,7 +17,7 @@ class Progress:
 
     @contextmanager
     def track(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """For the time of one stage of `total` units: a function to call with the number of units just done."""
+        """While one stage of `total` units lasts: a function to call with the number of units just done."""
         yield lambda done: None
 
     def note(self, text: str) -> None:
@@ -38,12 +38,12 @@ class ConsoleProgress(Progress):
             return
         from rich.markup import escape
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        from rich.progress import Progress as Display
 
         columns = (TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task(escape(what), total=total)
-            yield lambda done: bar.advance(task, done)
+        with Display(*columns, console=self.console, transient=True) as display:
+            task = display.add_task(escape(what), total=total)
+            yield lambda done: display.advance(task, done)
 
     def note(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

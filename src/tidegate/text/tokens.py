@@ -28,7 +28,7 @@ def tokenize(text: str, kind: str) -> Sequence[str]:
     if kind == "char":
         return text
     if kind == "byte":
-        # a byte of a command line that is not UTF-8 comes as a surrogate, and goes back to that byte
+        # Python decodes bytes of a command line that are not UTF-8 as surrogates; this restores the bytes
         return text.encode(errors="surrogateescape").decode("latin-1")
     if kind == "word":
         found: list[str] = []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.errors import ArgumentError, CheckpointError, DataError
-from tidegate.text import Baseline, Dataset, Part, load_text, make_part, ngram_baseline
+from tidegate.text import Baseline, Dataset, Part, Progress, load_text, make_part, ngram_baseline
 from tidegate.train.evaluate import evaluate
 from tidegate.train.job import own_source, read, same_text
 from tidegate.train.load import Trained, load
@@ -21,6 +21,7 @@ def evaluate_run(
     encoding: str | None = None,
     device: str = "auto",
     engine: str | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score the run's held-out text, or all of the text `source`; the figures as JSON values.
 
@@ -34,13 +35,15 @@ def evaluate_run(
     if source is None:
         if encoding is not None:
             raise ArgumentError("`encoding` is for another text; the run's own text has the run's encoding.")
-        dataset = training_text(trained, path)
-        text, part, name = dataset.text, dataset.heldout, f"the held-out text of {dataset.text.name}"
+        dataset = training_text(trained, path, progress)
+        text, part, name = dataset.text, dataset.heldout, f"{evaluated(dataset)} of {dataset.text.name}"
         baseline, missing = trained.baseline, None
     else:
-        text = load_text(source, encoding=encoding or (trained.recipe.encoding if trained.recipe else "utf-8"))
-        part, name = make_part(text, trained.vocabulary, preprocessing=trained.facts.preprocess), text.name
-        baseline, missing = baseline_of(part, trained, path, piped=source == "-")
+        encoding = encoding or (trained.recipe.encoding if trained.recipe else "utf-8")
+        text = load_text(source, encoding=encoding, progress=progress)
+        part = make_part(text, trained.vocabulary, preprocessing=trained.facts.preprocess, progress=progress)
+        name = text.name
+        baseline, missing = baseline_of(part, trained, path, piped=source == "-", progress=progress)
     begin = time.perf_counter()
     score = evaluate(trained.model, part, streams=streams)
     seconds = time.perf_counter() - begin
@@ -65,18 +68,27 @@ def evaluate_run(
     }
 
 
-def training_text(trained: Trained, path: Path) -> Dataset:
+def evaluated(dataset: Dataset) -> str:
+    """What is evaluated of a text, in words."""
+    if len(dataset.heldout) == dataset.heldout_of:
+        return "the held-out text"
+    return f"the first {len(dataset.heldout):,} of {dataset.heldout_of:,} held-out tokens"
+
+
+def training_text(trained: Trained, path: Path, progress: Progress | None) -> Dataset:
     """The text of a run, in its two parts."""
     facts = trained.facts
     if facts.recipe is None or facts.text is None:
         raise DataError(f"the model in {path} was saved from Python, without a text. Name one to evaluate it on: "
                         f"tidegate eval {path} FILE.")  # fmt: skip
-    dataset = read(facts.recipe, own_source(facts.text))
+    dataset = read(facts.recipe, own_source(facts.text), progress)
     same_text(dataset, facts, dataset.text.name)
     return dataset
 
 
-def baseline_of(part: Part, trained: Trained, path: Path, *, piped: bool) -> tuple[Baseline | None, str | None]:
+def baseline_of(
+    part: Part, trained: Trained, path: Path, *, piped: bool, progress: Progress | None
+) -> tuple[Baseline | None, str | None]:
     """The n-gram baseline, counted on the run's training text, on `part`; or None, and why.
 
     `piped` says that `part` came through standard input, which then cannot give the training text too.
@@ -87,7 +99,7 @@ def baseline_of(part: Part, trained: Trained, path: Path, *, piped: bool) -> tup
     if text["source"] == "-" and (piped or sys.stdin.isatty()):
         return None, "the run's training text came through standard input and was not kept"
     try:
-        dataset = training_text(trained, path)
+        dataset = training_text(trained, path, progress)
     except (DataError, CheckpointError) as error:
         return None, str(error)
-    return ngram_baseline(dataset.train, part, len(trained.vocabulary)), None
+    return ngram_baseline(dataset.train, part, len(trained.vocabulary), progress=progress), None
