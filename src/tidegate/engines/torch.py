@@ -116,6 +116,8 @@ def refuse(call: Call) -> str | None:
         )
     if call.lengths is not None and (type(call.lengths) is not Tensor or call.lengths.is_meta):
         return "it packs by the lengths, and these have no values"
+    if call.lengths is not None and torch.jit.is_tracing():
+        return "it packs by the lengths, and torch.jit.trace would record their present values as constants"
     return None
 
 
