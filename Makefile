@@ -9,7 +9,7 @@ READY  := $(VENV)/ready
 RUN    ?= runs/demo
 GRID   ?= short
 
-.PHONY: help install demo test check bench docs clean
+.PHONY: help install demo test check wheel bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +31,7 @@ demo: $(READY)  ## train on the built-in text for two minutes, evaluate, generat
 	$(BIN)/tidegate sample $(RUN) --length 400
 	@echo; echo "Call it yourself: source $(BIN)/activate, then tidegate train FILE (or $(BIN)/tidegate train FILE)."
 
-test: check $(READY)  ## all tests, after `make check`
+test: check wheel $(READY)  ## all tests, after `make check` and `make wheel`
 	$(BIN)/python -m pytest
 
 check: $(READY)  ## ruff, pyright, and the test of the layers of imports
@@ -39,6 +39,9 @@ check: $(READY)  ## ruff, pyright, and the test of the layers of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest tests/test_layers.py
+
+wheel: $(READY)  ## build the wheel, install it in an environment of its own, train a step there
+	$(BIN)/python tests/wheel.py
 
 bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minutes; on an idle machine; GRID=medium or full)
 	$(BIN)/python -m benchmarks --grid $(GRID)

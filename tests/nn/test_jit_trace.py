@@ -11,7 +11,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import tidegate
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:`torch.jit:DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore:.*legacy TorchScript"
+    "ignore:`torch.jit:DeprecationWarning",
+    "ignore::torch.jit.TracerWarning",
+    "ignore:.*legacy TorchScript",
+    "ignore:The feature will be removed:DeprecationWarning",
+    "ignore:LSTM with projections is not supported with oneDNN",
 )
 T, B, D, H = 5, 2, 3, 4
 LAYERS = {
@@ -94,6 +98,26 @@ def test_states_lengths_resets_and_class_indices_are_inputs_of_the_traced_progra
         traced(x.fill_(D), *rest)
 
 
+@each_layer
+def test_lengths_alone_are_an_input_of_the_traced_program(name):
+    layer = LAYERS[name]()
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x, lengths):
+            return self.layer(x, lengths=lengths)
+
+    model = Model()
+    for first in ([T, T], [3, T]):
+        traced = trace(model, torch.randn(T, B, D), torch.tensor(first))
+        for lengths in ([T, T], [1, 2], [0, T], [4, 3, T]):
+            given = torch.randn(T, len(lengths), D), torch.tensor(lengths)
+            assert_near(traced(*given), model(*given))
+
+
 @pytest.mark.parametrize("kind", [tidegate.GRUCell, tidegate.LSTMCell])
 def test_cells_can_be_traced(kind):
     cell = kind(D, H)
@@ -135,7 +159,8 @@ def test_recomputation_is_refused_because_it_would_fix_the_number_of_steps():
         assert_near(trace(layer, x)(x), layer(x))
 
 
-@each_layer
+@pytest.mark.filterwarnings("ignore:Exporting a model to ONNX:UserWarning")
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "projected"])  # ONNX's LSTM has no projection
 def test_the_onnx_exporter_that_traces_records_operations_of_torch_only(name):
     """The exporter needs the package onnx for the last step, after it has recorded the graph."""
     layer, x = LAYERS[name](), torch.randn(T, B, D)

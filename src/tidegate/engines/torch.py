@@ -20,6 +20,7 @@ from tidegate.calculus import Step, trace
 from tidegate.calculus.expression import Expression, subgraph
 from tidegate.engines.call import Call, Result, Weights, checked_indices
 from tidegate.engines.stack import Stack, StackResult
+from tidegate.engines.torch_private import in_jit_trace
 from tidegate.engines.transforms import refuse_derivatives
 
 NAME = "torch"
@@ -120,6 +121,8 @@ def refuse(call: Call) -> str | None:
         )
     if call.lengths is not None and (type(call.lengths) is not Tensor or call.lengths.is_meta):
         return "it packs by the lengths, and these have no values"
+    if call.lengths is not None and in_jit_trace():
+        return "it packs by the lengths, and torch.jit.trace would record their present values as constants"
     return None
 
 

@@ -43,7 +43,9 @@ class Sequence:
 
     @property
     def B(self) -> int:
-        return self.data.shape[1] if self.packed is None else int(self.packed.batch_sizes[0])
+        if self.packed is None or not readable():
+            return self.x.shape[1]
+        return int(self.packed.batch_sizes[0])
 
     def restore(self, y: Tensor | PackedSequence) -> Tensor | PackedSequence:
         """Outputs (T, B, H), or the packed sequences of them, in the form of the input; `y` itself may be transposed in
