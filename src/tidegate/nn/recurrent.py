@@ -76,8 +76,8 @@ class OwnLayer(CellLayer):
             nn.init.uniform_(parameter, -bound, bound)
 
     def flatten_parameters(self) -> None:
-        """On a GPU, lay out the parameters as cuDNN wants them, as torch.nn's layers do, where torch has a fused function
-        of the cell; elsewhere nothing."""
+        """On a GPU, where torch has a fused function of the cell, lay out the parameters as cuDNN wants them, as
+        torch.nn's layers do; elsewhere nothing."""
         flatten(step_of(self), read_weights(self), directions(self))
 
     def extra_repr(self) -> str:
