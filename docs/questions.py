@@ -1,7 +1,8 @@
 """The measured runs of docs/questions.md: `python docs/questions.py` prints them, --write writes them into the page.
 
 float64, one sequence of N(0, 1) inputs, D = 8, H = 32; weights from U(-1/sqrt(H), 1/sqrt(H)) as in torch.nn, unless a
-table says otherwise; the median of five seeds. Jacobians are computed by autograd: the last state with respect to the first.
+table says otherwise; the median of five seeds. Jacobians, of the last state with respect to the
+first, are computed by autograd.
 """
 
 import sys

@@ -55,8 +55,8 @@ def test_an_option_may_be_given_several_times():
     [
         ([], "needs a cell"),
         (["gru", "--all", "--show"], "--show is for one cell"),
-        (["gru", "--sizes", "3,2"], "`--sizes` must be T,B,D,H"),
-        (["gru", "--dtype", "half"], "`--dtype` must be float32 or float64"),
+        (["gru", "--sizes", "3,2"], "--sizes must be T,B,D,H"),
+        (["gru", "--dtype", "half"], "--dtype must be float32 or float64"),
         (["gpu"], "CELL must be one of"),
     ],
 )

@@ -15,9 +15,7 @@ def verify(
     cell: Annotated[
         str | None, typer.Argument(help="A cell by name, or FILE.py:CLASS; left out, it needs --all.", metavar="[CELL]")
     ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Verify the cell, or every cell, with every option and size.")
-    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Use every option and size, for the cell or all cells.")] = False,
     engine: Annotated[str | None, typer.Option(help="This engine only [every engine].")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64, for the engines [both].")] = None,
     sizes: Annotated[str, typer.Option(help="T,B,D,H: steps, sequences, inputs, units.")] = "7,3,4,5",
@@ -28,7 +26,7 @@ def verify(
     seed: Annotated[int, integer_option("Seed of the random numbers.")] = 0,
     plant: Annotated[
         str | None,
-        typer.Option(help='Plant an error in this term of the backward step, or "random"; it must be found.'),
+        typer.Option(help='Plant an error in this term of the backward step, or in a "random" one.'),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the arrays side by side.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparisons as JSON.")] = False,

@@ -90,7 +90,10 @@ class Comparison:
         return "\n".join([self.title, *self.table(), *self.verdict()])
 
     def table(self) -> Iterator[str]:
-        """One line for each quantity: its norm, its error against each oracle, and whether all pass; "!" marks an error above its bound."""
+        """One line for each quantity: its norm, its error against each oracle, and whether all pass.
+
+        "!" marks an error above its bound.
+        """
         oracles = self.oracles
         widths = [max(len(oracle), 8) for oracle in oracles]
         rows: dict[str, dict[str, Check]] = {}

@@ -40,9 +40,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *d_results: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if (
-            torch.is_grad_enabled()
-        ):  # create_graph=True: torch would compute zero for the second derivative, without an error
+        if torch.is_grad_enabled():  # create_graph=True: torch would return zero for the second derivative
             raise EngineError(
                 'engine "reference" has first derivatives only; for create_graph=True use engine="eager".'
             )
