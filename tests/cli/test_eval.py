@@ -76,9 +76,7 @@ def test_a_sample_of_a_large_text_is_said(tidegate, text, small, tmp_path, monke
     assert sentence in evaluated.out
 
 
-def test_memory_mapped_tokens_train_and_resume_as_those_in_memory(
-    tidegate, text, small, tmp_path, monkeypatch
-):
+def test_memory_mapped_tokens_train_and_resume_as_those_in_memory(tidegate, text, small, tmp_path, monkeypatch):
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
     tidegate("train", text, *small, "--epochs", 2, "--out", tmp_path / "small")
     monkeypatch.setattr("tidegate.text.source.LARGE", 1000)  # from here on the tokens are memory-mapped
