@@ -65,8 +65,8 @@ def verify(
     * reference: the chain rule in NumPy with partial derivatives of its own; the traced expressions;
     * RTRL: real-time recurrent learning, up to 1,000 directions; the traced expressions;
     * torch.nn, where it has the cell; nothing;
-    * every engine that can run the call, in float64 and float32, or only `engine` and `dtype`. They share the trace;
-      the cpu engine runs the derived Adjoint itself, eager is differentiated by torch.
+    * every engine that can run the call, in float64 and float32, or only `engine` and `dtype`: `eager`, differentiated
+      by torch, shares the trace; `cpu` runs the derived Adjoint itself; `torch` shares nothing.
 
     Inputs, states, gradients with respect to the outputs, and a cell's parameters are random by `seed`, of `sizes` =
     (T, B, D, H); D and H of a layer are its own. `options`: any of "reverse", "lengths", "resets", "indexed",
