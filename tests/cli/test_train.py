@@ -126,3 +126,19 @@ def test_a_text_can_come_through_a_pipe(tidegate, text, small, tmp_path, monkeyp
     assert tidegate("train", "-", *small, "--epochs", 1, "--out", tmp_path / "run").code == 0
     piped()
     assert tidegate("train", "--resume", tmp_path / "run", "--epochs", 2).code == 0
+
+
+def test_the_device_may_change_on_resume_and_one_that_is_missing_is_refused(
+    tidegate, text, small, tmp_path, monkeypatch
+):
+    folder = tmp_path / "run"
+    assert tidegate("train", text, *small, "--epochs", 1, "--device", "cpu", "--out", folder).code == 0
+    assert json.loads((folder / "summary.json").read_text())["device"] == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    refused = tidegate("train", "--resume", folder, "--epochs", 2, "--device", "cuda")
+    assert refused.code == 2
+    assert "--device cuda is not available" in refused.err
+    assert tidegate("train", "--resume", folder, "--epochs", 2, "--device", "auto").code == 0
+    for verb in ("eval", "sample"):
+        assert "--device cuda is not available" in tidegate(verb, folder, "--device", "cuda").err
+        assert tidegate(verb, folder, "--device", "cpu").code == 0

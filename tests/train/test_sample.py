@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from tidegate.errors import ArgumentError
+from tidegate.errors import ArgumentError, DivergenceError
 from tidegate.train.sample import check, draw, sample
 
 
@@ -72,6 +72,18 @@ def test_the_sample_follows_its_prompt_with_the_state_carried(trainer_of):
 def test_settings_that_no_sample_can_have_are_refused_by_name(settings, option):
     with pytest.raises(ArgumentError, match=f"{option} must be .* got"):
         check(*settings)
+
+
+def test_scores_that_are_not_finite_stop_the_sample(trainer_of):
+    """A relu network of gain 1e20: its state overflows after two tokens."""
+    model = trainer_of(cell="rnn-relu", hidden=2).model
+    with torch.no_grad():
+        model.recurrent.weight_hh_l0.fill_(1e20)
+        model.recurrent.bias_ih_l0.fill_(1.0)
+    with pytest.raises(
+        DivergenceError, match=r"not finite after \d tokens, so no token can be drawn. Use a smaller --l"
+    ):
+        list(sample(model, torch.tensor([1]), 40, generator=torch.Generator()))
 
 
 def test_an_empty_prompt_is_refused(trainer_of):
