@@ -101,7 +101,9 @@ def test_a_users_cell_trains_and_its_run_is_complete_without_the_users_file(tide
         ("raise SystemExit('bye')", "cannot be imported: SystemExit: bye."),
     ],
 )
-def test_a_users_file_that_does_not_load_is_told_with_its_reason(tidegate, text, small, tmp_path, content, words):
+def test_a_users_file_that_cannot_be_imported_is_refused_with_the_reason(
+    tidegate, text, small, tmp_path, content, words
+):
     (tmp_path / "mine.py").write_text(content)
     outcome = tidegate("train", text, *small, "--cell", "mine.py:Mine", "--epochs", 1)
     assert outcome.code == 2

@@ -77,7 +77,7 @@ def test_it_learns_and_the_position_counts(trainer_of):
     assert trainer.heldout.bpc < 0.3 * math.log2(len(trainer.dataset.vocabulary))
 
 
-def test_evaluations_are_twelve_or_as_often_as_asked_and_at_the_end(trainer_of):
+def test_evaluations_are_twelve_or_every_given_number_of_steps_and_at_the_end(trainer_of):
     spread = trainer_of(epochs=3)
     spread.train(Interrupt())
     steps = evaluations(spread)

@@ -29,7 +29,7 @@ def test_top_k_draws_among_the_k_likeliest():
     assert drawn(torch.tensor([0.0, 3.0, 1.0, 2.0]), top_k=2).keys() == {1, 3}
 
 
-def test_the_same_seed_writes_the_same_and_the_forbidden_token_never_comes(trainer_of):
+def test_the_same_seed_gives_the_same_sample_and_the_excluded_token_is_never_drawn(trainer_of):
     model = trainer_of().model
     with torch.no_grad():
         model.head.bias[0] = 50.0
