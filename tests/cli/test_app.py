@@ -62,19 +62,19 @@ def started(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("train", "--help"), ("verify", "--help"), ()])
-def test_help_and_version_wait_for_no_heavy_package(arguments):
+def test_help_and_version_import_no_heavy_package(arguments):
     done = started(*arguments)
     assert "tidegate" in done.stdout.lower() + done.stderr.lower()
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_completion_waits_for_none_either():
+def test_completion_imports_none_either():
     words = {"COMP_WORDS": "tidegate tr", "COMP_CWORD": "1"}
     done = started(**words, _TIDEGATE_COMPLETE="complete_bash")
     assert done.stdout.splitlines() == ["train", "[]"]
 
 
-def test_a_verb_at_work_does_load_one():
+def test_a_verb_imports_one():
     assert "torch" in started("data").stdout.splitlines()[-1]
 
 

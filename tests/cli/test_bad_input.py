@@ -1,4 +1,4 @@
-"""Every bad input has its message on stderr, one, without a traceback, and leaves no run behind."""
+"""Every bad input gives one message on stderr, without a traceback, and makes no run folder."""
 
 import io
 import os
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 REFUSED = [
-    # (how the text comes to be, options, words of the message)
+    # (which text, options, words of the message)
     ("missing", (), ["no corpus and no file", "(builtin, time-machine, tiny-shakespeare)"]),
     ("unknown corpus", (), ['"tiny-shakespear"', "Did you mean tiny-shakespeare"]),
     ("directory", (), ["is a folder, not a text"]),
@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_gate(tidegate, te
     assert (folder / "last.safetensors").is_file()
 
 
-def test_a_damaged_checkpoint_is_told_with_the_other_one(tidegate, run):
+def test_a_damaged_checkpoint_is_refused_and_the_other_one_named(tidegate, run):
     best = run / "best.safetensors"
     content = bytearray(best.read_bytes())
     content[-5] ^= 1
@@ -179,7 +179,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True, timeout=20)
 
 
-def test_a_full_disk_keeps_the_earlier_checkpoint_and_the_run_goes_on_elsewhere(tidegate, text, small, small_disk):
+def test_a_full_disk_keeps_the_earlier_checkpoint_and_the_run_can_be_resumed(tidegate, text, small, small_disk):
     folder = small_disk / "run"
     options = ("train", text, *small, "--epochs", 2, "--eval-every", 30, "--out", folder)
     ballast = small_disk / "ballast"
@@ -195,7 +195,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoint_and_the_run_goes_on_elsewhere(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-def test_an_output_that_takes_no_more_is_told_in_one_line(run):
+def test_an_output_that_cannot_be_written_is_reported_in_one_line(run):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "tidegate", "eval", run], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
@@ -219,7 +219,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tidegate, run):
     assert tidegate("train", "--resume", run, "--epochs", 3).code == 0
 
 
-def test_a_text_from_a_pipe_that_nobody_sends_again_is_asked_for(tidegate, text, small, tmp_path, monkeypatch):
+def test_a_text_from_a_pipe_must_be_sent_again(tidegate, text, small, tmp_path, monkeypatch):
     def piped(terminal):
         stream = io.TextIOWrapper(io.BytesIO(text.read_bytes()))
         stream.isatty = lambda: terminal

@@ -12,7 +12,7 @@ def test_the_runs_own_held_out_text_gives_the_best_of_its_summary(tidegate, run)
     assert last["ppl"] == pytest.approx(summary["heldout_ppl"], rel=1e-6)
 
 
-def test_another_text_is_scored_whole_and_its_unknown_tokens_are_counted(tidegate, run, tmp_path):
+def test_all_of_another_text_is_scored_and_its_unknown_tokens_are_counted(tidegate, run, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("The cat sat on the zebra.")
     figures = json.loads(tidegate("eval", run, other, "--json").out)
@@ -37,7 +37,7 @@ def test_the_baseline_of_another_text_is_counted_on_the_runs_training_text(tideg
     assert json.loads(tidegate("eval", run, heldout, "--json").out)["baseline"] is None
 
 
-def test_in_words_it_names_the_token_the_streams_and_the_bar(tidegate, run):
+def test_in_words_it_names_the_token_the_streams_and_the_baseline(tidegate, run):
     words = tidegate("eval", run, "--streams", 1).out
     for word in ("per char", "bits per character", "1 stream)", "n-gram baseline"):
         assert word in words

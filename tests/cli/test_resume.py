@@ -1,4 +1,4 @@
-"""A run that is stopped at any moment, however, goes on to the numbers that it would have had."""
+"""A run that is stopped at any moment, in any way, is resumed to the same numbers as without the stop."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def stop_at(monkeypatch):
     return arrange
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(tidegate, text, small, tmp_path, straight, stop_at):
+def test_ctrl_c_saves_says_how_to_continue_and_loses_nothing(tidegate, text, small, tmp_path, straight, stop_at):
     folder = tmp_path / "stopped"
     stop_at(17, 60)
     outcome = tidegate("train", text, *small, "--epochs", 4, "--out", folder)
@@ -78,7 +78,7 @@ def test_half_the_epochs_and_then_the_other_half_are_the_same_at_a_constant_rate
     assert same(whole, halves)
 
 
-def test_a_finished_run_is_told_how_to_go_on(tidegate, run):
+def test_a_finished_run_says_how_to_continue(tidegate, run):
     outcome = tidegate("train", "--resume", run)
     assert outcome.code == 2
     assert "is finished (2 epochs). Give a greater --epochs" in outcome.err
@@ -223,7 +223,7 @@ def test_a_lost_best_checkpoint_is_made_anew(tidegate, run):
 
 
 @pytest.mark.parametrize("line", ["5", "[]", '{"step": "3"}', '{"kind": "train", "step": 3}', "{}", "no json"])
-def test_a_damaged_line_of_the_log_costs_that_line_alone(tidegate, run, line):
+def test_a_damaged_line_of_the_log_is_left_out(tidegate, run, line):
     log = run / "log.jsonl"
     before = log.read_text().splitlines()
     log.write_text("\n".join([before[0], line, *before[1:]]) + "\n")
@@ -232,7 +232,7 @@ def test_a_damaged_line_of_the_log_costs_that_line_alone(tidegate, run, line):
     assert [kept for kept in log.read_text().splitlines() if kept != line][: len(before)] == before
 
 
-def test_a_text_that_has_moved_is_asked_for_by_its_new_place(tidegate, run, text):
+def test_a_text_that_has_moved_must_be_named_at_its_new_place(tidegate, run, text):
     text.rename(text.with_name("moved.txt"))
     outcome = tidegate("train", "--resume", run, "--epochs", 3)
     assert outcome.code == 2

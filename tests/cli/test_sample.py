@@ -10,7 +10,7 @@ def test_without_a_prompt_it_begins_by_itself(tidegate, run):
     assert len(tidegate("sample", run, "--length", 10).out) == 10 + 1
 
 
-def test_words_are_parted_by_spaces(tidegate, text, tmp_path):
+def test_words_are_separated_by_spaces(tidegate, text, tmp_path):
     folder = tmp_path / "run"
     options = ("--hidden", 8, "--batch", 2, "--steps", 5, "--epochs", 1, "--tokens", "word", "--out", folder)
     assert tidegate("train", text, *options).code == 0

@@ -101,7 +101,9 @@ def test_a_users_cell_trains_and_its_run_is_complete_without_the_users_file(tide
         ("raise SystemExit('bye')", "cannot be imported: SystemExit: bye."),
     ],
 )
-def test_a_users_file_that_does_not_load_is_told_with_its_reason(tidegate, text, small, tmp_path, content, words):
+def test_a_users_file_that_cannot_be_imported_is_refused_with_the_reason(
+    tidegate, text, small, tmp_path, content, words
+):
     (tmp_path / "mine.py").write_text(content)
     outcome = tidegate("train", text, *small, "--cell", "mine.py:Mine", "--epochs", 1)
     assert outcome.code == 2
@@ -126,3 +128,19 @@ def test_a_text_can_come_through_a_pipe(tidegate, text, small, tmp_path, monkeyp
     assert tidegate("train", "-", *small, "--epochs", 1, "--out", tmp_path / "run").code == 0
     piped()
     assert tidegate("train", "--resume", tmp_path / "run", "--epochs", 2).code == 0
+
+
+def test_the_device_may_change_on_resume_and_one_that_is_missing_is_refused(
+    tidegate, text, small, tmp_path, monkeypatch
+):
+    folder = tmp_path / "run"
+    assert tidegate("train", text, *small, "--epochs", 1, "--device", "cpu", "--out", folder).code == 0
+    assert json.loads((folder / "summary.json").read_text())["device"] == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    refused = tidegate("train", "--resume", folder, "--epochs", 2, "--device", "cuda")
+    assert refused.code == 2
+    assert "--device cuda is not available" in refused.err
+    assert tidegate("train", "--resume", folder, "--epochs", 2, "--device", "auto").code == 0
+    for verb in ("eval", "sample"):
+        assert "--device cuda is not available" in tidegate(verb, folder, "--device", "cuda").err
+        assert tidegate(verb, folder, "--device", "cpu").code == 0

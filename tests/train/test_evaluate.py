@@ -53,7 +53,7 @@ def test_memory_is_bounded_without_a_change_of_the_result(model, dataset, monkey
     assert evaluate(model, dataset.heldout, streams=2).nats == pytest.approx(whole.nats, rel=1e-6)
 
 
-def test_a_uniform_model_pays_the_logarithm_of_its_vocabulary(model, dataset):
+def test_a_uniform_model_scores_the_logarithm_of_its_vocabulary(model, dataset):
     with torch.no_grad():
         model.head.weight.zero_()
         model.head.bias.zero_()

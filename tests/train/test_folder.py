@@ -35,7 +35,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         tmp_path.chmod(0o700)
 
 
-def test_a_folder_without_a_run_is_told_what_was_expected(tmp_path):
+def test_a_folder_without_a_run_is_refused_with_what_was_expected(tmp_path):
     with pytest.raises(CheckpointError, match=r"no run at .*nowhere: expected the folder"):
         folder.open_run(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match=r"expected last.safetensors or best.safetensors there"):
@@ -50,6 +50,6 @@ def test_the_next_free_folder_is_named_by_text_cell_and_number(tmp_path, monkeyp
     assert str(folder.next_free("-", "cells/mine.py:MyCell")) == os.path.join("runs", "stdin-mycell-1")
 
 
-def test_what_a_run_killed_before_its_first_checkpoint_left_is_taken_over(tmp_path):
+def test_the_folder_of_a_run_killed_before_its_first_checkpoint_is_used_again(tmp_path):
     (tmp_path / "run.json").touch()
     assert folder.create(tmp_path).path == tmp_path

@@ -30,10 +30,10 @@ def test_a_weight_that_is_not_finite_is_named_by_its_gate(trainer_of, gate, row)
     x, y = trainer.batches.at(0, 0)
     with torch.no_grad():
         trainer.model.recurrent.weight_hh_l0[row, 3] = math.inf
-    assert first_bad(trainer.model, x, y, None) == f"First bad: the weights of gate {gate} of weight_hh_l0."
+    assert first_bad(trainer.model, x, y, None) == f"Not finite: the weights of gate {gate} of weight_hh_l0."
 
 
-def test_a_gradient_that_breaks_on_its_way_back_is_found_at_its_step(trainer_of):
+def test_a_gradient_that_overflows_in_the_backward_pass_is_found_at_its_step(trainer_of):
     """A relu network of gain 1e10 on states that begin at 1e-30: its outputs are finite, its gradient passes 1e38."""
     trainer = trainer_of(cell="rnn-relu", hidden=1)
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_a_gradient_that_breaks_on_its_way_back_is_found_at_its_step(trainer_of)
         trainer.model.head.weight.uniform_(-1, 1)
     x, y = trainer.batches.at(0, 0)
     words = first_bad(trainer.model, x[:6], y[:6], None)
-    assert "First bad, 5 steps back through time: the gradient of gate" in words
+    assert "Not finite, 5 steps back through time: the gradient of gate" in words
     assert "weight_hh_l0" in words or "bias_ih_l0" in words
 
 
@@ -104,7 +104,7 @@ def test_a_finite_loss_beyond_any_perplexity_names_the_largest_block(trainer_of)
     assert "gate f of bias_hh_l0 (up to 1e+09)" in words
 
 
-def test_a_diverging_run_stops_before_it_spoils_its_weights(trainer_of):
+def test_a_diverging_run_stops_before_its_weights_change(trainer_of):
     trainer = trainer_of(lr=1e9, schedule="constant")
     with pytest.raises(DivergenceError, match=r"step 2: .* the last good checkpoint, of step 0, .*lower --lr"):
         trainer.train(Interrupt())

@@ -12,7 +12,7 @@ def test_records_come_back_in_order_with_any_character(tmp_path):
     assert read(log.path) == records
 
 
-def test_a_line_cut_by_a_kill_is_left_out_and_mended(tmp_path):
+def test_an_incomplete_last_line_is_left_out_and_removed(tmp_path):
     log = Log(tmp_path / "log.jsonl")
     log.append({"step": 1})
     with open(log.path, "a") as file:
@@ -31,7 +31,7 @@ def test_what_came_after_the_checkpoint_is_dropped(tmp_path):
     assert [record["step"] for record in read(log.path)] == [0, 1, 2]
 
 
-def test_a_disk_that_refuses_is_told_with_the_way_on(tmp_path):
+def test_a_disk_that_refuses_is_reported_with_how_to_continue(tmp_path):
     (tmp_path / "log.jsonl").mkdir()
     with pytest.raises(CheckpointError, match=r"cannot write .*log.jsonl: .* --resume"):
         Log(tmp_path / "log.jsonl").append({"step": 1})

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from tidegate.errors import ArgumentError
+from tidegate.errors import ArgumentError, DivergenceError
 from tidegate.train.sample import check, draw, sample
 
 
@@ -29,7 +29,7 @@ def test_top_k_draws_among_the_k_likeliest():
     assert drawn(torch.tensor([0.0, 3.0, 1.0, 2.0]), top_k=2).keys() == {1, 3}
 
 
-def test_the_same_seed_writes_the_same_and_the_forbidden_token_never_comes(trainer_of):
+def test_the_same_seed_gives_the_same_sample_and_the_excluded_token_is_never_drawn(trainer_of):
     model = trainer_of().model
     with torch.no_grad():
         model.head.bias[0] = 50.0
@@ -72,6 +72,18 @@ def test_the_sample_follows_its_prompt_with_the_state_carried(trainer_of):
 def test_settings_that_no_sample_can_have_are_refused_by_name(settings, option):
     with pytest.raises(ArgumentError, match=f"{option} must be .* got"):
         check(*settings)
+
+
+def test_scores_that_are_not_finite_stop_the_sample(trainer_of):
+    """A relu network of gain 1e20: its state overflows after two tokens."""
+    model = trainer_of(cell="rnn-relu", hidden=2).model
+    with torch.no_grad():
+        model.recurrent.weight_hh_l0.fill_(1e20)
+        model.recurrent.bias_ih_l0.fill_(1.0)
+    with pytest.raises(
+        DivergenceError, match=r"not finite after \d tokens, so no token can be drawn. Use a smaller --l"
+    ):
+        list(sample(model, torch.tensor([1]), 40, generator=torch.Generator()))
 
 
 def test_an_empty_prompt_is_refused(trainer_of):

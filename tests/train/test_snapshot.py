@@ -66,6 +66,45 @@ def test_the_optimisers_moments_and_the_carried_state_matter(trainer_of):
         assert not torch.equal(resumed.model.head.weight, straight.model.head.weight)
 
 
+def test_the_fused_update_is_that_of_the_device_and_not_of_the_checkpoint(trainer_of):
+    saved = snapshot.capture(trained(trainer_of(), 5))
+    resumed = trainer_of()
+    resumed.optimizer.param_groups[0]["fused"] = False  # as on a device without it
+    snapshot.restore(resumed, saved)
+    assert resumed.optimizer.param_groups[0]["fused"] is False
+    assert resumed.optimizer.param_groups[0]["lr"] == saved.facts["optimizer"][0]["lr"]
+    resumed.step()
+
+
+def test_a_checkpoint_of_a_gpu_is_continued_on_the_cpu(trainer_of):
+    """It holds the state of the GPU's generator too, which a CPU has no use for."""
+    saved = snapshot.capture(trained(trainer_of(), 5))
+    saved.tensors["random_cuda"] = torch.zeros(16, dtype=torch.uint8)
+    resumed = trainer_of()
+    snapshot.restore(resumed, saved)
+    resumed.step()
+    assert resumed.position.step == 6
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda checkpoint: checkpoint.facts.pop("optimizer"),
+        lambda checkpoint: checkpoint.facts.update(optimizer=[]),
+        lambda checkpoint: checkpoint.facts.update(state="code"),
+        lambda checkpoint: checkpoint.facts.update(position=3),
+        lambda checkpoint: checkpoint.tensors.pop("random"),
+        lambda checkpoint: checkpoint.tensors.update(random=torch.zeros(3, dtype=torch.uint8)),
+        lambda checkpoint: checkpoint.tensors.update({"optimizer.x.y": torch.zeros(1)}),
+    ],
+)
+def test_a_checkpoint_whose_rest_is_not_a_runs_is_refused(trainer_of, spoil):
+    saved = snapshot.capture(trained(trainer_of(), 5))
+    spoil(saved)
+    with pytest.raises(CheckpointError, match="the checkpoint cannot be continued: its optimiser, state or position"):
+        snapshot.restore(trainer_of(), saved)
+
+
 def test_weights_of_another_shape_are_refused_by_name(trainer_of):
     saved = snapshot.capture(trainer_of(hidden=8))
     with pytest.raises(CheckpointError, match=r"another model: head.weight must be \(\d+, 9\), got \(\d+, 8\)"):

@@ -59,5 +59,5 @@ def test_control_characters_cannot_reach_the_terminal():
     assert visible("a\x1b[31m\r\n\x7fé") == "a␛[31m␍⏎\ufffdé"
 
 
-def test_an_emoji_of_several_parts_stays_whole():
+def test_an_emoji_of_several_parts_is_kept():
     assert visible("👩\u200d👧") == "👩\u200d👧"

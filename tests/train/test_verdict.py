@@ -44,7 +44,7 @@ def test_a_rise_within_noise_or_below_the_training_text_is_no_overfitting():
     assert not outcome(train_bpc=2.6, heldout_bpc=2.4, best_bpc=2.1, best_epoch=4).overfitted
 
 
-def test_a_model_that_memorised_is_told_so():
+def test_a_model_that_memorised_is_reported():
     """The textbook's GRU: training perplexity 1.04 (0.06 bpc), held-out perplexity 130 (7 bpc)."""
     found = outcome(train_bpc=0.06, heldout_bpc=7.0, best_bpc=3.0, best_epoch=120, epochs=500.0, dropout=0.0)
     assert found.memorised
@@ -56,7 +56,7 @@ def test_a_model_that_memorised_is_told_so():
     assert "Try --epochs 120, --dropout 0.2 (it was 0)" in words
 
 
-def test_a_model_that_memorised_before_its_first_evaluation_is_told_so_too():
+def test_a_model_that_memorised_before_its_first_evaluation_is_reported_too():
     found = outcome(train_bpc=0.06, heldout_bpc=7.0, best_bpc=7.0, best_epoch=12)
     assert found.memorised
     assert not found.overfitted

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code; with 130 where Ctrl-C came before there was a verb to stop."""
+    """Run the command line and exit with its code; with 130 if Ctrl-C is pressed while modules are imported."""
     try:
         from tidegate.cli import app
 

@@ -1,4 +1,4 @@
-"""The verbs together, and what a user sees of an error: one message, never a traceback."""
+"""The command `tidegate` with its verbs; errors are printed as one message, without a traceback."""
 
 import errno
 import io
@@ -45,7 +45,7 @@ def describe(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Gated recurrent networks: train one on your text, see what it learned.
+    """Gated recurrent networks: train one on your text, evaluate it, sample from it.
 
     Begin with `tidegate train builtin`, or name a text file of your own.
     Exit codes: 0 done, 1 a verification failed, 2 refused (the message says why), 3 training diverged,
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? and the run goes on
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? instead of failing
     try:
         app(arguments)
     except TidegateError as error:
@@ -81,6 +81,6 @@ def parameters(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def refuse(message: str, code: int) -> NoReturn:
-    """Print the one message of an error and exit."""
+    """Print the message of an error and exit."""
     typer.echo(f"error: {message}", err=True)
     sys.exit(code)

@@ -105,7 +105,7 @@ def echo_if_open(line: str) -> None:
 
 
 def report(result: dict[str, Any], folder: Path) -> None:
-    """The end of a run on the terminal."""
+    """Print the results of a run."""
     best, baseline = result["best"], result["baseline"]
     rows = (
         (f"train (last {result['train_window']} steps)", result["train_ppl"], result["train_bpc"]),

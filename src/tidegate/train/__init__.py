@@ -1,1 +1,1 @@
-"""Training, evaluation and sampling of a language model, for the command line."""
+"""Training, evaluation and sampling of a language model: what the command line, `tidegate.load` and `save` use."""

@@ -1,8 +1,8 @@
-"""Checkpoints: one safetensors file whose header carries the JSON, written atomically, verified when read.
+"""Checkpoints: one safetensors file with JSON in its header, written atomically and verified when read.
 
-A checkpoint is one file, so tensors and JSON cannot come from different moments. It never holds a pickle. Writing goes
-to a temporary file in the same folder, is flushed to the disk, and replaces the old file in one rename: a run that
-is killed while it writes keeps the older checkpoint. A SHA-256 over the JSON and every tensor finds damage.
+A checkpoint is one file, so its tensors and its JSON are always of the same step. It holds no pickle. A temporary file
+in the same folder is written, flushed to the disk, and renamed to replace the old one: a run that is killed while it
+writes keeps the older checkpoint. A SHA-256 over the JSON and every tensor detects damage.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class Checkpoint:
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint to `path` in one atomic step. Raises CheckpointError when the disk refuses it."""
-    import safetensors.torch  # here, for `import tidegate` does without it
+    import safetensors.torch  # here, so that `import tidegate` need not load it
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     facts = json.dumps(checkpoint.facts, ensure_ascii=False)
@@ -109,7 +109,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets a folder be opened."""
+    """Flush the rename to the disk, on systems where a folder can be opened."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Evaluation: the nats of every token of a text, with the state carried across it."""
+"""Evaluation: the loss of every token of a text, with the state carried from token to token."""
 
 import math
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from tidegate.text import Part, heldout_windows
 from tidegate.train.model import LanguageModel, cross_entropy
 
 SCORES_AT_ONCE = 2**22  # entries of one (T, B, V) tensor of scores: bounds the memory, not the result
-STREAM = 2000  # tokens that a stream holds at least, where the number of streams is not given
-STREAMS = 32  # and how many streams there are at most
+STREAM = 2000  # least number of tokens in a stream, where the number of streams is not given
+STREAMS = 32  # largest number of streams then
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a model pays for a text: `nats` per token, over `tokens` predicted tokens read in `streams` streams."""
+    """The score of a model on a text: `nats` per token, over `tokens` predicted tokens read in `streams` streams."""
 
     nats: float
     bpc: float
@@ -24,7 +24,7 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """exp(nats per token). Comparable between models with the same tokens; bits per character between all."""
+        """exp(nats per token); only models with the same tokens can be compared by it."""
         return perplexity(self.nats)
 
 
@@ -37,9 +37,9 @@ def perplexity(nats: float) -> float:
 def evaluate(model: LanguageModel, part: Part, *, streams: int | None = None) -> Score:
     """Predict every token of `part` but its first from those before it.
 
-    The text is cut into `streams` equal stretches that are read side by side. Within a stretch the state is carried
-    from its first token to its last; each stretch begins from the zero state. One stream reads the whole text in
-    one, as slowly as it is long; by default there are as many as keep 2,000 tokens each, at most 32.
+    The text is cut into `streams` equal parts, the rows of a batch. Within a part the state is carried from its first
+    token to its last; each part begins from the zero state. One stream carries the state through the entire text, and
+    takes longest; by default there are as many as have 2,000 tokens each, at most 32.
     """
     predicted = len(part) - 1
     streams = min(streams or max(1, min(STREAMS, predicted // STREAM)), predicted)

@@ -76,7 +76,7 @@ def evaluated(dataset: Dataset) -> str:
 
 
 def training_text(trained: Trained, path: Path, progress: Progress | None) -> Dataset:
-    """The text of a run, in its two parts."""
+    """The data set of a run: its text in two parts."""
     facts = trained.facts
     if facts.recipe is None or facts.text is None:
         raise DataError(f"the model in {path} was saved from Python, without a text. Name one to evaluate it on: "

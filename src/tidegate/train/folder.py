@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it, how a new one is made, and where the next one goes.
+"""The folder of a run: what is in it, how a new one is made, and its default name.
 
 run.json           the model, the recipe, the text and its hash, the versions; written once
 last.safetensors   the latest checkpoint (complete in itself)      best.safetensors   the best on the held-out text
@@ -20,7 +20,12 @@ from filelock import FileLock, Timeout
 from tidegate.errors import ArgumentError, CheckpointError, did_you_mean
 from tidegate.train.checkpoint import write_atomically
 
-OURS = ("last.safetensors", "best.safetensors", "log.jsonl", "summary.json")  # run.json alone holds nothing to lose
+OURS = (
+    "last.safetensors",
+    "best.safetensors",
+    "log.jsonl",
+    "summary.json",
+)  # a folder with run.json alone may be used again
 
 
 class RunFolder:
@@ -45,7 +50,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Keep every other process from training in this folder; CheckpointError where one is training there.
 
-        The system frees the lock when the process ends, however it ends.
+        The system releases the lock when the process ends, however it ends.
         """
         lock = FileLock(self.path / ".lock", timeout=0)
         try:

@@ -9,7 +9,7 @@ from torch import Tensor
 from tidegate.nn import trace
 from tidegate.train.model import LanguageModel, State, cross_entropy
 
-LOSS_LIMIT = 700.0  # nats per token: beyond it the perplexity e^loss is no finite number, though the loss still is
+LOSS_LIMIT = 700.0  # nats per token: beyond it the perplexity e^loss overflows, though the loss is finite
 
 
 def sound(loss: float, gradient_norm: float) -> bool:
@@ -61,7 +61,7 @@ def first_bad(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> str:
     parameters = dict(model.named_parameters())
     bad = [(name, gate) for name, gate, rows in blocks(model) if not parameters[name][rows].isfinite().all()]
     if bad:
-        return f"First bad: the weights of {listed(bad)}."
+        return f"Not finite: the weights of {listed(bad)}."
     value = bad_value(model, x, state)
     if value is not None:
         return f"The equations of {model.step.name} give a value that is not finite from finite weights: {value}."
@@ -70,12 +70,12 @@ def first_bad(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> str:
         bad = [(name, gate) for name, gate, rows in blocks(model) if not gradients[name][rows].isfinite().all()]
         if bad or not gradients["head.weight"].isfinite().all():
             where = listed(bad) if bad else "head.weight"
-            return f"First bad, {n} step{'s' * (n > 1)} back through time: the gradient of {where}."
+            return f"Not finite, {n} step{'s' * (n > 1)} back through time: the gradient of {where}."
     size = {(name, gate): parameters[name][rows].abs().max().item() for name, gate, rows in blocks(model)}
     largest = max(size, key=lambda block: size[block])
     return (
-        f"Every gradient is finite, but the perplexity is not; the first block to outgrow the rest: the weights of "
-        f"{listed([largest])} (up to {size[largest]:.3g})."
+        f"Every gradient is finite, but the perplexity is not. The largest weights are those of {listed([largest])} "
+        f"(up to {size[largest]:.3g})."
     )
 
 

@@ -1,4 +1,4 @@
-"""A run from its beginning or from its checkpoint to its summary."""
+"""A run, from its start or from a checkpoint, to its summary."""
 
 import dataclasses
 import os
@@ -28,12 +28,20 @@ from tidegate.train.recipe import Recipe
 from tidegate.train.status import Status
 from tidegate.train.versions import versions
 
-CHANGEABLE = ("epochs", "minutes", "lr", "clip", "eval_every", "engine", "device")  # by --resume; nothing else is
+CHANGEABLE = (
+    "epochs",
+    "minutes",
+    "lr",
+    "clip",
+    "eval_every",
+    "engine",
+    "device",
+)  # by --resume; other options are fixed
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is settled about a run before its first step. `source` is the text as `load_text` takes it."""
+    """Everything about a run that is known before its first step. `source` is the text as `load_text` takes it."""
 
     recipe: Recipe
     source: str
@@ -66,11 +74,11 @@ class Job:
         }
 
     def run(self, trainer: Trainer) -> "Finished":
-        """Train to the end and write summary.json and curves.png; Stopped where the user asks to stop before."""
+        """Train to the end and write summary.json and curves.png; Stopped where a signal ends it before."""
         with Interrupt() as interrupt, self.status:
             try:
                 trainer.train(interrupt)
-                if trainer.heldout is None:  # a run that was killed between its last step and its summary
+                if trainer.heldout is None:  # the run was killed between its last step and its summary
                     trainer.evaluate()
             except KeyboardInterrupt:
                 raise Stopped(interrupt.received or signal.SIGINT, self.folder.path, saved=False) from None
@@ -102,12 +110,12 @@ def start(
     progress = ConsoleProgress(console)
     dataset = read(recipe, source, progress)
     baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary), progress=progress)
-    out = out or folder.next_free(source, recipe.cell)  # now, for another run may have begun meanwhile
+    out = out or folder.next_free(source, recipe.cell)  # not earlier, since another run may have started meanwhile
     source = source if source == "-" or not Path(source).is_file() else os.path.abspath(source)
     job = Job(recipe, source, dataset, baseline, model, RunFolder(out), Status(console, recipe.tokens))
     trainer = job.trainer()
     with folder.create(out).locked():
-        folder.check_free(out)  # another process may have been faster
+        folder.check_free(out)  # another process may have used it meanwhile
         job.folder.write_json("run.json", job.facts())
         job.status.begin(summary.headline(recipe, dataset, baseline, trainer), out)
         return job.run(trainer)
@@ -123,7 +131,7 @@ def resume(
 ) -> Finished:
     """Continue the run in `out` from its checkpoint `which`.
 
-    `changes` are recipe fields that were given anew. Raises CheckpointError where one contradicts the run, and where
+    `changes` are the recipe fields that were given. Raises CheckpointError where one of them cannot change, and where
     the text or its vocabulary is not the run's, naming what differs.
     """
     run = folder.open_run(out)
@@ -171,8 +179,8 @@ def same_cell(model: ModelFacts, given: str | None, out: Path) -> None:
 
 
 def own_source(text: Mapping[str, Any]) -> str:
-    """The text of a run as `load_text` takes it. Raises DataError where it is gone, or came from a pipe that is not
-    there."""
+    """The text of a run as `load_text` takes it. Raises DataError where it is gone, or came from a pipe and is not
+    sent again."""
     source = text["source"]
     if os.path.isabs(source) and not os.path.exists(source):
         raise DataError(
@@ -188,7 +196,7 @@ def own_source(text: Mapping[str, Any]) -> str:
 
 
 def read(recipe: Recipe, source: str, progress: Progress | None = None) -> Dataset:
-    """The text of a recipe, in its two parts."""
+    """The data set of a recipe: the text in two parts."""
     return make_dataset(
         load_text(source, encoding=recipe.encoding, progress=progress),
         preprocessing=recipe.preprocess,

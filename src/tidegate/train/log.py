@@ -11,7 +11,7 @@ from tidegate.train.checkpoint import write_atomically
 
 
 class Log:
-    """Appends records to a file and flushes each: a killed run loses at most the line it was writing."""
+    """Appends records to a file and flushes each: a run that is killed loses at most one line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,16 +23,16 @@ class Log:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
         except OSError as error:
             raise CheckpointError(f"cannot write {self.path}: {error.strerror}. The checkpoints are intact; free some "
-                                  f"space, then go on with --resume {self.path.parent}.") from error  # fmt: skip
+                                  f"space, then continue with --resume {self.path.parent}.") from error  # fmt: skip
 
     def truncate(self, step: int) -> None:
-        """Drop the records after `step`, and a half-written last line: the run goes on from there."""
+        """Remove the records after `step`, and a last line that is incomplete: the run continues from there."""
         kept = [record for record in read(self.path) if record["step"] <= step]
         write_atomically(self.path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept).encode())
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The records of the file, without lines that are none: a last one that was cut by a kill, or damage."""
+    """The records of the file, without lines that are not records: an incomplete last line, or damage."""
     if not path.is_file():
         return []
     records = []

@@ -1,4 +1,4 @@
-"""The training loop: steps, the guard, evaluations and checkpoints. What it computes depends on its arguments alone."""
+"""The training loop: steps, the guard, evaluations and checkpoints."""
 
 import math
 import time
@@ -30,18 +30,18 @@ from tidegate.train.schedule import rate
 from tidegate.train.status import Figures, Status
 from tidegate.train.text_length import check_length
 
-EVALUATIONS = 12  # in a run whose recipe does not say how often
+EVALUATIONS = 12  # in a run without `eval_every`
 TICK = 1.0  # seconds between two records of the log
 COUNTED = 10_000  # epochs whose steps are counted one by one; an epoch has more or fewer by one step at random
 BEFORE_THE_END = math.nextafter(1.0, 0.0)  # the progress of an estimate that is exceeded
 SAVE_EVERY = 30.0  # seconds between two checkpoints, where no evaluation makes one
 PROMPT = 20  # tokens of the held-out text that a sample continues
-SAMPLE = 100  # tokens that it writes
+SAMPLE = 100  # tokens of the sample
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
-    """The user asked the run to stop by `signal`. The last checkpoint in `folder` is of its last step
-    where it is `saved`, and of an earlier one where it had to stop at once."""
+    """The run was stopped by `signal`. Where `saved`, the last checkpoint in `folder` is of its last step, otherwise of
+    an earlier one."""
 
     def __init__(self, signal: int, folder: Path, *, saved: bool) -> None:
         super().__init__(signal)
@@ -74,10 +74,10 @@ def step_clipped(optimizer: Optimizer, norm: float, clip: float) -> None:
 
 
 class Trainer:
-    """A run in memory. `train` goes on from `position` to the end of the recipe.
+    """A run in memory. `train` continues from `position` to the end of the recipe.
 
     `model`, `optimizer`, `state` and `position` are what a checkpoint holds (see `tidegate.train.snapshot`). Sequential
-    batches carry the state from window to window of an epoch, cut from the graph between them; random ones begin
+    batches carry the state from window to window of an epoch, detached between windows; random ones begin
     every window from zero. `facts` say what model to build; `save` writes the checkpoint "last" or "best" of this
     trainer. torch's global generators are set to the recipe's seed; weights are drawn on the CPU, so that they are the
     same on every device.
@@ -141,10 +141,10 @@ class Trainer:
         return self.position.epoch + self.position.batch / self.count(self.position.epoch)
 
     def train(self, interrupt: Interrupt, after_step: Callable[["Trainer"], None] = lambda _: None) -> None:
-        """Train to the end of the recipe, with the evaluations, records and checkpoints on the way.
+        """Train to the end of the recipe, with evaluations, records and checkpoints.
 
         `after_step` is called after each step. Raises DivergenceError when the guard stops the run, and Stopped, after
-        saving, when `interrupt` was asked to stop it.
+        saving, when `interrupt` received a signal.
         """
         self.model.train()
         position = self.position
@@ -180,7 +180,7 @@ class Trainer:
         self.saved_step = self.position.step
 
     def divergence(self, what: str, remedy: str | None = None) -> DivergenceError:
-        """The error that ends the run, with what is left of it and what to try."""
+        """The error that ends the run, with the last good checkpoint and what to try."""
         recipe, folder = self.recipe, self.log.path.parent
         usual = f"Try a lower --lr (it was {recipe.lr:g}) or a lower --clip (it was {recipe.clip:g})."
         return DivergenceError(
@@ -206,7 +206,9 @@ class Trainer:
             parameter.grad = None
         loss.backward()
         norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=False)
-        nats, gradient_norm = torch.stack((loss.detach(), norm)).tolist()  # one wait for the device a step
+        nats, gradient_norm = torch.stack(
+            (loss.detach(), norm)
+        ).tolist()  # one synchronisation with the device per step
         lr = rate(recipe.schedule, recipe.lr, self.progress)
         if not sound(nats, gradient_norm):
             what = diverged(self.model, x, y, self.state, step=position.step + 1, loss=nats, norm=gradient_norm)
@@ -219,7 +221,7 @@ class Trainer:
         position.stepping += time.perf_counter() - begin
 
     def advance(self, nats: float, gradient_norm: float, tokens: int) -> None:
-        """Move the position past the step that was just made."""
+        """Update the position after a step."""
         position, count = self.position, self.count(self.position.epoch)
         position.step += 1
         position.batch += 1
@@ -232,7 +234,7 @@ class Trainer:
             position.epoch, position.batch = position.epoch + 1, 0
 
     def due(self, before: float) -> bool:
-        """Whether the step that moved the progress on from `before` calls for an evaluation."""
+        """Whether to evaluate after the step that began at the progress `before`."""
         if self.progress >= 1:
             return True
         if self.recipe.eval_every is not None:
@@ -240,7 +242,7 @@ class Trainer:
         return int(before * EVALUATIONS) != int(self.progress * EVALUATIONS)
 
     def evaluate(self) -> None:
-        """Score the held-out text, let the model write a little, record both, and save the checkpoints."""
+        """Score the held-out text, generate a sample, record both, and save the checkpoints."""
         score = evaluate(self.model, self.dataset.heldout)
         if not math.isfinite(score.perplexity):
             raise self.divergence(f"the held-out perplexity after step {self.position.step:,} is not finite.")
@@ -259,7 +261,7 @@ class Trainer:
         self.status.evaluation(self.figures(), better, text)
 
     def write(self) -> str:
-        """A short sample that continues the beginning of the held-out text; the same draws at every evaluation."""
+        """A short continuation of the beginning of the held-out text, drawn with the same random numbers each time."""
         vocabulary = self.dataset.vocabulary
         prompt = self.dataset.heldout.ids[:PROMPT]
         generator = torch.Generator().manual_seed(self.recipe.seed)
@@ -267,7 +269,7 @@ class Trainer:
         return vocabulary.decode(prompt) + "|" + vocabulary.decode(tokens)
 
     def figures(self) -> Figures:
-        """The status of the run now."""
+        """The present figures of the run."""
         position, norms = self.position, list(self.norms)
         window = min(WINDOW, len(position.losses))
         nats = position.recent_loss(window)

@@ -1,4 +1,4 @@
-"""Where a run stands: all that its next step depends on beside the model, the optimiser and the carried state."""
+"""The position of a run: what its next step depends on, beside the model, the optimiser and the carried state."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ class Best:
 
 @dataclass
 class Position:
-    """`epoch` passes and `batch` batches of the next one are done. `seconds` is the whole time of training,
-    `stepping` the part spent in steps alone. `losses` are the nats per token of the latest steps, an epoch at least."""
+    """`epoch` passes and `batch` batches of the next one are done. `seconds` is the time of training with evaluations,
+    `stepping` that of the steps alone. `losses` are the nats per token of the latest steps, an epoch at least."""
 
     step: int = 0
     epoch: int = 0

@@ -17,10 +17,10 @@ CHOICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides what a run computes. Each field is the command-line option of the same name.
+    """All settings of a run. Each field is the command-line option of the same name.
 
     A run lasts `epochs` passes over the training text or `minutes` of training time; where both are set, whichever
-    ends first. Minutes depend on the clock: only a run of epochs alone is the same, to the bit, each time.
+    ends first. Minutes depend on the clock: only a run of epochs alone gives the same bits each time.
     `first` limits the training text to that many tokens; the held-out text is what follows the training text.
     `heldout` below 1 is its share of the text, from 1 on its number of tokens: see `tidegate.text.split`.
     `eval_every` counts steps; None spreads twelve evaluations over the run.
@@ -109,7 +109,7 @@ RECIPES = {
 
 
 def recipe(name: str, **explicit: object) -> Recipe:
-    """The recipe `name` with the explicit options in place of its own; an option that is None was not given.
+    """The recipe `name` with the explicit options instead of its own; None is an option that was not given.
 
     An explicit length (`epochs`, `minutes` or both) replaces the recipe's.
     """

@@ -1,11 +1,11 @@
-"""Sampling: the model writes, one token at a time."""
+"""Sampling: text that a model generates, one token at a time."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from tidegate.errors import ArgumentError
+from tidegate.errors import ArgumentError, DivergenceError
 from tidegate.train.model import LanguageModel
 
 
@@ -37,9 +37,10 @@ def sample(
     """Yield `length` tokens that follow `prompt` (N,), each drawn from softmax(scores / temperature).
 
     `temperature` 0 takes the likeliest token; `top_k` above 0 draws among the k likeliest; the token `never` is not
-    drawn. The draw uses `generator` alone, so a sample neither depends on nor disturbs any other randomness.
+    drawn. Only `generator` is used, so a sample neither depends on other random numbers nor changes them.
 
-    Raises ArgumentError for an empty prompt.
+    Raises ArgumentError for an empty prompt, and DivergenceError where the scores are no longer finite, as with a cell
+    whose state grows without bound.
     """
     if not len(prompt):
         raise ArgumentError("`prompt` must hold at least one token, got none.")
@@ -48,8 +49,13 @@ def sample(
     try:
         device = model.head.weight.device
         scores, state = model(prompt.unsqueeze(1).to(device))
-        for _ in range(length):
-            last = scores[-1, 0].cpu()  # the draw does not depend on the device
+        for drawn in range(length):
+            last = scores[-1, 0].cpu()  # the generator is on the CPU, whatever the device
+            if not last.isfinite().all():
+                raise DivergenceError(
+                    f"the scores of the model are not finite after {len(prompt) + drawn} tokens, so no token can be "
+                    "drawn. Use a smaller --length, or a cell whose state is bounded."
+                )
             if never is not None:
                 last[never] = float("-inf")
             token = draw(last, temperature, top_k, generator)

@@ -2,14 +2,14 @@
 
 import math
 
-WARM_UP = 0.02  # share of the run over which the cosine schedule climbs to its peak
+WARM_UP = 0.02  # share of the run over which the cosine schedule rises to its peak
 FLOOR = 0.02  # the cosine schedule ends at this share of its peak
 
 
 def rate(schedule: str, peak: float, progress: float) -> float:
     """The learning rate when `progress`, from 0 to 1, of the run is done.
 
-    constant: peak. cosine: a linear climb over the first 2 % of the run, then
+    constant: peak. cosine: a linear rise over the first 2 % of the run, then
     peak (floor + (1 - floor) (1 + cos(pi p)) / 2) with p from 0 to 1 over the rest.
     """
     if schedule == "constant":

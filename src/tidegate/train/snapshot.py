@@ -17,7 +17,7 @@ from tidegate.train.position import Best, Position
 
 
 def capture(trainer: Trainer) -> Checkpoint:
-    """Everything that the trainer's next step depends on, beside the recipe and the text."""
+    """Everything that the next step of the trainer depends on, beside the recipe and the text."""
     tensors = weight_tensors(trainer.model)
     moments, groups = optimiser_parts(trainer.optimizer)
     tensors |= moments

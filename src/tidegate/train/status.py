@@ -1,4 +1,4 @@
-"""What a run shows while it goes: a live line in a terminal, plain lines elsewhere, and a sample at each evaluation."""
+"""The status of a run on the screen: a live line in a terminal, plain lines elsewhere, a sample at each evaluation."""
 
 import contextlib
 import time
@@ -34,7 +34,7 @@ class Figures:
     seconds_left: float
 
     def learned(self) -> str:
-        """How far the run is and what the model pays."""
+        """The progress of the run and its losses."""
         heldout = ""
         if self.heldout_ppl is not None:
             heldout = f"  held-out ppl {self.heldout_ppl:.3f} bpc {self.heldout_bpc:.3f}"
@@ -44,7 +44,7 @@ class Figures:
         )
 
     def pace(self, token: str) -> str:
-        """How it goes; `token` names what is counted."""
+        """Speed, gradient norm, learning rate and time left; `token` names what is counted."""
         return (
             f"{self.tokens_per_s:,.0f} {token}/s  grad {self.gradient_norm:.2f}  clipped {self.clipped:.0%}  "
             f"lr {self.lr:.2g}  {clock(self.seconds_left)} left"
@@ -76,20 +76,20 @@ class Status:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.live:
-            with contextlib.suppress(OSError):  # a closed terminal: nothing is left to be tidied up
+            with contextlib.suppress(OSError):  # the terminal was closed, so there is nothing to restore
                 self.live.stop()
 
     def begin(self, headline: str, folder: Path) -> None:
-        """What the run is and where it goes."""
+        """Describe the run and its folder."""
         self.say(headline)
         self.say(f"Writing to {folder}. Ctrl-C stops and saves.")
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         self.console.print(Text(text), soft_wrap=True)
 
     def figures(self, figures: Figures) -> None:
-        """The figures of now: they replace the line in a terminal, and are a line of their own elsewhere."""
+        """Show the present figures: in a terminal they replace the live line, elsewhere they are a new line."""
         if self.live is None:
             now = time.monotonic()
             if now - self.shown >= PLAIN:
@@ -101,7 +101,7 @@ class Status:
         self.live.update(bar + Text(figures.pace(self.token) + "\n" + figures.learned()))
 
     def evaluation(self, figures: Figures, best: bool, sample: str) -> None:
-        """The figures with the held-out text's, a mark where they are the best so far, and what the model writes."""
+        """Print the figures of an evaluation, "best" where they are the best so far, and the sample."""
         self.shown = time.monotonic()
         line = Text(figures.learned() if self.live else f"{figures.learned()}  {figures.pace(self.token)}")
         if best:
@@ -111,15 +111,15 @@ class Status:
 
 
 def visible(text: str) -> str:
-    """The text on one line: line ends as ⏎, other control characters as their picture or �.
+    """The text on one line: line ends as ⏎, other control characters as symbols or �.
 
-    The zero-width joiner stays: it holds an emoji of several parts together.
+    The zero-width joiner is kept, since it joins the parts of an emoji.
     """
     return "".join(c if c.isprintable() or c == "\u200d" else picture(c) for c in text)
 
 
 def picture(control: str) -> str:
-    """What stands for a control character."""
+    """The symbol that is printed for a control character."""
     if control == "\n":
         return "⏎"
     return chr(0x2400 + ord(control)) if ord(control) < 0x20 else "�"

@@ -1,4 +1,4 @@
-"""The results of a run: summary.json, the picture of its curves, and the words."""
+"""The results of a run: summary.json, the figure of its curves, and the verdict in words."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tidegate.train.versions import versions
 
 
 def headline(recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trainer) -> str:
-    """What is about to be trained on what, and the baseline."""
+    """The model, the text and the baseline, in words."""
     weights, name = sum(parameter.numel() for parameter in trainer.model.parameters()), dataset.text.name
     train, heldout = dataset.train, dataset.heldout
     evaluated = f" (the first {len(heldout):,} are evaluated)" if len(heldout) < dataset.heldout_of else ""
