@@ -20,6 +20,7 @@ OPTIONS = {
     "no bias": {"bias": False},
     "recompute": {"recompute": True},
 }
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 each_option = pytest.mark.parametrize("option", OPTIONS)
 each_cell = pytest.mark.parametrize("cell", ["gru", "lstm", "three-stages"])
 

@@ -12,7 +12,9 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 import tidegate
 
 # torch's compiler itself scripts functions, which torch deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`torch.jit:DeprecationWarning", "ignore:LSTM with projections is not supported with oneDNN"
+)
 B, T, D, H = 3, 6, 4, 5
 
 
