@@ -497,7 +497,7 @@ def test_the_page_about_gpus_prints_what_it_says():
 def test_own_layers_of_torchs_cells_are_laid_out_as_torch_nns(kind, bias, monkeypatch):
     names = ("mode", "bias", "input_size", "hidden_size", "proj_size", "num_layers", "batch_first", "bidirectional")
     laid_out = []
-    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", laid_out.append)
+    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", lambda layer: laid_out.append(layer))
     ours = tidegate.Recurrent(KINDS[kind][1], D, H, 2, bias=bias, bidirectional=True)
     theirs = module(kind, num_layers=2, bias=bias, bidirectional=True)
     found, expected = laid_out
@@ -514,7 +514,7 @@ def test_other_layers_and_parametrized_ones_are_not_laid_out(monkeypatch):
     layer = tidegate.Recurrent(cells.GRU, D, H)
     nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
     laid_out = []
-    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", laid_out.append)
+    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", lambda layer: laid_out.append(layer))
     layer.flatten_parameters()
     tidegate.ResetBeforeGRU(D, H).flatten_parameters()
     assert not laid_out
