@@ -7,6 +7,7 @@ CellLayer.forward -> run_stack -> engines.choose.select -> run_together, or run_
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,11 +47,12 @@ def run_stack(
         if engine.NAME in choose.STACKED:
             return run_together(layer, weights, sequence, states, engine)
     final: list[tuple[Tensor, ...]] = []
-    with weights_dtype(weights[0].w_hh):
-        dtype, n = weights[0].w_hh.dtype, directions(layer)
-        x = sequence.x
-        x = x.to(dtype) if x.is_floating_point() else x
-        states = [tuple([s.to(dtype) for s in own]) for own in states]
+    w, n, x = weights[0].w_hh, directions(layer), sequence.x
+    with weights_dtype(w):
+        if x.is_floating_point() and x.dtype is not w.dtype:
+            x = x.to(w.dtype)
+        if states[0][0].dtype is not w.dtype:
+            states = [tuple([s.to(w.dtype) for s in own]) for own in states]
         for k in range(layer.num_layers):
             here = [
                 run_direction(layer, i, weights[i], sequence, x, states[i], engine=None if i else engine, record=record)
@@ -176,8 +178,13 @@ def directions(layer: CellLayer) -> int:
 
 def suffixes(layer: CellLayer) -> tuple[str, ...]:
     """The ends of parameter names, "l0", "l0_reverse", "l1" and so on, in the order of the states."""
-    ends = ("", "_reverse") if layer.bidirectional else ("",)
-    return tuple([f"l{k}{end}" for k in range(layer.num_layers) for end in ends])
+    return _suffixes(layer.num_layers, layer.bidirectional)
+
+
+@cache
+def _suffixes(num_layers: int, bidirectional: bool) -> tuple[str, ...]:
+    ends = ("", "_reverse") if bidirectional else ("",)
+    return tuple([f"l{k}{end}" for k in range(num_layers) for end in ends])
 
 
 def read_weights(layer: CellLayer) -> tuple[Weights, ...]:
