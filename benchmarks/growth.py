@@ -46,7 +46,7 @@ def measure(seconds: float) -> dict[str, dict[str, dict[int, float]]]:
 
 
 def exponent(times: dict[int, float], name: str) -> float:
-    """p of total time = size^p over the upper half of the sizes. The time per token is the total time over T B."""
+    """p in total time ~ size^p, between the third largest size and the largest; `times` are total times over T B."""
     (low, a), _, (high, b) = list(times.items())[-3:]
     return log(b / a) / log(high / low) + (name in "TB")
 

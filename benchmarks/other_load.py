@@ -1,4 +1,4 @@
-"""How much longer a training step takes, ours and torch.nn's, while another program computes on every core.
+"""How much longer a training step of Tidegate and of torch.nn takes while another program computes on every core.
 
 Each runs in its own process with its usual spin count of OpenMP threads: ours with the one that `import tidegate` sets
 before torch is imported (`tidegate.waiting`), torch.nn with torch's default.

@@ -39,7 +39,7 @@ def status(name):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) * 1024
 before, peak = status("VmRSS"), status("VmHWM")
 layer(x)[0].sum().backward()
-assert status("VmHWM") > peak, "the pass needs less than what came before it"
+assert status("VmHWM") > peak, "the pass needs less memory than the process used before it"
 print((status("VmHWM") - before) / (T * B))
 """
 
@@ -71,7 +71,7 @@ def run(*, grid: str) -> list:
         step(layer)()
     for a, b in zip(own.parameters(), eager.parameters(), strict=True):
         assert (a.grad - b.grad).norm() <= 1e-4 * b.grad.norm(), (
-            "the own cell's gradients differ from the eager engine's"
+            "the user-defined cell's gradients differ from the eager engine's"
         )
     pair: Pair = alternate(
         "own three-gate cell against our GRU", step(own), step(tidegate.GRU(H, H)), 4.0 if grid == "full" else 1.5

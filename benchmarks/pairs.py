@@ -41,8 +41,8 @@ def clock(function: Callable[[], object]) -> float:
 def alternate(
     name: str, ours: Callable[[], object], theirs: Callable[[], object], seconds: float = 1.0, least: int = 5
 ) -> Pair:
-    """Pairs for about `seconds`, `least` of them at least, after two that are not counted; if one pair takes longer
-    than `seconds`, all are counted, as the one-time work of the first call is then a small part."""
+    """Pairs for about `seconds`, at least `least` of them, after two that are not counted, or after one if it takes
+    longer than `seconds`."""
     for _ in range(2):
         if clock(ours) + clock(theirs) > seconds:
             break

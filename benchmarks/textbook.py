@@ -62,7 +62,7 @@ def training_step(layer: nn.Module, *, one_hot: bool) -> Callable[[], Tensor]:
     target = torch.randint(V, (T * B,))
 
     def step() -> Tensor:
-        """The loss before the step."""
+        """Run a step; returns the loss before it."""
         for parameter in parameters:
             parameter.grad = None
         y, _ = layer(F.one_hot(tokens, V).float() if one_hot else tokens)

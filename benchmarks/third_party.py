@@ -25,7 +25,7 @@ PAIRS = 3
 
 @contextmanager
 def in_place_of(module, name: str, twin: type | None):
-    """The one line, `module.name = twin`, undone at the end."""
+    """The one-line change, `module.name = twin`, undone at the end."""
     plain = getattr(module, name)
     setattr(module, name, twin or plain)
     yield

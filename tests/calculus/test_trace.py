@@ -90,7 +90,7 @@ MISTAKES = {
     "math function": (HEAD, "import math; r = math.tanh(h)", "x", r"not of torch, NumPy or math"),
     "array": (HEAD, "import numpy; r = numpy.ones(3) * h", "x", "learned per-unit vector is declared in `vectors`"),
     "power": (HEAD, "r = h ** 0.5", "x", r"whole number >= 1.*use sqrt"),
-    "two products": (HEAD, "r = U.r(h) + U.r(h * h)", "x", "U.r multiplies two different things.*second gate"),
+    "two products": (HEAD, "r = U.r(h) + U.r(h * h)", "x", "U.r multiplies two different operands.*second gate"),
     "no tuple": (HEAD, "return h", "def", r"must return the tuple of new states.*return \(h_new,\), \(r, n\)"),
     "too few gates": (HEAD, "return (h + a.r + a.n,), (a.r,)", "def", r"returns 1 of gates = \('r', 'n'\)"),
     "too many states": (HEAD, "return (h + a.n, h), (a.r, a.n)", "def", r"returns 2 of state = \('h',\)"),

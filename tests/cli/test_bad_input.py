@@ -17,7 +17,7 @@ REFUSED = [
     ("short", (), ["the held-out part would have 1 token", "Use a longer text"]),
     ("binary", (), ["looks binary", "NUL"]),
     ("latin-1", (), ["is not utf-8: byte 0xe9 at offset", "--encoding latin-1"]),
-    ("good", ("--encoding", "klingon"), ["--encoding must be one that Python knows", '"klingon"']),
+    ("good", ("--encoding", "klingon"), ["--encoding must be one that Python supports", '"klingon"']),
     ("one letter", (), ["the same token 'a'", "nothing to learn"]),
     ("good", ("--hidden", "0"), ["--hidden must be an integer of at least 1, got 0"]),
     ("good", ("--layers", "0"), ["--layers must be an integer of at least 1, got 0"]),

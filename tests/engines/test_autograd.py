@@ -1,4 +1,4 @@
-"""A call's life: differentiated once and twice, in blocks, kept, repeated, from several threads, in a forked child."""
+"""Calls differentiated once, twice and in blocks, with a kept graph, repeated, in threads and in a forked child."""
 
 import os
 import signal

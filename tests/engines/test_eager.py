@@ -1,4 +1,4 @@
-"""The eager engine, against the reference, and what only it can do: second derivatives."""
+"""The eager engine against the reference, and its second derivatives."""
 
 from dataclasses import replace
 

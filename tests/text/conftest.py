@@ -1,4 +1,4 @@
-"""A cache of the test's own, and a file server that can misbehave."""
+"""A separate cache for each test, and a file server with selectable faults."""
 
 import contextlib
 import re

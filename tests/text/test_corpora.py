@@ -1,4 +1,4 @@
-"""Texts by name, by path and from standard input, and every way in which that goes wrong."""
+"""Texts by name, by path and from standard input, and every error."""
 
 import hashlib
 import io
@@ -177,13 +177,13 @@ def test_a_large_file_that_was_deleted_is_an_error(write, large):
 
 
 def test_an_unknown_encoding_is_refused(write):
-    with pytest.raises(DataError, match=r'one that Python knows.*got "klingon"'):
+    with pytest.raises(DataError, match=r'one that Python supports.*got "klingon"'):
         load_text(write(b"ab"), encoding="klingon")
 
 
 @pytest.mark.parametrize("encoding", ["hex", "rot13"])
 def test_a_codec_that_is_no_text_encoding_is_refused(write, encoding):
-    with pytest.raises(DataError, match="one that Python knows"):
+    with pytest.raises(DataError, match="one that Python supports"):
         load_text(write(b"ab"), encoding=encoding)
 
 

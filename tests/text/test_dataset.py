@@ -1,4 +1,4 @@
-"""Texts made ready for training."""
+"""Texts prepared for training."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The counting model against one written with dictionaries, and against figures found with other programs."""
+"""The n-gram model against one written with dictionaries, and against figures from other programs."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""The cache of tokens: what is kept, for whom, and what never is."""
+"""The cache of tokens: what is kept, under which key, and what is never kept."""
 
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Numbers for tokens, there and back."""
+"""From tokens to indices and back."""
 
 import json
 

@@ -11,7 +11,7 @@ from tidegate.calculus.step import Named, Step
 
 @dataclass(frozen=True, eq=False)
 class Adjoint:
-    """The backward step: from the gradients with respect to the new states to those with respect to all the step used.
+    """The backward step: from the gradients with respect to the new states to those with respect to all inputs.
 
     A cotangent of x is the gradient of the loss with respect to x. Leaves: `d_new[s]`, the cotangent of a new state;
     `d_p[k]`, that of the operand of stage k, which is the matrix product sum_g dq_g U_g^T over the gates of the stage;
@@ -33,7 +33,7 @@ class Adjoint:
     cotangent: dict[Expression, Expression]
 
     def names(self) -> dict[Expression, str]:
-        """How expressions are called when they are printed."""
+        """The names by which expressions are printed."""
         step = self.step
         named = {self.cotangent[e]: f"d{g}" for g, e in step.gate.items()}
         named |= {self.cotangent[e]: f"d{s}'" for s, e in step.new.items()}
@@ -105,7 +105,7 @@ def differentiate(step: Step, *, of_gates: bool = False, each: Each = keep) -> A
 def forward_values(step: Step, roots: list[Expression]) -> tuple[Expression, ...]:
     """The smallest set of forward values from which cheap operations compute `roots`.
 
-    Leaves, gates and states are saved; values that cheap operations compute from saved ones are computed again.
+    Leaves, gates and states are saved; values that cheap operations compute from saved ones are recomputed.
     """
     forward = set(subgraph([*step.new.values(), *step.gate.values(), *(stage.operand for stage in step.stages)]))
     vectors = set(step.v.values())
@@ -133,5 +133,5 @@ def forward_values(step: Step, roots: list[Expression]) -> tuple[Expression, ...
 
 
 def is_cheap(e: Expression) -> bool:
-    """Whether the backward pass computes `e` again, once it has its arguments, rather than saving it."""
+    """Whether the backward pass recomputes `e` from its arguments, rather than saving it."""
     return bool(e.args) and operations.find(e.op).cheap

@@ -1,4 +1,4 @@
-"""Differentiation of expressions in reverse mode, with common factors taken out as on paper."""
+"""Differentiation of expressions in reverse mode, with common factors factored out as by hand."""
 
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
@@ -59,7 +59,7 @@ def gradients(
 
 
 def add_up(terms: Sequence[Expression], whole: Container[Expression] = ()) -> Expression:
-    """The sum of `terms`, common factors in front, a positive term first; those in `whole` are not split."""
+    """The sum of `terms`, common factors first, a positive term first in brackets; those in `whole` are not split."""
     split = [signed_factors(term, whole) for term in terms if term.value != 0]
     if not split:
         return constant(0)

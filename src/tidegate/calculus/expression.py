@@ -30,7 +30,7 @@ class Expression:
     """A node of the graph: `op` applied to `args`; a leaf has a `kind` and a `name`, a constant a `value`."""
 
     __slots__ = ("__weakref__", "args", "kind", "name", "op", "value")
-    __array_ufunc__ = None  # makes NumPy leave arithmetic with an Expression to the Expression
+    __array_ufunc__ = None  # makes NumPy use the Expression's operators in mixed arithmetic
 
     op: str
     args: tuple[Expression, ...]
@@ -169,7 +169,7 @@ def as_expression(x: Any) -> Expression:
 
 
 def apply(op: str, *args: Any) -> Expression:
-    """`op` of the arguments, with the neutral elements 0 and 1 left out and operations of numbers computed."""
+    """`op` of the arguments, simplified for 0 and 1, and computed where all are numbers."""
     x, *rest = nodes = tuple(map(as_expression, args))
     simple = _without_neutral(op, x, *rest)
     if simple is not None:
@@ -185,7 +185,7 @@ def apply(op: str, *args: Any) -> Expression:
 
 
 def _without_neutral(op: str, x: Expression, y: Expression | None = None) -> Expression | None:
-    """What is left of `op` where an argument is neutral, or None."""
+    """`op` of the arguments, simplified for 0, 1 or a double negation; None where it cannot be."""
     if op == "neg" and x.op == "neg":
         return x.args[0]
     if y is None:
@@ -202,7 +202,7 @@ def _without_neutral(op: str, x: Expression, y: Expression | None = None) -> Exp
 
 
 def _at_numbers(operation: Operation, constants: Sequence[Expression]) -> Expression | None:
-    """The constant that the operation makes of constants; None where the result is not a finite number."""
+    """The operation of constants as a constant; None where the result is not a finite number."""
     try:
         if operation.number is None:
             assert operation.definition is not None
@@ -275,7 +275,7 @@ def definition_of(op: str, args: tuple[Expression, ...]) -> Expression:
     return as_expression(definition(*args))
 
 
-#: Operations that a printed expression has at most; what is beyond is written as "...".
+#: The most operations of a printed expression; the rest is written as "...".
 MOST_PRINTED = 2_000
 
 

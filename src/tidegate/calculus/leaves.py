@@ -1,7 +1,7 @@
 """The kinds of leaves of expressions: what each one is, how it is printed, and which names it can have.
 
 A leaf is an Expression with a kind and a name, so a state called `a_n` and the input term of a gate n are different
-leaves. A new kind of leaf is a new line here; an engine gives it a value under its Expression, as it does all leaves.
+leaves. A new kind of leaf is a new line here; an engine supplies its value by its Expression, as for all leaves.
 """
 
 from collections.abc import Mapping

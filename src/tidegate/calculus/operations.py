@@ -1,9 +1,9 @@
-"""The operations of expressions, one record each: everything that the library knows of an operation, in one table.
+"""The operations of expressions, one record each: all properties of all operations, in one table.
 
 To add an operation, write its function in `cells/functions.py` and add its record here. With a `definition` in terms of
-other operations the record is complete: what it does not say is derived from the definition, in every engine. Without
+other operations the record is complete: every engine derives the missing fields from the definition. Without
 one, the operation is a primitive: `engines/eager.py` finds it by its name in torch, and `engines/cpu/functions.py` and
-`engines/reference/functions.py` must implement it; the latter holds derivatives of its own, to check those given here.
+`engines/reference/functions.py` must implement it; the latter has derivatives of its own, to check those given here.
 
 Derivatives and definitions are functions of Expressions; nothing here imports torch or NumPy.
 """
@@ -25,10 +25,10 @@ EVERYTHING: Range = (-math.inf, math.inf)
 
 @dataclass(frozen=True)
 class Operation:
-    """What is known of y = name(x, ...).
+    """The properties of y = name(x, ...).
 
     derivative: (d, y, x, ...) -> the gradients with respect to x, ..., where d is the one with respect to y.
-    number: y for numbers; of an operation that Python has as an operator, it serves arrays and tensors too.
+    number: y for numbers; for a Python operator it accepts arrays and tensors too.
     torch: the name of the function in torch; None for a Python operator, or where the engines define it themselves.
     range: the smallest interval known to hold y, from those of x, ....
     cheap: whether the backward pass computes y again from saved values rather than saving it.
@@ -96,7 +96,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType({operation.name: operatio
 
 
 def printed_as(name: str) -> Operation | None:
-    """The record of the operation that a derivation calls `name`; None for a function that is no operation."""
+    """The record of the operation that a derivation prints as `name`; None for a function that is no operation."""
     return next((operation for operation in OPERATIONS.values() if (operation.printed or operation.name) == name), None)
 
 

@@ -31,7 +31,7 @@ def dumps(step: Step) -> str:
     nodes = subgraph([*operands.values(), *step.gate.values(), *step.new.values()])
     if len(nodes) > MOST_NODES:
         raise EquationError(
-            f"{step.name} has {len(nodes):,} operations, too many to be written as JSON: {MOST_NODES:,} are possible"
+            f"{step.name} has {len(nodes):,} operations, too many to be written as JSON: the limit is {MOST_NODES:,}"
         )
     index = {node: i for i, node in enumerate(nodes)}
     content = {
@@ -61,7 +61,7 @@ def loads(text: str) -> Step:
     """The Step that `dumps` wrote; `loads(dumps(step)) is step`.
 
     Raises EquationError for text that is not such JSON, that is larger than 1,000,000 characters or 10,000 nodes, or
-    whose content no cell could have: unknown operations, kinds or names, a wrong number of arguments, something
+    whose content is not that of a cell: unknown operations, kinds or names, a wrong number of arguments, something
     declared and not used.
     """
     content = parse(text)
@@ -103,7 +103,7 @@ def parse(text: object) -> dict[str, Any]:
     if not isinstance(text, str):
         raise bad(f"it must be text, got {type(text).__name__}")
     if len(text) > MOST_CHARACTERS:
-        raise bad(f"it has {len(text):,} characters, more than the {MOST_CHARACTERS:,} that are possible")
+        raise bad(f"it has {len(text):,} characters, more than the limit of {MOST_CHARACTERS:,}")
     try:
         content = json.loads(text, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError) as error:
@@ -111,7 +111,9 @@ def parse(text: object) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("tidegate") != "step":
         raise bad('it must be an object with "tidegate": "step"')
     if content.get("version") != VERSION or isinstance(content["version"], bool):
-        raise bad(f"`version` must be {VERSION}, got {content.get('version')!r:.60}; it is of another Tidegate")
+        raise bad(
+            f"`version` must be {VERSION}, got {content.get('version')!r:.60}; another version of Tidegate wrote it"
+        )
     wrong = [f"has no `{field}`" for field in FIELDS if field not in content]
     wrong += [f"has the unknown field {field!r:.60}" for field in content if field not in FIELDS]
     if wrong:
@@ -122,7 +124,7 @@ def parse(text: object) -> dict[str, Any]:
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key occurs twice")
     return found
 
 

@@ -58,7 +58,7 @@ class Step:
         return f"<Step {self.name}: state {self.state}, gates {self.gates}>"
 
     def names(self) -> dict[Expression, str]:
-        """How expressions are called when they are printed: gates by their name, new states with a prime."""
+        """The names by which expressions are printed: gates by their name, new states with a prime."""
         named = {e: f"{s}'" for s, e in reversed(list(self.new.items()))}
         return named | {e: g for g, e in self.gate.items()}
 
@@ -127,13 +127,15 @@ def make_step(
 
 
 def in_stages(operands: Mapping[str, Expression], here: str) -> Iterator[Stage]:
-    """Gates of equal operand share a stage; a stage comes after every stage whose products its operand needs."""
+    """Gates with the same operand share a stage; a stage comes after every stage whose products its operand needs."""
     needs = {p: {e.name for e in subgraph([p]) if e.kind == "product"} for p in set(operands.values())}
     waiting = dict(operands)
     while waiting:
         ready = [g for g, p in waiting.items() if needs[p].isdisjoint(waiting)]
         if not ready:
-            raise EquationError(f"{here}: the products of {sorted(waiting)} need each other, so none can come first")
+            raise EquationError(
+                f"{here}: the products of {sorted(waiting)} depend on each other, so none can be computed first"
+            )
         operand = waiting[ready[0]]
         gates = tuple(g for g in ready if waiting[g] is operand)
         yield Stage(operand, gates)

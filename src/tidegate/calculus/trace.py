@@ -43,7 +43,7 @@ def trace(cell: type[Cell]) -> Step:
             operand = as_expression(operand)
             if operands.setdefault(gate, operand) is not operand:
                 raise EquationError(
-                    f"U.{gate} multiplies two different things, {operands[gate]!r} and {operand!r}; "
+                    f"U.{gate} multiplies two different operands, {operands[gate]!r} and {operand!r}; "
                     "each gate has one recurrent matrix: declare a second gate for the second product"
                 )
             return leaf("product", gate)

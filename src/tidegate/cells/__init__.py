@@ -1,4 +1,4 @@
-"""The equations: one file per family of cells. `CELLS` has them by their names on the command line."""
+"""The equations: one file per family of cells. `CELLS` maps names on the command line to them."""
 
 from types import MappingProxyType
 

@@ -25,7 +25,7 @@ class Cell:
     * `a.r` is the gate's input term, x W_r + b_r. `U.r(p)` is its recurrent product p U_r + c_r, for any
       element-wise expression p. All values are (B, H).
     * `equations` returns the tuple of new states in the order of `state`, and the tuple of gate values in the order
-      of `gates`. It may use + - * /, integer powers, numbers, and the functions of `tidegate`: `sigmoid`, `tanh`,
+      of `gates`. It may use + - * /, powers 1, 2, 3, ..., numbers, and the functions of `tidegate`: `sigmoid`, `tanh`,
       `relu`, `exp`, `log`, `log1p`, `sqrt`, `absolute`, `softplus`, `maximum`, `minimum`.
     """
 

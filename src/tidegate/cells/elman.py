@@ -21,7 +21,7 @@ class RNN(Cell):
 class ReluRNN(Cell):
     """h' = relu(W x + b + U h + c)
 
-    Source: Le, Jaitly and Hinton, arXiv:1504.00941 (2015), who start U at the identity.
+    Source: Le, Jaitly and Hinton, arXiv:1504.00941 (2015), who initialise U to the identity.
     As torch.nn.RNN(nonlinearity="relu").
     """
 

@@ -27,7 +27,7 @@ def find_cell(name: str) -> type[Cell]:
 
 
 def suggestion(name: str) -> str:
-    """The end of a message about a name that is not in CELLS: the nearest one, if one is near."""
+    """The end of a message about a name that is not in CELLS: the most similar name, if one is similar."""
     spelled = {**{cell.__name__.lower(): known for known, cell in CELLS.items()}, **{known: known for known in CELLS}}
     found = difflib.get_close_matches(name.lower().replace("_", "-"), spelled, n=1, cutoff=0.7)
     return f" Did you mean {spelled[found[0]]}?" if found else ""
@@ -40,14 +40,14 @@ def load(path: Path):
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ArgumentError(f"`cell`: {path} cannot be loaded as Python.")
+        raise ArgumentError(f"`cell`: {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a user's file can raise anything
         del sys.modules[name]
-        alone = " The file of a cell must not import other files beside it."
+        alone = " The file of a cell cannot import files of its own folder."
         raise EquationError(
             f"{path} cannot be imported: {type(error).__name__}: {error}.{alone * isinstance(error, ImportError)}"
         ) from error

@@ -6,8 +6,8 @@ from typing import Any
 
 
 def named(definition: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes traced equations keep the function as an operation of its own name, with a record in
-    `calculus/operations.py`. Other arguments, such as tensors, go through the definition."""
+    """Makes the function, in traced equations, an operation of its own name, which has a record in
+    `calculus/operations.py`. With other arguments, such as tensors, its body runs."""
 
     @wraps(definition)
     def function(*args: Any) -> Any:
@@ -33,7 +33,7 @@ def relu(x: Any) -> Any:
 
 
 def exp(x: Any) -> Any:
-    """e to the power x."""
+    """e^x."""
     return x.exp()
 
 

@@ -8,7 +8,7 @@ class ResidualRNN(Cell):
     """h' = h + tanh(W x + b + U h + c)
 
     The step Jacobian is I + diag(1 - n^2) U, and both the state and the gradient can grow without bound.
-    Source: the residual connection of He et al., arXiv:1512.03385 (2015), taken through time.
+    Source: the residual connection of He et al., arXiv:1512.03385 (2015), applied over time.
     """
 
     gates = ("n",)

@@ -18,15 +18,15 @@ from tidegate.errors import ArgumentError, DataError
 from tidegate.text.token_array import TokenArray
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-IGNORE = -100  # the target that torch's cross entropy leaves out
+IGNORE = -100  # the target that torch's cross entropy ignores
 
 
 @dataclass(frozen=True, eq=False)
 class Batches(ABC):
     """Minibatches of `batch` rows (B) by `steps` (T) from `tokens` (N,), integers, which may lie in a file.
 
-    Each epoch leaves out a random number of tokens at the beginning, so that windows begin at other places; `seed` (0
-    or more) decides them. Batches are on the CPU. Raises DataError where there are too few tokens for one batch.
+    Each epoch skips a random number of tokens at the beginning, so that windows begin at different places; `seed` (0
+    or more) determines them. Batches are on the CPU. Raises DataError where there are too few tokens for one batch.
     """
 
     tokens: TokenArray | torch.Tensor
@@ -57,7 +57,7 @@ class Batches(ABC):
     @staticmethod
     @abstractmethod
     def needed(batch: int, steps: int) -> int:
-        """The least number of tokens with which every offset leaves one batch."""
+        """The least number of tokens that suffices for one batch with every offset."""
 
     @abstractmethod
     def count(self, epoch: int) -> int:
@@ -75,7 +75,7 @@ class Batches(ABC):
 class Sequential(Batches):
     """Sequential partition: B long rows of the text; successive batches are successive windows of them.
 
-    The state is carried from batch to batch and its gradient cut. The offset is 0 to T, both included.
+    The state is carried from batch to batch and detached. The offset is 0 to T, both included.
     """
 
     carries_state = True
@@ -130,12 +130,12 @@ def _windows(tokens: TokenArray | torch.Tensor, begins: np.ndarray, steps: int) 
 
 @lru_cache(maxsize=2)
 def _offset(steps: int, seed: int, epoch: int) -> int:
-    """The tokens that an epoch of sequential batches leaves out at the beginning."""
+    """The number of tokens that an epoch of sequential batches skips at the beginning."""
     return int(np.random.default_rng([seed, epoch]).integers(steps, endpoint=True))
 
 
 def _random_offset(steps: int, seed: int, epoch: int) -> int:
-    """The tokens that an epoch of random batches leaves out at the beginning."""
+    """The number of tokens that an epoch of random batches skips at the beginning."""
     return int(np.random.default_rng([seed, epoch]).integers(steps))
 
 
@@ -160,7 +160,7 @@ def heldout_windows(tokens: TokenArray | torch.Tensor, batch: int, steps: int) -
     """Windows x, y (at most `steps`, B) that predict each of the N - 1 tokens after the first exactly once.
 
     Successive windows continue at most `batch` long rows, through which the state is carried. Where the rows do not
-    have the same length, the targets past the end are IGNORE, which torch's cross entropy leaves out: sum the nats,
+    have the same length, the targets past the end are IGNORE, which torch's cross entropy ignores: sum the nats,
     divide by N - 1.
     """
     for name, value in (("batch", batch), ("steps", steps)):

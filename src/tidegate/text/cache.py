@@ -17,8 +17,8 @@ def cache_folder(name: str) -> Path:
 
 
 def temporary_file() -> BinaryIO:
-    """An empty file without a name, which the system removes when the process ends: in the cache folder, since the
-    folder for temporary files may lie in memory, or there where the cache folder cannot be written."""
+    """An empty file without a name, which the system removes when the process ends. It is in the cache folder, because
+    the folder for temporary files may be in memory; in the latter only where the former cannot be written."""
     folder = cache_folder("tokens")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -78,9 +78,9 @@ def list_corpora() -> list[Listed]:
 def load_text(source: str, *, encoding: str = "utf-8", progress: Progress | None = None) -> Text:
     """The text of a corpus (one of NAMES), of the file at a path, or of standard input (`-`).
 
-    A corpus name wins over a file of the same name in the current folder; write `./builtin` for the file. Corpora are
-    UTF-8 whatever `encoding` is. A file of more than 8 MiB is read once, to hash it, and stays where it is; a pipe of
-    more goes to a temporary file. Nothing is decoded yet: `Text.pieces` does that.
+    A corpus name takes precedence over a file of that name in the current folder; write `./builtin` for the file.
+    Corpora are UTF-8 whatever `encoding` is. A file of more than 8 MiB is read once, to hash it, and not copied; a
+    larger pipe is copied to a temporary file. Nothing is decoded yet: `Text.pieces` does that.
 
     Raises DataError where there is no such text, where it is empty, and where Python has no such `encoding`.
     """
@@ -143,7 +143,7 @@ def _stream(name: str, stream: BinaryIO, origin: str, encoding: str) -> Text:
     """All that `stream` holds, in memory or, where that is more than LARGE bytes, in a temporary file."""
     raw = stream.read(LARGE + 1)
     if not raw:
-        raise DataError(f"the text {name} ({origin}) is empty: 0 bytes. Name a text with something in it.")
+        raise DataError(f"the text {name} ({origin}) is empty: 0 bytes. Name another text.")
     if len(raw) <= LARGE:
         return Text.of(name, raw, origin=origin, encoding=encoding)
     sha, size = hashlib.sha256(), 0

@@ -14,7 +14,7 @@ from tidegate.text.token_array import TokenArray
 from tidegate.text.token_files import Tokens, read_tokens
 from tidegate.text.vocabulary import Vocabulary
 
-EVALUATED = 250_000  # tokens of the held-out share of a large text that are evaluated
+EVALUATED = 250_000  # tokens that are evaluated of a large text, unless the held-out part is given as a number
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Part:
 class Dataset:
     """The two parts of a text under one vocabulary.
 
-    `heldout` is what is evaluated: all that is held out or, where that is a share of a text of more than 8 MiB, its
-    first 250,000 tokens. `heldout_of` is how many tokens are held out in all.
+    `heldout` is the part that is evaluated: all held-out tokens or, where their number is given as a share of a text
+    of more than 8 MiB, the first 250,000. `heldout_of` is the number of all held-out tokens.
     """
 
     text: Text
@@ -65,8 +65,8 @@ def make_dataset(
 ) -> Dataset:
     """Preprocess, tokenise, index and split a text; see `split` for `first` and `heldout`.
 
-    The vocabulary is that of the entire text (see Vocabulary.build), or the one given, which then decides the kind of
-    token. Texts of more than 8 MiB are read in a stream and their tokens kept in the cache: see `read_tokens`.
+    The vocabulary is that of the entire text (see Vocabulary.build), or the one given, which then determines the
+    kind of token. Texts of more than 8 MiB are streamed and their tokens kept in the cache: see `read_tokens`.
     """
     found = _tokens(text, preprocessing, vocabulary.kind if vocabulary else tokens, progress or Progress())
     train, tail = split(len(found.indices), heldout, first)

@@ -1,4 +1,4 @@
-"""Bytes to characters, piece by piece, in every encoding that Python knows."""
+"""Bytes to characters, piece by piece, in every encoding that Python supports."""
 
 import codecs
 from collections.abc import Iterable, Iterator
@@ -10,13 +10,13 @@ from tidegate.errors import DataError
 def codec(encoding: str) -> codecs.CodecInfo:
     """The codec named `encoding`. Raises DataError where Python has no text encoding of that name."""
     try:
-        with suppress(UnicodeError):  # one byte is no complete text in utf-16
-            b"a".decode(encoding)  # refuses codecs that are no text encoding, such as hex
+        with suppress(UnicodeError):  # a single byte is incomplete in utf-16
+            b"a".decode(encoding)  # rejects codecs that are not text encodings, such as hex
         found = codecs.lookup(encoding)
     except LookupError:
         found = None
     if found is None or found.incrementaldecoder is None:
-        raise DataError(f'`encoding` must be one that Python knows (utf-8, latin-1, cp1252, ...), got "{encoding}".')
+        raise DataError(f'`encoding` must be one that Python supports (utf-8, latin-1, cp1252, ...), got "{encoding}".')
     return found
 
 

@@ -20,9 +20,9 @@ from tidegate.text.vocabulary import UNKNOWN, Vocabulary, by_count
 
 @dataclass(frozen=True)
 class Table:
-    """The different tokens of a text, V in all, in the order of their indices, and how often each occurs (V,).
+    """The V distinct tokens of a text, in the order of their indices, and how often each occurs (V,).
 
-    The order is that of Vocabulary: `<unk>` first, the others by falling count; bytes by their number. A vocabulary
+    The order is that of Vocabulary: `<unk>` first, the others by decreasing count; bytes by value. A vocabulary
     with a `min_freq` is therefore the beginning of the table. `is_utf8` is whether byte tokens are UTF-8 text.
     """
 
@@ -33,7 +33,7 @@ class Table:
 
     @property
     def count(self) -> int:
-        """The tokens of the text."""
+        """The number of tokens in the text."""
         return int(self.counts.sum())
 
     def vocabulary(self, min_freq: int) -> Vocabulary:
@@ -54,7 +54,7 @@ class Table:
     def lengths(self) -> np.ndarray:
         """How many characters each token spells (V,)."""
         if self.kind == "byte" and self.is_utf8:
-            return np.array([not 0x80 <= byte < 0xC0 for byte in range(256)], np.int64)  # continuation bytes: none
+            return np.array([not 0x80 <= byte < 0xC0 for byte in range(256)], np.int64)  # continuation bytes count 0
         return np.fromiter(map(len, self.tokens), np.int64, len(self.tokens))
 
     def characters(self, stored: TokenArray) -> int:
@@ -76,9 +76,9 @@ def encode(
 ) -> tuple[Table, Iterator[np.ndarray]]:
     """The table of the text's tokens, and their indices in blocks (unsigned integers of the smallest type).
 
-    Indices follow the counts, which are known at the end of the text. So the text is read once, with provisional
-    numbers of its tokens written to `spool` (an empty binary file), and the numbers are read back from there. Memory
-    grows with the number of different tokens, not with the text.
+    Indices are in the order of the counts, which are known at the end of the text. So the text is read once, with
+    provisional numbers of its tokens written to `spool` (an empty binary file), and the numbers are read back from it.
+    Memory grows with the number of different tokens, not with the text.
     """
     check(preprocessing, kind)
     numbering, utf8, sizes = NUMBERINGS[kind](), Utf8(), []
@@ -120,7 +120,7 @@ class Utf8:
                 self._decoder = None
 
     def valid(self) -> bool:
-        """The answer, after the last piece."""
+        """The result, to be called after the last piece."""
         self.feed(b"", last=True)
         return self._decoder is not None
 
@@ -156,7 +156,7 @@ def _without_bom(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _write(spool: BinaryIO, numbers: np.ndarray) -> tuple[int, np.dtype]:
-    """Write the numbers in their smallest type; how many they are, and the type."""
+    """Write the numbers in their smallest type; returns their count and the type."""
     small = np.min_scalar_type(int(numbers.max(initial=0)))
     spool.write(numbers.astype(small).data)
     return len(numbers), small

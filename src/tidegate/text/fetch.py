@@ -22,7 +22,7 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Pinned:
-    """A public file whose size (bytes) and hashes (hex) are known; `sha1` is the one its publishers print."""
+    """A public file whose size (bytes) and hashes (hex) are known; `sha1` is the one that its publishers state."""
 
     file: str
     url: str
@@ -78,12 +78,12 @@ def _download(name: str, pinned: Pinned, path: Path) -> None:
 
 
 def _download_locked(name: str, pinned: Pinned, path: Path) -> None:
-    """Download into `path`.part, continue there after an interruption, and rename it to `path` if the hash is right."""
+    """Download into `path`.part, resuming it after an interruption, and rename it to `path` if the hash is right."""
     part = path.with_name(path.name + ".part")
     failure = _fetch(pinned, part)
     have = _size(part)
     if failure:
-        kept = f" {have} of {pinned.size} bytes are kept: run the same command again to go on." if have else ""
+        kept = f" {have} of {pinned.size} bytes are kept: run the same command again to continue." if have else ""
         raise DataError(f"{name} could not be fetched from {pinned.url}: {failure}.{kept} {_by_hand(pinned)}")
     got = _sha256(part.read_bytes())
     if got != pinned.sha256:
@@ -97,7 +97,7 @@ def _download_locked(name: str, pinned: Pinned, path: Path) -> None:
 
 
 def _fetch(pinned: Pinned, part: Path) -> str | None:
-    """Download into `part`, with repeated requests while bytes arrive; None, or the reason for the failure."""
+    """Download into `part`, repeating the request while bytes arrive; returns None or the reason of the failure."""
     why = None
     for _ in range(ATTEMPTS):
         have = _size(part)
@@ -120,7 +120,7 @@ def _fetch(pinned: Pinned, part: Path) -> str | None:
 
 
 def _append(pinned: Pinned, part: Path) -> bool:
-    """Request the bytes that `part` lacks and write them; whether the server sent all that it has.
+    """Request the bytes that `part` lacks and write them; returns whether the server sent the file to its end.
 
     A server without range requests sends the file from its start, and `part` is then overwritten.
     """
@@ -134,7 +134,7 @@ def _append(pinned: Pinned, part: Path) -> bool:
         promised = response.headers.get("Content-Length")
         with part.open("ab" if resumed else "wb") as file:
             start = file.tell()
-            while file.tell() <= pinned.size and (chunk := response.read(CHUNK)):  # a longer file is another file
+            while file.tell() <= pinned.size and (chunk := response.read(CHUNK)):  # a longer file is not the pinned one
                 file.write(chunk)
             got = file.tell() - start
             return file.tell() >= pinned.size or (promised is not None and got == int(promised))

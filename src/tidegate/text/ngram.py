@@ -1,4 +1,4 @@
-"""The n-gram baseline: what counts of short sequences achieve on the same text."""
+"""The n-gram baseline: a model of counts of short token sequences, evaluated on the same text."""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class Baseline:
     """The best n-gram model on a held-out part. Order k predicts a token from the k before it.
 
     `nats` per predicted token, `bpc` bits per character, `by_order` the nats of the orders 0, 1, 2, ... It was counted
-    on the last `counted` of `counted_of` training tokens, and predicted the first `scored` of `scored_of` held-out
+    on the last `counted` of `counted_of` training tokens and evaluated on the first `scored` of `scored_of` held-out
     tokens: all of them unless the text is large.
     """
 
@@ -63,7 +63,7 @@ def ngram_baseline(
     """The best model of order 0 to `max_order`, counted on `train`, on the predicted tokens of `heldout`.
 
     Of more than 8,000,000 training tokens the last 8,000,000 are counted, those before the held-out part; of more than
-    2,000,000 held-out tokens the first 2,000,000 are predicted. The result says so.
+    2,000,000 held-out tokens the first 2,000,000 are predicted. The result states these numbers.
     """
     known = TokenArray.of(train.ids).part(slice(max(0, len(train) - COUNTED), None))
     tail = TokenArray.of(heldout.ids).part(slice(0, SCORED))

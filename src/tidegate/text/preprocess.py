@@ -1,4 +1,4 @@
-"""A text as it is or reduced to letters, piece by piece."""
+"""A text unchanged or reduced to letters, piece by piece."""
 
 import string
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,10 @@ _OTHERS = bytes(byte if chr(byte) in string.ascii_letters + "\n" else ord(" ") f
 
 
 def letters(pieces: Iterable[bytes], between: bytes = b"") -> Iterator[bytes]:
-    r"""Lines in lower case, every run of non-letters one space, none at either end; the lines joined by `between`.
+    r"""Lines in lower case with one space for each run of non-letters, stripped, and joined by `between`.
 
-    `pieces` are ASCII, with any other byte where a character is not ASCII. Character corpora are the lines joined
-    with nothing between, so that "The Time\nMachine" becomes "the timemachine". The Time Machine has 170,580
-    characters then, over an alphabet of 27.
+    `pieces` are ASCII, with any other byte where a character is not ASCII. For character corpora `between` is empty, so
+    "The Time\nMachine" becomes "the timemachine". The Time Machine then has 170,580 characters over an alphabet of 27.
 
     Source: A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), section 8.2.
     """
@@ -34,5 +33,5 @@ def letters(pieces: Iterable[bytes], between: bytes = b"") -> Iterator[bytes]:
 
 
 def _gap(run: bytes) -> bytes:
-    """A run of spaces and line feeds as what it does between two letters."""
+    """The separator that a run of spaces and line feeds reduces to: a line feed, a space or nothing."""
     return b"\n" if b"\n" in run else b" " if run else b""

@@ -17,7 +17,7 @@ class Progress:
 
     @contextmanager
     def track(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """While one stage of `total` units lasts: a function to call with the number of units just done."""
+        """A context for one stage of `total` units; yields a function to call with the number of units just done."""
         yield lambda done: None
 
     def note(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""A text before it is decoded: its bytes, in memory or in a file, and the hash that names them."""
+"""A text before it is decoded: its bytes, in memory or in a file, and the hash that identifies them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tidegate.errors import DataError
 from tidegate.text.decoding import decoded
 
 CHUNK = 1 << 20  # bytes read at once
-LARGE = 1 << 23  # bytes: texts of more stay in their file, and their tokens go to one
+LARGE = 1 << 23  # bytes: larger texts are not loaded into memory, and their tokens are written to a file
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Text:
         return cls(name, raw, hashlib.sha256(raw).hexdigest(), len(raw), origin, encoding)
 
     def chunks(self) -> Iterator[bytes]:
-        """The raw bytes. Raises DataError where a file no longer holds the bytes that `sha256` names."""
+        """The raw bytes. Raises DataError where a file no longer holds the bytes that `sha256` identifies."""
         if isinstance(self.content, bytes):
             yield from (self.content[begin : begin + CHUNK] for begin in range(0, len(self.content), CHUNK))
             return

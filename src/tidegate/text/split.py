@@ -11,7 +11,7 @@ def split(count: int, heldout: float = 0.1, first: int | None = None) -> tuple[s
     on, and tokens after the held-out part are not used: split(170_580, 10_000, first=10_000) trains on the first 10,000
     and holds out the next 10,000.
 
-    Raises DataError, with the numbers, where there are too few tokens.
+    Raises DataError, with the numbers of tokens, where there are too few.
     """
     if not (0 < heldout < 1 or (heldout >= 1 and float(heldout).is_integer())):
         raise ArgumentError(f"`heldout` must be a share between 0 and 1 or a whole number of tokens, got {heldout}.")

@@ -44,13 +44,13 @@ class TokenArray:
 
     def blocks(self, overlap: int = 0) -> Iterator[np.ndarray]:
         """The indices in order, a block at a time, in a small integer type; each begins `overlap` tokens before the
-        end of the one before it. The pages of a mapped file are given back after each block."""
+        end of the one before it. The pages of a mapped file are released after each block."""
         for begin in range(0, len(self) - overlap, BLOCK):
             yield self._indices(self.stored[begin : begin + BLOCK + overlap])
             self.release()
 
     def release(self) -> None:
-        """Give the pages of the file mapping that were read back to the system; they are read again when needed."""
+        """Release the pages of the file mapping that were read to the system; they are read again when needed."""
         if self.pages is not None and hasattr(self.pages, "madvise"):
             self.pages.madvise(mmap.MADV_DONTNEED)
 

@@ -9,8 +9,8 @@ of their counts. In it
     tokens.json    the table's tokens
     facts.json     what the text is, and the CRC-32 of the other files
 
-A folder is written as `<key>.part` under the lock `<key>.lock` and renamed when it is complete, so a process that is
-killed or a full disk leaves nothing that would be read; the next process with this text, or `clear`, removes it.
+A folder is written as `<key>.part` under the lock `<key>.lock` and renamed when it is complete, so what a killed
+process or a full disk leaves is never read; the next process with this text, or `clear`, removes it.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ from tidegate.text.source import Text
 from tidegate.text.token_array import TokenArray
 
 FORMAT = 1
-LIMIT = 20 << 30  # bytes that the folder may hold; those unused for the longest time are removed first
+LIMIT = 20 << 30  # bytes that the folder may hold; the least recently used entries are removed first
 CHUNK = 1 << 22
 
 
@@ -92,7 +92,7 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """What the cache folder keeps, that used last first."""
+    """The texts in the cache folder, the most recently used first."""
     found = []
     for place in reversed(_by_use()):
         with suppress(OSError, ValueError, KeyError):
@@ -104,7 +104,7 @@ def entries() -> list[Entry]:
 
 
 def clear() -> tuple[int, int]:
-    """Remove everything but what another process is writing; how many texts, and how many bytes in all."""
+    """Remove everything but what another process is writing; returns the numbers of texts and bytes removed."""
     removed = [size for place in _by_use() if (size := _remove(place))]
     count = len(removed)
     removed += [_remove(part) for part in _unfinished()]
@@ -119,7 +119,7 @@ def _key(text: Text, preprocessing: str, kind: str) -> str:
 
 @contextmanager
 def _locked(place: Path, progress: Progress) -> Iterator[FileLock | None]:
-    """The lock of an entry; None, after a note, where the folder cannot be written."""
+    """Holds the lock of an entry; yields None, after a note, where the folder cannot be written."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{place}.lock")
@@ -145,7 +145,7 @@ def _build(text: Text, preprocessing: str, kind: str, place: Path, progress: Pro
     """Write the tokens to `place` and open them. Called with the lock of `place`."""
     part = place.with_name(place.name + ".part")
     try:
-        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
         part.mkdir()
         with tempfile.TemporaryFile(dir=place.parent) as spool:
             table, blocks = encode(text, preprocessing, kind, spool, progress)
@@ -196,7 +196,7 @@ def _no_space(text: Text, where: str, remedy: str, error: OSError) -> DataError:
 
 
 def _write(path: Path, blocks: Iterable[np.ndarray | bytes]) -> int:
-    """Write the file to the disk; its CRC-32."""
+    """Write the file to the disk; returns its CRC-32."""
     crc = 0
     with open(path, "wb") as file:
         for block in blocks:
@@ -231,7 +231,7 @@ def _open(place: Path, progress: Progress) -> Tokens | None:
         table = Table(facts["kind"], tokens, counts, facts["is_utf8"])
     except (OSError, ValueError, KeyError):
         return None
-    with suppress(OSError):  # the cache may be of another user
+    with suppress(OSError):  # the cache may belong to another user
         os.utime(place)
     return Tokens(table, indices)
 
@@ -244,7 +244,7 @@ def _mapped(file: BinaryIO, dtype: np.dtype) -> TokenArray:
 
 
 def _prune(keep: Path) -> None:
-    """Remove what was not used for the longest time while the folder holds more than LIMIT bytes."""
+    """Remove the least recently used entries until the folder holds at most LIMIT bytes."""
     for part in _unfinished():
         _remove(part)
     places = _by_use()
@@ -255,7 +255,7 @@ def _prune(keep: Path) -> None:
 
 
 def _remove(place: Path) -> int:
-    """Remove an entry, unless another process is writing it; the bytes that it had."""
+    """Remove an entry, unless another process is writing it; returns the bytes removed."""
     lock = FileLock(place.with_suffix(".lock"), timeout=0)
     size = _size(place)
     try:
@@ -267,7 +267,7 @@ def _remove(place: Path) -> int:
 
 
 def _by_use() -> list[Path]:
-    """The complete entries, that used last at the end."""
+    """The complete entries, the most recently used last."""
     with suppress(OSError):
         return sorted(
             (path.parent for path in folder().glob("*/facts.json") if path.parent.suffix != ".part"), key=_used

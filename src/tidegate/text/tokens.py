@@ -13,16 +13,16 @@ from tidegate.errors import ArgumentError, DataError
 KINDS = ("char", "byte", "word")
 LINE_END = "\n"
 LONGEST_WORD = 1 << 20  # characters
-DISTINCT_WORDS = 5_000_000  # that are counted before the text is refused
-_LINE_END = "\0"  # the line feed while a text is split at white space: no text holds NUL
+DISTINCT_WORDS = 5_000_000  # the most that a text may have
+_LINE_END = "\0"  # stands for the line feed while a text is split at white space: no text contains NUL
 _CODE_POINTS = 0x110000
 
 
 def tokenize(text: str, kind: str) -> Sequence[str]:
     """The tokens of `text`; `kind` is "char", "byte" or "word".
 
-    "char": Unicode code points. "byte": the bytes of the UTF-8 text, each written as the character with that number
-    (0 to 255). "word": runs of characters that are not white space, and one token for each line feed (the `<eos>`
+    "char": Unicode code points. "byte": the bytes of the UTF-8 text, each written as the character with that code
+    point (0 to 255). "word": runs of characters that are not white space, and one token for each line feed (the `<eos>`
     of Penn Treebank models).
     """
     if kind == "char":
@@ -48,15 +48,15 @@ class Numbering(ABC):
 
     @abstractmethod
     def feed(self, piece: Any) -> np.ndarray:
-        """The numbers (N,), unsigned, of the tokens that are complete with this piece (bytes or str)."""
+        """The numbers (N,), unsigned, of the tokens that this piece (bytes or str) completes."""
 
     def finish(self) -> np.ndarray:
-        """The numbers of the tokens that are complete with the end of the text."""
+        """The numbers of the tokens that the end of the text completes."""
         return np.zeros(0, np.uint8)
 
     @abstractmethod
     def found(self) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """The K different tokens, their numbers (K,) in rising order, and their counts (K,)."""
+        """The K distinct tokens, their numbers (K,) in ascending order, and their counts (K,)."""
 
 
 class Characters(Numbering):
@@ -79,7 +79,7 @@ class Characters(Numbering):
 
 
 class Bytes(Numbering):
-    """The number of a byte is the byte."""
+    """The number of a byte is its value."""
 
     def __init__(self) -> None:
         self.counts = np.zeros(256, np.int64)
@@ -94,7 +94,7 @@ class Bytes(Numbering):
 
 
 class Words(Numbering):
-    """The number of a word is its place in the order of first occurrence. The line feed is 0.
+    """Words are numbered in the order of first occurrence. The line feed is 0.
 
     Raises DataError for a text with more than LONGEST_WORD characters in one word or DISTINCT_WORDS different words.
     """
@@ -103,7 +103,7 @@ class Words(Numbering):
         self.numbers: defaultdict[str, int] = defaultdict(count().__next__)
         self.line_end = self.numbers[_LINE_END]
         self.counts = np.zeros(1, np.int64)
-        self.rest = ""  # the beginning of a word that goes on in the next piece
+        self.rest = ""  # the beginning of a word that continues in the next piece
 
     def feed(self, piece: str) -> np.ndarray:
         text = self.rest + piece

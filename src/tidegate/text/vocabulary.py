@@ -1,4 +1,4 @@
-"""The tokens that a model knows, and their indices."""
+"""The tokens of a model, and their indices."""
 
 import codecs
 import difflib
@@ -18,7 +18,7 @@ UNKNOWN = "<unk>"
 
 
 def by_count(tokens: Sequence[str], counts: np.ndarray) -> np.ndarray:
-    """The places of `tokens` by falling count, then by code points."""
+    """The positions of `tokens` in the order of decreasing count, then of code points."""
     alphabetical = np.array(sorted(range(len(tokens)), key=tokens.__getitem__), np.int64)
     return alphabetical[np.argsort(-counts[alphabetical], kind="stable")]
 
@@ -28,7 +28,7 @@ class Vocabulary:
     """Tokens in the order of their indices.
 
     Characters and words: `<unk>` has index 0 and represents every token that is not in the vocabulary; the others
-    follow by falling count, then by code points. It is there even if the text has no unknown token, as in the
+    follow by decreasing count, then by code points. It is included even if the text has no unknown token, as in the
     textbook: the letters of The Time Machine make 28 = 26 + the space + `<unk>`. Bytes: all 256, the index is the
     byte, and no byte is unknown.
     """
@@ -80,7 +80,7 @@ class Vocabulary:
                 raise DataError(
                     f"the {_NAMES[self.kind]} {token!r} (number {position + 1} of the prompt) is not in the "
                     f"model's vocabulary of {len(self)}.{f' Nearest: {near}.' if near else ''} "
-                    "Change it, or train on a text that has it."
+                    "Change it, or train on a text that contains it."
                 )
         return self.encode(tokens)
 
@@ -89,7 +89,7 @@ class Vocabulary:
         return "".join(self.stream(indices.tolist() if isinstance(indices, torch.Tensor) else indices))
 
     def stream(self, indices: Iterable[int]) -> Iterator[str]:
-        """The text of the indices in pieces: after each index the characters that are complete with it."""
+        """The text of the indices in pieces: after each index the characters that it completes."""
         tokens = (self.tokens[index] for index in indices)
         if self.kind == "byte":
             decoder = codecs.getincrementaldecoder("utf-8")("replace")

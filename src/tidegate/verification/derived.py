@@ -13,7 +13,7 @@ from tidegate.engines.reference.problem import Parameters
 
 
 def derived_terms(rule: Adjoint) -> Callable[..., Terms]:
-    """One step back by the expressions of `rule`, as `reference.bptt.backward` takes it."""
+    """One backward step by the expressions of `rule`, as an argument of `reference.bptt.backward`."""
     return partial(terms_of_step, backward_step=partial(by_rule, rule))
 
 
@@ -27,7 +27,7 @@ def by_rule(
     d_gate: Mapping[str, Array] | None,
 ) -> ElementWise:
     """The expressions of the rule, stage by stage from the last to the first."""
-    full = np.zeros((len(alive), P.W[step.inputs[0]].shape[1]))  # the shape of a gradient that is the number 0 too
+    full = np.zeros((len(alive), P.W[step.inputs[0]].shape[1]))  # gives a gradient that is the number 0 its shape
     value = value | {e: d_new[s] for s, e in rule.d_new.items()}
     if d_gate is not None:
         value |= {e: d_gate[g] for g, e in rule.d_gate.items()}

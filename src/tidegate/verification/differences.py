@@ -1,4 +1,4 @@
-"""Finite differences, with step sizes and error estimates found from a sequence of steps."""
+"""Finite differences, with the step size and the error estimate found from a sequence of step sizes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MOST_ENTRIES = 200
 class Difference:
     """Central differences of a loss with respect to entries of one tensor, and an estimate of their error.
 
-    entries: their places in the flattened tensor, all of a small one, 50 random ones of a large one. values: dL/d of
+    entries: their indices in the flattened tensor, all of a small one, 50 random ones of a large one. values: dL/d of
     those entries. step: the larger step of the chosen pair. error: the estimated norm of the error of `values`.
     """
 

@@ -36,7 +36,7 @@ class Moment:
 
 
 def unroll(call: Call, cell: type[Cell] | Step) -> Result:
-    """The call, by calling the equations of `cell` on tensors once a time step; differentiable by torch to any order.
+    """The call, by calling the equations of `cell` on tensors once per time step; differentiable by torch to any order.
 
     `cell` is the class that the call's step was traced from, or the step itself.
     """
@@ -114,5 +114,5 @@ def equations_of(step: Step) -> Callable[..., tuple[tuple[Tensor, ...], tuple[Te
 
 
 def by_name(packed: Tensor | None, names: tuple[str, ...], H: int) -> dict[str, Tensor]:
-    """The blocks of H rows of a packed parameter, one a name; none of None."""
+    """The blocks of H rows of a packed parameter, one per name; no block of None."""
     return {} if packed is None else dict(zip(names, packed.split(H)))

@@ -32,8 +32,8 @@ def verify_all(
     seed: int = 0,
     report: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Verification:
-    """Every cell with each option alone, with several options, and at odd sizes; and every planted error, which must be
-    found.
+    """Every cell with each option alone, with several options, and at odd sizes; and every planted error, which must
+    be found.
 
     This takes less than a minute for the built-in cells. `report` is called with each comparison when it is done.
     """

@@ -18,7 +18,7 @@ from tidegate.verification.problem import Problem, one_step
 
 @dataclass(frozen=True)
 class Fault:
-    """The gradients that are wrong although everything they are computed from is right, and their owners."""
+    """The gradients that are wrong although computed from correct values only, and their owners."""
 
     gradients: tuple[str, ...]
     gates: tuple[str, ...]
@@ -39,8 +39,8 @@ Key = tuple[str, Owner]
 class Node:
     """One gradient of the backward step: its expected value, its computed value, and what it is computed from.
 
-    `of` is its expression in the derived step; a product around the expressions has none, and `needs` instead: the
-    keys of the gradients that it uses. A state and a gate can have gradients of one name, so `key` has the owner too.
+    `of` is its expression in the derived step. A matrix product has no `of`; it has `needs`, the keys of the gradients
+    that it uses. A state and a gate can have gradients of the same name, so `key` has the owner too.
     """
 
     name: str
@@ -88,7 +88,7 @@ def find_fault(problem: Problem, rule: Adjoint, terms: Callable[..., Terms] | No
 
 
 def gradients_of_one_step(problem: Problem, rule: Adjoint, terms_of: Callable[..., Terms]) -> list[Node]:
-    """Every gradient that one step back computes, and the same by autograd of the equations."""
+    """Every gradient that one backward step computes, and the same by autograd of the equations."""
     call, step = problem.call, problem.call.step
     numbers = as_problem(call, call.x, call.states, call.weights)
     P, value = numbers.parameters, forward(numbers).values[0]

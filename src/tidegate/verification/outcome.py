@@ -16,9 +16,9 @@ from tidegate.verification.fault import Fault
 class Check:
     """One quantity of the derived BPTT against one oracle.
 
-    gate: the gate or vector whose block it is, "" for a quantity that belongs to none. norm: that of the derived value.
-    error: the norm of the difference, relative to the norm of the block, or to a hundredth of the norm of the complete
-    quantity where that is larger. bound: the largest error that passes.
+    gate: the gate or vector whose block it is, "" for a quantity that belongs to none. norm: the norm of the derived
+    value. error: the norm of the difference, relative to the norm of the block, or to a hundredth of the norm of the
+    complete quantity where that is larger. bound: the largest error that passes.
     """
 
     quantity: str
@@ -90,10 +90,7 @@ class Comparison:
         return "\n".join([self.title, *self.table(), *self.verdict()])
 
     def table(self) -> Iterator[str]:
-        """One line for each quantity: its norm, its error against each oracle, and whether all pass.
-
-        "!" marks an error above its bound.
-        """
+        """One line for each quantity: its norm, its error against each oracle ("!" if too large), whether all pass."""
         oracles = self.oracles
         widths = [max(len(oracle), 8) for oracle in oracles]
         rows: dict[str, dict[str, Check]] = {}

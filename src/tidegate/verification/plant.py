@@ -18,7 +18,7 @@ from tidegate.verification.derived import derived_terms
 class Plant:
     """A backward step that is wrong in one term: `name` says which, as "gradient: term".
 
-    `rule` is its Adjoint, and `terms` what `reference.bptt.backward` takes as one step back.
+    `rule` is its Adjoint, and `terms` the same step as an argument of `reference.bptt.backward`.
     """
 
     name: str
@@ -46,7 +46,7 @@ def terms_of(step: Step) -> list[str]:
 
 
 def plants(step: Step) -> Iterator[tuple[str, Callable[[float], Plant]]]:
-    """Each term by name, and the function that makes its Plant from a factor. No two terms have one name."""
+    """Each term by name, and the function that makes its Plant from a factor. No two terms have the same name."""
     seen: Counter[str] = Counter()
     for name, make in (*element_wise_plants(step), *matrix_plants(step)):
         seen[name] += 1

@@ -46,7 +46,8 @@ class Problem:
         )
 
     def leaves(self) -> dict[str, Tensor]:
-        """The tensors that get gradients, by name: x, h_0, W_ih, W_hh, b_ih, b_hh, v, W_hr."""
+        """The tensors with respect to which gradients are computed, by name: x, h_0, W_ih, W_hh, b_ih, b_hh, v,
+        W_hr."""
         call = self.call
         named = {} if call.indexed else {"x": call.x}
         named |= {f"{s}_0": tensor for s, tensor in zip(call.step.state, call.states)}
@@ -74,8 +75,7 @@ def random_problem(
 
     The numbers are drawn in float64 and rounded, so they are the same in every precision: x and the gradients with
     respect to the results from N(0, 1), initial states from N(0, 1/4), weights and vectors from N(0, 1/D) and
-    N(0, 1/H), biases from N(0, 1/4).
-    "projected" gives the output state P = (H + 1) // 2 columns.
+    N(0, 1/H), biases from N(0, 1/4). "projected" gives the output state P = (H + 1) // 2 columns.
     """
     step = cell if isinstance(cell, Step) else trace(cell)
     options = set(options)

@@ -1,4 +1,4 @@
-"""Random calls of every cell and kind, and how far what a kernel makes of them is from the float64 reference."""
+"""Random calls of every cell and kind, and the distance of a kernel's results from the float64 reference."""
 
 from dataclasses import replace
 

@@ -1,5 +1,5 @@
-"""Memory that reveals errors: full of NaN, so that a number that was not written is seen, or followed by a protected
-page, so that an access beyond the end ends the process."""
+"""Memory that reveals errors: full of NaN, so that a number that was not written is noticed, or followed by a
+protected page, so that an access beyond the end ends the process."""
 
 import ctypes
 import mmap

@@ -1,5 +1,5 @@
-"""Where tensors become addresses: every kind of tensor gives right numbers, another engine, or an error in a sentence;
-a kernel never reads or writes outside its arrays."""
+"""Conversion of tensors to addresses: every kind of tensor gives right numbers, another engine, or an error that says
+why; a kernel never reads or writes outside its arrays."""
 
 from dataclasses import replace
 

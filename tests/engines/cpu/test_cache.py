@@ -103,7 +103,7 @@ def test_a_folder_that_others_can_write_is_not_used_and_one_warning_says_so(fold
     answer()
     folder.chmod(0o700 | writable_by)
     before = (folder / "answer.o").stat()
-    twice_in_memory(monkeypatch, f"`chmod go-w {folder}` forbids it")
+    twice_in_memory(monkeypatch, f"`chmod go-w {folder}` revokes that")
     assert [path.name for path in folder.iterdir()] == ["answer.o"]
     assert (folder / "answer.o").stat().st_mtime_ns == before.st_mtime_ns
 

@@ -1,4 +1,4 @@
-"""Whole sequences against the float64 reference, and bits that depend on no threads, batches or neighbours."""
+"""Whole sequences against the float64 reference; bits that depend neither on threads nor on the rest of the batch."""
 
 from dataclasses import replace
 

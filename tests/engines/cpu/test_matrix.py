@@ -1,4 +1,4 @@
-"""The matrix unit: terms that make up their number, products near float64, whole calls on it, and off it."""
+"""The matrix unit: terms that sum to their number, products near float64, whole calls with and without it."""
 
 import ctypes
 import platform

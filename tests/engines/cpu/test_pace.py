@@ -1,4 +1,4 @@
-"""The number of threads follows whichever was faster, also on a machine that changes for good."""
+"""The number of threads is the faster one, also on a machine whose speed changes permanently."""
 
 from tidegate.engines.cpu.pace import LATE_CALLS, MOST_SERIAL_CALLS, SERIAL_CALLS, Pace
 

@@ -1,4 +1,4 @@
-"""A short stress, and that a stress finds what is wrong; `python -m tests.engines.cpu.stress` is a long one."""
+"""A short stress test, and errors that it must find; `python -m tests.engines.cpu.stress` is a long one."""
 
 import os
 

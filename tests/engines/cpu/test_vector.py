@@ -1,4 +1,4 @@
-"""The small vector language: what it writes, and what it need not write."""
+"""The vector types of kernels: the instructions that they emit, and those that they leave out."""
 
 import pytest
 

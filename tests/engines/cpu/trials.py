@@ -1,5 +1,5 @@
-"""Calls drawn at random in every respect: cell, kind, sizes, number type, where numbers lie in memory, what is
-differentiated and which outputs a loss knows."""
+"""Calls drawn at random in every respect: cell, kind, sizes, number type, memory layout, what is differentiated and
+which outputs the loss uses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -18,9 +18,9 @@ def derive(cell: type[Cell] | Step | str, *, jacobian_only: bool = False, unroll
     """The derivation of a cell as a Document; `.render("text")`, "latex", "markdown" or "html" writes it.
 
     `cell` is a class, a Step, or a name as on the command line. Everything printed comes from the traced equations and
-    their adjoint; nothing is written for a cell in particular. `jacobian_only` leaves out the recursion and the
-    gradients; `unroll` adds the product of so many step Jacobians written out, 1 to 9. Raises ArgumentError for another
-    number or an unknown name, EquationError for equations that cannot be traced or are too large to be printed.
+    their adjoint; nothing is specific to one cell. `jacobian_only` leaves out the recursion and the gradients; `unroll`
+    from 1 to 9 adds the product of so many step Jacobians, written out. Raises ArgumentError for another number or an
+    unknown name, EquationError for equations that cannot be traced or are too large to be printed.
     """
     if not isinstance(unroll, int) or not 0 <= unroll <= 9:
         raise ArgumentError(f"`unroll` must be a whole number in 0..9, got {unroll!r}.")

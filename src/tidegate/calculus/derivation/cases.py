@@ -56,7 +56,7 @@ def cases(step: Step) -> list[Case]:
 
 
 def remarks(step: Step, case: Case, *, strong: bool = False) -> list[str]:
-    """Sentences on what the equations have become; `strong` leaves out those on what a state no longer depends on."""
+    """Sentences on the simplified equations; `strong` leaves out those on what a state no longer depends on."""
     said: list[str] = []
     for name, cell in CELLS.items():
         if trace(cell) is not step and is_cell(case, trace(cell)):
@@ -116,7 +116,7 @@ def case_section(step: Step) -> Section:
 
 
 def equations(step: Step, case: Case, named: Mapping[Expression, Formula]) -> Iterator[Equation]:
-    """The new states, and before them the gates that changed, written with the gates that did not."""
+    """The gates that changed, then the new states, in terms of the gates that did not change."""
     changed = {g: e for g, e in case.gate.items() if e is not step.gate[g]}
     names = {**named, **{e: Name(g, time=0) for g, e in case.gate.items() if e.op != "constant"}}
     for g, e in changed.items():

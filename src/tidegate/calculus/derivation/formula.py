@@ -131,7 +131,7 @@ def diagonal(factor: Formula) -> Formula:
     return IDENTITY if factor == ONE else Apply("diag", (factor,))
 
 
-#: Limits of a formula that a reader can follow, and that fits the recursion of its writers.
+#: Limits of a printed formula, so that it is readable and the functions that write it do not recurse too deeply.
 MOST_OPERATIONS, MOST_NESTED = 2_000, 100
 
 
@@ -145,7 +145,7 @@ def check_size(e: Expression, names: Mapping[Expression, Formula]) -> None:
     if operations > MOST_OPERATIONS or depth > MOST_NESTED:
         raise EquationError(
             f"these equations are too large to be printed: a formula would have {min(operations, 10**9):,} operations, "
-            f"nested {depth:,} deep, and {MOST_OPERATIONS:,} and {MOST_NESTED} are possible"
+            f"nested {depth:,} deep, and the limits are {MOST_OPERATIONS:,} and {MOST_NESTED}"
         )
 
 

@@ -46,7 +46,7 @@ def cotangents(rule: Adjoint, time: int | str = 0) -> dict[Expression, Formula]:
 
 
 def index_of(step: Step) -> str:
-    """A letter for any gate, which is no gate's own name."""
+    """An index letter that stands for any gate and is not the name of a gate."""
     return next(letter for letter in "gkjm" if letter not in step.gates)
 
 

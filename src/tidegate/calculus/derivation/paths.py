@@ -112,7 +112,7 @@ def bound_section(step: Step) -> Section:
 
 
 def direct_path(J: Jacobian, s: str) -> Sentence:
-    """What the direct path of the state does to its gradient, or that there is none."""
+    """Sentences on the effect of the direct path of the state on its gradient, or that there is none."""
     step, paths = J.step, J.blocks[s, s]
     named = values(step)
     straight = [path for path in paths if path.gate is None]

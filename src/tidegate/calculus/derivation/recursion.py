@@ -122,7 +122,7 @@ def backward_section(rule: Adjoint) -> Section:
 
 
 def in_lines(left: Formula, shares: Sequence[tuple[Formula, str]], relation: str = "=") -> list[Equation]:
-    """left = a sum, a term a line, each with its note."""
+    """left = a sum, one term per line, each with its note."""
     first, *rest = shares
     return [Equation((left, first[0]), first[1], relation), *(Equation((BLANK, f), note, "+") for f, note in rest)]
 

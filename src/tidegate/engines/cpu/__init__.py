@@ -38,7 +38,7 @@ def refuse(call: Call) -> str | None:
 
 @once
 def host_refuses() -> str | None:
-    """Why this machine cannot run the engine at all, or None; to know, it imports llvmlite, and then all of the
+    """Why this machine cannot run the engine at all, or None; to find out, it imports llvmlite and the rest of the
     engine."""
     with uncollected():
         from tidegate.engines.cpu.target import host

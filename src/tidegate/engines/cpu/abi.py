@@ -1,8 +1,8 @@
-"""The ABI of the kernels: the names, order and shapes of their arguments, and what the kernels call besides.
+"""The ABI of the kernels: the names, order and shapes of their arguments, and the functions that they call.
 
 A kernel takes one argument, an array of 64-bit words, each an integer or the address of numbers. `FORWARD_ARGUMENTS`
 and `BACKWARD_ARGUMENTS` document every word; numbers are of the arithmetic type and row-major unless stated otherwise.
-This file imports nothing that writes kernels, so a kernel found on disk runs without loading those modules.
+This file imports no module that generates kernels, so a kernel from the disk cache runs without loading them.
 
 Letters: T steps, B sequences, D inputs, H units, Ga gates with an input, Gq gates with a recurrent product, K stages,
 S states, V vectors, G gates. L numbers fill a vector register; U = ceil(H / L) and X = ceil(D / L) count groups of L
@@ -32,7 +32,7 @@ COMMON: Mapping[str, str] = {
     "H": "number of units",
     "reverse": "1 to run from step T-1 to step 0, else 0",
     "chunk": "C, steps whose inputs are projected together (forward) or whose gradients are (backward)",
-    "row_teams": "number of thread groups that divide the sequences among them; a divisor of the threads, or 1 is used",
+    "row_teams": "number of thread groups that divide the sequences; must divide the number of threads, else 1 is used",
     "barriers": "(row_teams + 1, 16) 64-bit counters that start at 0",
     "x": "(T, B, D) with the strides x_t, x_b, 1; null where x holds class indices",
     "x_t": "stride of x from step to step, in numbers",
@@ -44,7 +44,7 @@ COMMON: Mapping[str, str] = {
     "mask": "(T, B) bytes with a readable row before and after: bits ACTIVE and RESET; null without lengths and resets",
     "saved": "(T, B, U, saved, L) values that the forward pass leaves for the backward pass",
     "cross": "(B, cross, H) values that later phases of the same step read",
-    "operand": "forward (K + 1, B, H), backward (K, C, B, H): left sides of recurrent products that are no states",
+    "operand": "forward (K + 1, B, H), backward (K, C, B, H): left sides of recurrent products that are not states",
     "gate": "forward (T, B, G, H) gate values; backward gradients with respect to them; null unless traced",
 }
 #: For every state s, with the suffix _s.
@@ -56,14 +56,14 @@ COMMON_STATES: Mapping[str, str] = {
 FORWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
     "b_ih": "(Ga*H,) input biases, or null",
     "b_hh": "(Gq*H,) recurrent biases, or null",
-    "outputs": "(T, B, H) outputs; written only with a mask, for else they are seq of the first state",
+    "outputs": "(T, B, H) outputs; written only with a mask: without one, seq of the first state holds the outputs",
     "states": "(T, B, S, H) the states after every step; null unless traced",
     "prepared": "1 if the packed weights below are filled already, 0 to fill them first",
     "packed_w": "(U, Ga, D, L) input weights, or (U, Ga, panel) on the matrix unit",
     "packed_b": "(U, Ga, L) input biases",
     "packed_u": "for each stage (U, gates of the stage, H, L) recurrent weights",
     "packed_c": "for each stage (U, gates of the stage, L) recurrent biases",
-    "a": "(C, B, U, Ga, L) projected inputs of a chunk; for class indices (D, U, Ga, L), one row a class",
+    "a": "(C, B, U, Ga, L) projected inputs of a chunk; for class indices (D, U, Ga, L), one row per class",
     "x_terms": "(R, D) rows of x as bfloat16 terms, for the matrix unit",
 }
 FORWARD_STATES: Mapping[str, str] = COMMON_STATES | {
@@ -112,7 +112,7 @@ APART = 16
 #: the sum of TERMS bfloat16 numbers.
 BLOCK, GROUP = 32, 16
 TERMS = 3
-#: Numbers of float32 size that a block takes: in one term of a row, in a row, and in a group.
+#: Size of a block, counted in float32 numbers: in one term of a row, in a row, and in a group.
 TERM, ROW, PANEL = BLOCK // 2, TERMS * BLOCK // 2, TERMS * BLOCK // 2 * GROUP
 
 #: Functions that all kernels call: on every processor, and on one with a matrix unit.
@@ -123,7 +123,7 @@ N = TypeVar("N", int, "Int")
 
 
 def blocks(k: N) -> N:
-    """Blocks that k steps need."""
+    """The number of blocks that `k` steps take."""
     return (k + (BLOCK - 1)) // BLOCK
 
 
@@ -144,11 +144,11 @@ class Products(NamedTuple):
 
 
 def forward_arguments(plan: Forward) -> list[str]:
-    """The names of the forward kernel's words, in order. Those of a state are called argument.state: no name of a state
-    has a dot, so no two arguments have one name."""
+    """The names of the forward kernel's arguments, in order. Those of a state are called argument.state: no name of a
+    state has a dot, so no two arguments have the same name."""
     return [*FORWARD_ARGUMENTS, *(f"{name}.{s}" for s in plan.step.state for name in FORWARD_STATES)]
 
 
 def backward_arguments(plan: Backward) -> list[str]:
-    """The names of the backward kernel's words, in order; those of a state are called argument.state."""
+    """The names of the backward kernel's arguments, in order; those of a state are called argument.state."""
     return [*BACKWARD_ARGUMENTS, *(f"{name}.{s}" for s in plan.step.state for name in BACKWARD_STATES)]

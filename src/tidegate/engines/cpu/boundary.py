@@ -1,7 +1,7 @@
-"""The boundary between torch and the kernels: only here do tensors become addresses and plain numbers.
+"""The boundary between torch and the kernels: the only file that converts tensors to addresses and plain numbers.
 
-A kernel trusts its arguments, so each function here returns memory of a checked form: on the CPU, dense, of the type
-that the kernel computes in, with the numbers of a row next to each other, and with no operation pending. `launch`
+A kernel does not check its arguments, so each function here returns memory of a checked form: on the CPU, dense, of the
+type that the kernel computes in, with adjacent numbers in each row, and with lazy negation (`is_neg`) applied. `launch`
 checks the sizes against each other.
 """
 
@@ -29,19 +29,19 @@ def address(t: Tensor | None) -> int:
 
 
 def rows(t: Tensor) -> Tensor:
-    """`t` with the numbers of a row, its last dimension, next to each other; no negation is pending."""
+    """`t` with adjacent numbers in each row (the last dimension) and lazy negation applied."""
     t = t.resolve_neg() if t.is_neg() else t
     return t if t.stride(-1) == 1 or t.shape[-1] == 1 else t.contiguous()
 
 
 def whole(t: Tensor) -> Tensor:
-    """`t` contiguous in memory; no negation is pending."""
+    """`t` contiguous in memory, with lazy negation applied."""
     t = t.resolve_neg() if t.is_neg() else t
     return t if t.is_contiguous() else t.contiguous()
 
 
 def gradient(d: Tensor, like: Tensor) -> Tensor:
-    """A gradient that autograd hands to a backward pass, checked to be plain memory of the type of `like`."""
+    """A gradient that autograd passes to a backward pass, checked to be plain memory of the type of `like`."""
     if type(d) is not Tensor or d.dtype is not like.dtype or not d.is_cpu or d.layout is not torch.strided:
         raise EngineError(
             f'engine "cpu" takes gradients as dense {like.dtype} tensors on the CPU, got a {type(d).__name__} of '

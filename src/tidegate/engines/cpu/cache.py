@@ -41,7 +41,7 @@ def key(*parts: str) -> str:
 
 
 def read(name: str) -> bytes | None:
-    """The object code stored under `name`, or None when there is none that can be trusted."""
+    """The object code stored under `name`, or None if there is none, or only a damaged or rejected file."""
     try:
         place = own_folder(folder())
     except FileNotFoundError:
@@ -51,14 +51,14 @@ def read(name: str) -> bytes | None:
         return None
     try:
         content = read_own_file(place / f"{name}.o")
-    except OSError:  # absent, or not to be trusted, which `write` mends
+    except OSError:  # absent, or rejected: `write` then replaces it
         return None
     stored, code = content[:DIGEST], content[DIGEST:]
     return code if code and digest(name, code) == stored else None
 
 
 def write(name: str, code: bytes) -> None:
-    """Store object code under `name`; a warning where that cannot be done."""
+    """Store object code under `name`; warns if that is impossible."""
     try:
         place = own_folder(folder(), create=True)
     except OSError as error:
@@ -75,7 +75,7 @@ def write(name: str, code: bytes) -> None:
                 os.unlink(temporary)
             raise
     except OSError as error:
-        warn_once(f"{error.strerror}: '{place}'")  # without the temporary name, which is never the same
+        warn_once(f"{error.strerror}: '{place}'")  # without the temporary name: one warning per reason
 
 
 def digest(name: str, code: bytes) -> bytes:

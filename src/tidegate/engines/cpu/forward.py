@@ -47,7 +47,7 @@ class _Writer:
 
     def phase(self, name: str, phase: Phase, *, gates: int) -> None:
         """name(arguments, product, t, first step of `a`, rows from, to, groups from, to): one phase on a block of the
-        product, which has columns for so many gates."""
+        product, which has the columns of `gates` gates."""
         code, step, L = self.code, self.step, self.code.lanes
         with code.function(name, "ppiiiiii", inline=False) as (at, sums, t, low, r0, r1, g0, g1):
             args = Arguments(code, forward_arguments(self.plan), at)
@@ -124,7 +124,7 @@ class _Writer:
         return args.pointer("operand") + args["B"] * args["H"] * (t % 2) * len(self.step.stages)
 
     def _mask(self, args: Arguments, t: Int, row: Int) -> tuple[Value, Value]:
-        """Whether step t of this sequence is inside it, and whether its state is reset before the next step."""
+        """Whether step t is within this sequence's length, and whether its state is reset before the next step."""
         mask = args.pointer("mask")
         following = row + (args["B"] - args["reverse"] * args["B"] * 2)
         return (mask.byte(row) % 2).equals(ACTIVE), mask.byte(following) >= RESET
@@ -288,7 +288,7 @@ class _Writer:
 
     def project_on_matrix(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
         """This thread's share of a = x W + b: split the rows of x into terms, then multiply them by a few panels at a
-        time, which stay in the L2 cache."""
+        time, so that these stay in the L2 cache."""
         code, L, B, D, G = self.code, self.code.lanes, args["B"], args["D"], len(self.step.inputs)
         first, last = share.slice_of(steps * B)
         count, line = matrix.blocks(D), share.groups * (G * L)

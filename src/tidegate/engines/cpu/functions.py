@@ -155,7 +155,7 @@ def sigmoid(x: Vec) -> Vec:
 
 
 def tanh(x: Vec) -> Vec:
-    """(1 - e) / (1 + e) with e = e^-2|x|, from e - 1 so that small results keep their digits; the sign put back."""
+    """(1 - e) / (1 + e) with e = e^-2|x|, from e - 1 so that small results keep their digits; with the sign of x."""
     less = expm1_of_negative(magnitude(x) * -2.0)
     return (-less * reciprocal(less + 2.0)).intrinsic("copysign", x)
 
@@ -200,7 +200,7 @@ def relu(x: Vec) -> Vec:
 
 
 def step(x: Vec) -> Vec:
-    """1 where x > 0, else 0; 1 of NaN, so that a gradient passes a relu that gave NaN, as in torch."""
+    """1 where x > 0, else 0; 1 for NaN, so that the gradient passes through a relu whose value is NaN, as in torch."""
     return x.code.select(x.is_("<=", 0.0), x.code.vec(0.0), x.code.vec(1.0))
 
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Within the context the collector does not run.
+    """A context in which the collector does not run.
 
-    A program being generated consists of a hundred thousand objects, and so do the modules that generate it: all in
-    use. The collector would search them, and all objects of PyTorch, again and again, for longer than the work takes.
+    A program being generated consists of a hundred thousand objects, all in use, and so do the modules that generate
+    it. The collector would traverse them, and all objects of PyTorch, repeatedly, for longer than the work takes.
     """
     running = gc.isenabled()
     gc.disable()

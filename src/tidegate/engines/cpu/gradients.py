@@ -227,7 +227,7 @@ class Gradients:
         )  # fmt: skip
 
     def finish(self) -> None:
-        """Copy padded sums to their gradients, each thread a share; called after a barrier of all threads."""
+        """Copy this thread's share of the padded sums to their gradients; called after a barrier of all threads."""
         code, args = self.code, self.args
         H, D = args["H"], args["D"]
         for name, gates, columns in (("w_hh", self.step.products, H), ("w_ih", self.step.inputs, D)):

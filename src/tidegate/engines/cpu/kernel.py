@@ -13,7 +13,7 @@ from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec
 from tidegate.engines.plan import Phase, Place
 
-#: Turns that a barrier spins before it yields the core.
+#: Iterations for which a barrier spins before it yields the core.
 SPINS = 300
 #: Rows whose products are computed together, followed by their element-wise phase while they are still in the L1 cache.
 ROWS = 32
@@ -64,8 +64,8 @@ class Share:
 
     @contextmanager
     def blocks(self, gates: int) -> Iterator[tuple[Int, Int, Int, Int]]:
-        """Walk over the thread's rows and groups in blocks, (rows from, to, groups from, to), groups outside: about six
-        vectors of columns together, and four times as many if there are few rows."""
+        """Walk over the thread's rows and groups in blocks, (rows from, to, groups from, to), groups in the outer
+        loop: about six vectors of columns together, and four times as many if there are few rows."""
         at_once = max(1, SIDE_BY_SIDE // max(gates, 1))
         few = self.rows[1] - self.rows[0] < 3
         groups = self.code.select(few, self.code.int(4 * at_once), self.code.int(at_once))
@@ -82,7 +82,7 @@ class Share:
             self._barrier(self._counters, self._passed[1], self.size)
 
     def _barrier(self, counter: Ptr, passed: "StackSlot", of: Int) -> None:
-        """Count this thread, then spin a little and after that yield until all are counted. The counter only grows."""
+        """Count this thread, then spin, later yield, until all are counted. The counter is never reset."""
         code, b = self.code, self.code.b
         passed.set(passed.get() + of)
         target = passed.get()
@@ -123,7 +123,7 @@ class StackSlot:
 
 
 def split(total: Int, i: Int, count: Int) -> tuple[Int, Int]:
-    """[from, to) of share i of `count`, the shares as equal as can be."""
+    """[from, to) of share i of `count`, the shares as equal as possible."""
     return total * i // count, total * (i + 1) // count
 
 

@@ -69,7 +69,7 @@ class _Once(Generic[P]):
     """A function that makes kernels, called once for the same arguments however many threads call it at once.
 
     functools.cache would let each thread make its own and drop all but one without holding a lock, so a child forked
-    at that time could find LLVM in the middle of its work.
+    at that time could inherit LLVM in the middle of a compilation.
     """
 
     def __init__(self, make: Callable[P, Kernel]):
@@ -105,7 +105,7 @@ def parallel() -> Callable:
 def here() -> Target:
     target = host()
     if target is None:
-        raise EngineError('engine "cpu" does not know the vector unit of this processor.')
+        raise EngineError('engine "cpu" does not support the vector unit of this processor.')
     return target
 
 

@@ -2,9 +2,9 @@
 its program.
 
 A kernel depends on the plan of its computation (what each phase loads, computes and stores, and where), on the number
-type, on the processor and its features (with the right to use its matrix unit), on the source files that turn a plan
-into a program, and on the versions of this package, llvmlite and LLVM. The key contains the plan rather than the cell's
-equations, because the forward and the backward kernel must agree on where values are stored.
+type, on the processor and its features (including permission to use its matrix unit), on the source files that turn a
+plan into a program, and on the versions of this package, llvmlite and LLVM. The key contains the plan rather than the
+cell's equations, because the forward and the backward kernel must agree on where values are stored.
 """
 
 import hashlib
@@ -32,8 +32,8 @@ def key(target: Target, real: str, *program: str) -> str:
 
 @once
 def sources() -> str:
-    """A digest of the source files of this folder, of the one above it, of the calculus and of the cells; of nothing
-    where only bytecode is installed, so that the version of the package alone identifies them."""
+    """A digest of the source files of this folder, of the one above it, of the calculus and of the cells; where only
+    bytecode is installed it covers none, and the version of the package alone identifies them."""
     here = Path(__file__).parent
     folders = (here, here.parent, Path(calculus.__file__).parent, Path(cells.__file__).parent)
     files = [file for folder in folders for file in folder.glob("*.py")]

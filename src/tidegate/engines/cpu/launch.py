@@ -20,7 +20,7 @@ from tidegate.errors import ShapeError
 
 
 def shape_of(call: Call) -> Shape:
-    """What decides how the call is run; ShapeError names the tensor that does not fit the others."""
+    """The Shape of the call; ShapeError names a tensor whose shape does not match the others."""
     w = call.weights
     tensors = (call.x, *call.states, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.vectors, call.lengths, call.resets)
     sizes = tuple([None if t is None else t.shape for t in tensors])
@@ -37,7 +37,7 @@ def _shape(
     threads: int,
     target: Target,
 ) -> Shape:
-    """Sizes become plain integers and are checked against each other, once for each form of call."""
+    """Convert the sizes to plain integers and check them against each other, once for each form of call."""
     plain = [None if size is None else tuple(map(int, size)) for size in sizes]
     (T, B, *features), (gate_rows, D) = plain[0], plain[1 + len(step.state)]  # type: ignore[misc]
     H, ragged = gate_rows // len(step.inputs), plain[-2:] != [None, None]
@@ -83,7 +83,7 @@ def forward(call: Call, *, save: bool, prepared: Prepared | None = None) -> Forw
             arguments[f"seq.{s}"] = final.data_ptr()
     arguments[f"seq.{step.state[0]}"] = first.data_ptr()
     start_kernel(plan, arguments, kept, prepared)
-    del x, starts  # they held the memory that the kernel read
+    del x, starts  # only needed to keep the memory alive until the kernel had run
     if kept is None:
         return Forward(outputs, finals, states, gates, None)
     return Forward(
@@ -132,14 +132,14 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
         arguments[f"d_final.{s}"] = zeros if d_final is None else address(d_final)
         arguments[f"d_final_b.{s}"] = 0 if d_final is None else d_final.stride(0)
     start_kernel(plan, arguments, kept)
-    del x, d_outputs, d_finals  # they held the memory that the kernel read
+    del x, d_outputs, d_finals  # only needed to keep the memory alive until the kernel had run
     d_w_ih = d_w_ih if table is None else table.t().contiguous()
     return Gradients(d_x, d_starts, (d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_v, None))
 
 
 def prepare(step: Step, weights: Weights, *, indexed: bool = False) -> Prepared:
     """The weights packed once, for any number of forward passes that take x as numbers, or with `indexed` as class
-    indices. They are a copy: what is written to the weights afterwards does not change them."""
+    indices. They are a copy: later changes of the weights do not affect them."""
     w = contiguous(weights)
     H, D = w.w_ih.shape[0] // len(step.inputs), w.w_ih.shape[1]
     x = torch.zeros((1, 1), dtype=torch.int64) if indexed else w.w_ih.new_zeros((1, 1, D))
@@ -155,7 +155,7 @@ def prepare(step: Step, weights: Weights, *, indexed: bool = False) -> Prepared:
 def start_kernel(
     plan: LaunchPlan, arguments: dict[str, int], kept: Tensor | None, prepared: Prepared | None = None
 ) -> None:
-    """Start the kernel with scratch memory, and with packed weights in it unless they are prepared."""
+    """Start the kernel with scratch memory, which includes the packed weights unless they are prepared."""
     if prepared is not None:
         prepared.check(plan)
     scratch = workspace.take(plan.scratch.size + (plan.packed.size if prepared is None else 0))
@@ -170,7 +170,7 @@ def start_kernel(
 
 
 def inputs(x: Tensor, shape: Shape, arguments: dict[str, int]) -> Tensor:
-    """Enter x into the arguments; returns the tensor whose memory they name."""
+    """Set the arguments for x; returns the tensor whose memory they point to."""
     if shape.indexed:
         x = indices(x, shape.D)
         arguments["index"] = address(x)
@@ -181,7 +181,7 @@ def inputs(x: Tensor, shape: Shape, arguments: dict[str, int]) -> Tensor:
 
 
 def alias(t: Tensor, first: int, count: int) -> Tensor:
-    """t[first : first + count] as a tensor that torch does not take for a view, so that it may be changed in place."""
+    """t[first : first + count] as a tensor that torch does not treat as a view, so that it may be changed in place."""
     size = (count, *t.shape[1:])
     return torch.empty(0, dtype=t.dtype).set_(t.untyped_storage(), first * prod(t.shape[1:]), size, t.stride())
 

@@ -1,7 +1,7 @@
-"""Launch plans: what all calls of one shape share, that is kernel, memory layout, division among threads, and most of
-the arguments.
+"""Launch plans: the kernel, memory layout, division among threads and most of the arguments, shared by all calls of
+one shape.
 
-A launch plan is made once for each shape and cached, so a call only has to fill in addresses.
+A launch plan is made once for each shape and cached, so a call only fills in addresses.
 """
 
 import ctypes
@@ -22,24 +22,24 @@ from tidegate.engines.plan import backward_plan, forward_plan, operand_state
 
 REAL = {torch.float32: "float", torch.float64: "double"}
 
-#: Bytes of projected inputs that are computed ahead of the recurrence, so that they are still in the cache when it
-#: reads them.
+#: Bytes of projected inputs that are computed ahead of the recurrence, so that they are still in the cache when
+#: they are read.
 AHEAD = 1 << 20
 #: Rows (steps times sequences) in one chunk of the backward pass: enough for an efficient product of weight gradients.
 CHUNK_ROWS = 384
 #: Multiplications below which a second thread costs more than it saves: in all of a call, and in one step.
 SMALL_CALL, SMALL_STEP = 1 << 20, 1 << 17
-#: Threads divide the sequences if each gets at least so many and the recurrent weights have at most so many bytes.
+#: Threads divide the sequences if each gets at least FEW_ROWS and the recurrent weights have at most LARGE_U bytes.
 FEW_ROWS, LARGE_U = 8, 3 << 19
-#: The matrix unit is used from so many units, inputs, sequences (recurrent products) and rows (products over a chunk)
-#: on. Below them, the limits for dividing the sequences there.
+#: Least units, inputs, sequences (for recurrent products) and rows (for products over a chunk) for which the matrix
+#: unit is used; then FEW_ROWS and LARGE_U for calls that use it.
 MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 128, 16, 64
 MATRIX_FEW_ROWS, MATRIX_LARGE_U = 16, 9 << 17
 
 
 @dataclass(frozen=True)
 class Shape:
-    """All that decides how a call is run, except addresses and strides."""
+    """Everything that determines how a call is run, except addresses and strides."""
 
     step: Step
     arithmetic: torch.dtype
@@ -141,7 +141,7 @@ def on_matrix_unit(shape: Shape) -> bool:
 def matrix_inputs(shape: Shape) -> bool:
     """Whether inputs are projected on the matrix unit. The rule does not use B or T: the bits of a sequence must not
     depend on the rest of its batch. For the same reason the recurrent product of the forward pass never runs there: it
-    would be slower for few sequences."""
+    is slower there for few sequences, and the choice may not depend on B."""
     return on_matrix_unit(shape) and not shape.indexed and shape.D >= MATRIX_INPUTS
 
 
@@ -193,7 +193,7 @@ def forward_launch(shape: Shape, *, save: bool) -> LaunchPlan:
     packed.add("packed_b", Ga * padded)
     packed.add("packed_u", Gq * padded * H)
     packed.add("packed_c", Gq * padded)
-    # Of class indices `a` is a table of the projections of all classes, so it is packed from the weights alone.
+    # For class indices `a` is a table of the projections of all classes, so it is packed from the weights alone.
     (packed if shape.indexed else scratch).add("a", (D if shape.indexed else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
     form = (step.name, shape.arithmetic, D, H, "class indices" if shape.indexed else "numbers", shape.target, on_matrix)

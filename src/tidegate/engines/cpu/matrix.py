@@ -10,8 +10,8 @@ and a product needs six of the nine products of terms; the sum of the other thre
 
 The unit adds up 32 products in float32 before it adds them to the result, so sums are nearer to float64 than those of
 one chain of multiply-adds, at nearly twice its speed. Numbers below 2^-126 count as zero, and terms of numbers below
-2^-110 are lost for that reason; numbers above 3.39e38 count as infinite; infinity times a number of few digits may give
-NaN.
+2^-110 are lost for that reason; numbers above 3.39e38 count as infinite; infinity times a number of few
+significant bits may give NaN.
 
 Layouts, in 16-bit terms; a *block* is 32 steps of k, and rows and columns come in groups of 16:
 
@@ -31,10 +31,11 @@ from tidegate.engines.cpu.abi import BLOCK, GROUP, PANEL, ROW, TERM, TERMS, bloc
 from tidegate.engines.cpu.tile import symbol
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec, from_bits
 
-#: (term of the left side, term of the right side), in one order for all tiles, which fixes the bits. Right sides are
-#: read from the L2 cache once.
+#: (term of the left side, term of the right side), in one order for all tiles, so that all have the same bits. Each
+#: right side is read from the L2 cache once.
 PAIRS = ((0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0))
-#: Tile registers: results of two by two tiles, left sides (one earlier when there is one row of tiles), right sides.
+#: First tile registers of the results of two by two tiles, of left sides (one less for one row of tiles), of right
+#: sides.
 RESULT, LEFT, RIGHT = 0, 4, 6
 I8, I16 = ir.IntType(8), ir.IntType(16)
 
@@ -124,7 +125,7 @@ def product(code: Code) -> None:
 
         out[r, c] = start[r, c] + sum_k left[r, k] right[k, c]
 
-    for up to 32 rows; a null `start` means zeros. The second row of tiles begins so many numbers after the first."""
+    for up to 32 rows; a null `start` means zeros. The second row of tiles begins `to the second row` numbers on."""
     with code.function(symbol(code, "matrix_product"), "piiiiipiiipipi", public=True) as arguments:
         left, row, second, block, rows, tall, right, group, groups, count, start, start_row, out, out_row = arguments
         _configure(code, tall, rows - tall)
@@ -192,7 +193,7 @@ def terms(code: Code, x: Vec) -> list[Vec]:
         return from_bits(code, code.b.and_(code.b.add(v.as_bits(), half), upper))
 
     x1 = rounded(x)
-    # An infinite number leaves no remainder, so that only NaN gives NaN.
+    # The remainder of an infinite number is 0, not inf - inf = NaN, so that only NaN gives NaN.
     rest = code.select(x.is_("==", x1), code.vec(0.0), x - x1)
     x2 = rounded(rest)
     return [x1, x2, rest - x2]

@@ -1,7 +1,7 @@
-"""Folders and files that no other user can change: compiled code is executed, so it is read from nowhere else.
+"""Folders and files that no other user can change: compiled code is executed, so it is read only from these.
 
 On Windows there are no owners and modes of this kind, and nothing is checked: the default folder lies in the user's
-profile, which other users cannot write, and a folder named by TIDEGATE_CACHE must be chosen alike.
+profile, which other users cannot write, and TIDEGATE_CACHE must name such a folder too.
 """
 
 import errno
@@ -21,7 +21,7 @@ def own_folder(path: Path, *, create: bool = False) -> Path:
 
     PermissionError where another user could change it or put another in its place. The folder must belong to this user
     or to root. So must every folder and link on the way to it; folders that belong to the owner of `/` are accepted
-    there too, as inside a user namespace root may appear under another number. None of them may be writable by group
+    there too, because inside a user namespace root may appear as another user. None of them may be writable by group
     or others, except that a folder on the way may have the sticky bit, as /tmp has, under which nobody can rename what
     belongs to someone else. Each is examined after the one that contains it, so that none can be exchanged after it was
     examined.
@@ -60,7 +60,7 @@ def own_folder(path: Path, *, create: bool = False) -> Path:
 
 def read_own_file(path: Path) -> bytes:
     """What the regular file at `path` holds; PermissionError where another user could have written it, OSError where it
-    is a symbolic link. Owner and mode are those of the file that was opened, whatever has its name by then."""
+    is a symbolic link. Owner and mode are those of the opened file, even if the path has been replaced since."""
     nonblocking = getattr(os, "O_NONBLOCK", 0)  # opening a named pipe must not wait for a writer
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | nonblocking)
     with os.fdopen(handle, "rb") as file:
@@ -93,4 +93,4 @@ def _check_owner(path: Path, status: os.stat_result, *accepted: int) -> None:
 def _check_mode(path: Path, status: os.stat_result) -> None:
     if status.st_mode & WRITABLE_BY_OTHERS:
         mode = stat.S_IMODE(status.st_mode)
-        raise PermissionError(f"other users can write {path} (mode {mode:04o}; `chmod go-w {path}` forbids it)")
+        raise PermissionError(f"other users can write {path} (mode {mode:04o}; `chmod go-w {path}` revokes that)")

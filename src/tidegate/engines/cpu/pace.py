@@ -1,28 +1,28 @@
 """Adaptive thread count: parallel or on one thread, whichever was faster.
 
-A thread at a barrier waits until the slowest of the team has arrived. Where other programs use the cores, that takes
-until the scheduler has given every thread its turn, milliseconds for each barrier, and one thread alone is faster.
+A thread at a barrier waits for the slowest thread of the team. Where other programs use the cores, each barrier takes
+milliseconds, until the scheduler has run every thread, and one thread alone is faster.
 Results have the same bits for any number of threads, so the number may change from call to call.
 """
 
 from dataclasses import dataclass
 
-#: A parallel call is late when it takes so many times what one thread needs.
+#: A parallel call is late when it takes longer than this multiple of the time of one thread.
 LATE = 1.25
-#: Late calls in a row after which calls run on one thread, and for how many calls: at first, and at most.
+#: Late calls in a row after which calls run on one thread; the number of those calls, initially and at most.
 LATE_CALLS, SERIAL_CALLS, MOST_SERIAL_CALLS = 2, 4, 64
 
 
 @dataclass
 class Pace:
-    """The number of threads of the next call of one shape, from how long the last ones took.
+    """The number of threads of the next call of one shape, from the times of the last ones.
 
-    After LATE_CALLS late calls in a row, `left` calls run on one thread; then the team of threads is tried again. The
-    stretch on one thread doubles each time that the team is late again, and is short again once it is in time.
+    After LATE_CALLS late calls in a row, `left` calls run on one thread; then the team of threads is tried again. If
+    it is late again the number of calls on one thread, `stretch`, doubles; if it is not, `stretch` is reset.
 
-    `serial` is what one thread is assumed to need. On one thread it is measured: it is the fastest call of the last
-    stretch. A parallel call, which cannot be faster than an equal share for each thread, gives a bound. Each stretch
-    measures anew, so a machine that has become slower for good is judged by what it does now.
+    `serial` estimates the time of one thread: the fastest call of the last stretch on one thread, and at most `team`
+    times the fastest parallel call since, as speed-up is at most linear. It is reset before each stretch, so the
+    estimate follows a machine that has become slower permanently.
     """
 
     team: int
@@ -35,7 +35,7 @@ class Pace:
         return 1 if self.left else self.team
 
     def took(self, threads: int, seconds: float) -> None:
-        """Note the time of a call."""
+        """Record the time of a call."""
         if threads == 1:
             self.serial = min(self.serial, seconds)
             self.left = max(0, self.left - 1)

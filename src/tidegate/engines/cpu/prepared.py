@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Weights as the forward kernel reads them; `form` says for which kernels. `launch.prepare` makes one."""
+    """Weights as the forward kernel reads them; `form` identifies the kernels that can. Made by `launch.prepare`."""
 
     form: tuple
     memory: workspace.Memory
@@ -29,5 +29,5 @@ class Prepared:
         if self.form != plan.packed_form:
             raise EngineError(
                 f"the prepared weights are for {self.form}, and the call needs {plan.packed_form}: "
-                "prepare the weights anew for this kind of call."
+                "prepare the weights again for this kind of call."
             )

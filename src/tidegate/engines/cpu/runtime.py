@@ -32,11 +32,11 @@ def machine(target: Target) -> llvm.TargetMachine:
 
 
 def optimize(text: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
-    """The module after the few of LLVM's passes that its code generator does not repeat.
+    """The module after the few LLVM passes that it needs and that the code generator does not run.
 
     Variables are moved into registers and loops test at their end. Programs are generated with their loops unrolled and
-    nothing computed twice, so the standard pipeline makes them no faster;
-    it takes as long as the code generator, and some of its transformations cost registers in the tiles.
+    without common subexpressions, so the standard pipeline makes them no faster; it takes as long as the code
+    generator, and some of its transformations use more registers in the tiles.
     """
     made = machine(target)
     module = llvm.parse_assembly(text)

@@ -14,7 +14,7 @@ class Target:
 
     `vector_bytes` is the width of one register and `registers` their number; together they determine the register tile
     of the matrix product (see `tile_rows`). `matrix`: there is a matrix unit for bfloat16 numbers (Intel's AMX), and
-    the system lets this process use it.
+    the system permits this process to use it.
     """
 
     triple: str

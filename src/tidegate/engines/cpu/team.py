@@ -85,9 +85,9 @@ def threads() -> int:
 
 # -- forks ------------------------------------------------------------------------------------------------------------
 # GNU's OpenMP keeps its threads from one parallel region to the next. A forked child has none of them, and its first
-# region, of a kernel or of torch itself, would wait for them without end. So the thread that forks ends its threads
-# before, and parent and child start new ones when they need them. Threads of other callers do not matter: neither they
-# nor their callers exist in the child. LLVM's and Intel's OpenMP start anew in a child by themselves.
+# region, of a kernel or of torch itself, would wait for them forever. So the thread that forks ends its threads
+# first, and parent and child start new ones when they need them. Threads of other callers do not matter: neither they
+# nor their callers exist in the child. LLVM's and Intel's OpenMP restart in a child by themselves.
 
 
 @once
@@ -109,7 +109,7 @@ def before_fork() -> None:
 
 
 def after_fork_in_child() -> None:
-    """Where threads cannot be ended before a fork, torch uses one in the child until its number is set anew."""
+    """Where threads cannot be ended before a fork, torch uses one in the child until its number is set."""
     if is_gnu() and pause() is None:
         torch.set_num_threads(1)
 

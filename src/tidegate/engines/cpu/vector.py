@@ -1,6 +1,6 @@
-"""Integers, pointers and vectors whose Python operators emit LLVM instructions: the language of the kernels.
+"""Integers, pointers and vectors whose Python operators emit LLVM instructions; kernels are written with them.
 
-A kernel is an ordinary Python function; running it once writes the program. `Int` is a 64-bit integer, `Ptr` an
+A kernel is an ordinary Python function; running it once emits the program. `Int` is a 64-bit integer, `Ptr` an
 address, `Vec` one register of floating-point numbers, and `Code` the place where instructions go, with loops and
 conditions as `with` blocks::
 
@@ -53,7 +53,7 @@ class Code:
     def function(self, name: str, arguments: str, *, public: bool = False, inline: bool = True) -> Iterator[list]:
         """Write the body of `name`; `arguments` has one letter each: "p" a pointer, "i" an integer.
 
-        Yields the arguments as `Ptr` and `Int`. Pointers are assumed not to overlap in what is written through them.
+        Yields the arguments as `Ptr` and `Int`. Pointers are not `noalias`: they may overlap.
         """
         kinds = {"p": ADDRESS, "i": I64}
         function = self.declare(name, VOID, [kinds[letter] for letter in arguments])

@@ -1,8 +1,8 @@
-"""A pool of memory for the arrays of calls: fresh pages cost more than the arithmetic done in them.
+"""A pool of memory for the arrays of calls, as page faults of new memory take longer than the arithmetic on it.
 
 Memory returns to the pool when the last tensor made from it is gone, so what autograd saved goes back as soon as
-autograd drops it, and memory in use is never handed out twice. The pool keeps a bounded number of bytes, drops memory
-that many calls had no use for, and gives everything back to the system on request (see `tidegate.memory`).
+autograd drops it, and memory in use is never lent twice. The pool keeps a bounded number of bytes, drops memory
+that many calls did not use, and releases everything to the system on request (see `tidegate.memory`).
 """
 
 import mmap
@@ -16,10 +16,10 @@ from torch import Tensor
 
 #: Bytes that the pool keeps for later calls at most, unless `tidegate.memory.set_limit` sets another number.
 LIMIT = 1 << 29
-#: Returns of memory to the pool after which memory that was not taken again goes back to the system. A training step
-#: of one layer and direction makes about ten.
+#: Memory that is not reused during this many returns to the pool is released to the system. A training step of one
+#: layer and direction makes about ten returns.
 RETURNS = 1000
-#: Bytes below which a tensor is left to torch.
+#: Tensors of fewer bytes are allocated by torch.
 SMALL = 1 << 18
 ALIGNMENT = 64
 HUGE_PAGE = 1 << 21
@@ -44,14 +44,14 @@ def _aligned(size: int) -> np.ndarray:
 
 
 def _huge(size: int) -> np.ndarray:
-    """Memory in huge pages: only private memory comes in them, and only where it is aligned to them. Shared memory
-    would also let a forked child write in its parent's."""
+    """Memory in huge pages: only private mappings that are aligned to them can use them. In a shared mapping a forked
+    child would also write to its parent's memory."""
     whole = -(-size // HUGE_PAGE) * HUGE_PAGE
     if not hasattr(mmap, "MAP_PRIVATE"):
         return np.frombuffer(mmap.mmap(-1, whole), np.uint8)
     pages = mmap.mmap(-1, whole + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # as a system without huge pages says
+        with suppress(OSError):  # raised by a system without huge pages
             pages.madvise(mmap.MADV_HUGEPAGE)
     memory = np.frombuffer(pages, np.uint8)
     skip = -memory.ctypes.data % HUGE_PAGE
@@ -99,7 +99,7 @@ class Pool:
             self.trim(memory.returned - RETURNS)
 
     def trim(self, oldest: int = 0) -> None:
-        """Drop what came back before return number `oldest`, and then the oldest until the limit is kept."""
+        """Drop what was returned before return number `oldest`, then the oldest until the limit is met."""
         kept = self.kept()
         for memory in list(self.free):
             if memory.returned >= oldest and kept <= self.limit:
@@ -131,7 +131,7 @@ def give_back(memory: Memory) -> None:
 class _Lent(np.ndarray):
     """An array that gives its memory back when the last tensor on it is gone; weakref.finalize takes twice as long."""
 
-    memory: Memory | None = None  # none in views of it
+    memory: Memory | None = None  # None in views of it
 
     def __del__(self) -> None:
         if self.memory is not None:

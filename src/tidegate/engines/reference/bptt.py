@@ -187,7 +187,7 @@ def terms_of_step(
     d_gate: Mapping[str, Array] | None = None,
     backward_step: BackwardStep = local_derivatives,
 ) -> Terms:
-    """One step back: the element-wise part by `backward_step`, and around it the products with W, U and R."""
+    """One backward step: the element-wise part by `backward_step`, and around it the products with W, U and R."""
     R = {s: value[step.new[s]].T @ d_new[s] for s in P.R}
     d_new = {s: d @ P.R[s].T if s in P.R else d for s, d in d_new.items()}
     inner = backward_step(step, P, value, d_new, alive, d_gate)
@@ -220,7 +220,7 @@ def backward(
     """Backpropagation through time, from the last step to the first.
 
     d_outputs (T, B, P) and d_final (B, H) by state are dL/d of what `forward` returned; so are the optional
-    d_sequences and d_gates, (T, B, H) by name. `terms` is one step back; `verification` passes the derived Adjoint,
+    d_sequences and d_gates, (T, B, H) by name. `terms` is one backward step; `verification` passes the derived Adjoint,
     or one with a planted error, instead of the reference's own.
     """
     step, P = problem.step, problem.parameters

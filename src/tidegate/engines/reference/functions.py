@@ -1,7 +1,7 @@
 """The primitive operations in NumPy, each with its own partial derivatives.
 
-This table repeats what `calculus/operations.py` says of derivatives, and is written apart from it on purpose: the
-gradients of the reference come from here, so that an error in the derivatives there is found by comparison.
+This table repeats the derivatives of `calculus/operations.py` and is independent of it on purpose: the gradients of
+the reference come from here, so that an error in the derivatives there is found by comparison.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def share(x: Array, y: Array) -> Array:
-    """The part of a gradient that the first argument of a maximum gets: 1, 0, or 1/2 where both are equal."""
+    """The fraction of a gradient that the first argument of a maximum receives: 1, 0, or 1/2 where both are equal."""
     return (1 + np.sign(x - y)) / 2
 
 

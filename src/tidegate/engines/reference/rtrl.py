@@ -1,4 +1,4 @@
-"""Real-time recurrent learning: the gradients of BPTT, found going forward only.
+"""Real-time recurrent learning: the gradients of BPTT, computed in one forward pass.
 
 With each state s_t its derivatives ds_t/dw are computed, for every entry w of every parameter, input and initial state,
 so dL/dw is known at the end of the sequence. The arithmetic is that of dual numbers: a value and its derivatives along
@@ -60,13 +60,13 @@ DUAL: Mapping[str, Callable[..., Dual]] = {
 
 
 class Directions:
-    """N directions, one an entry of everything that a gradient is computed for, numbered in the order of the calls."""
+    """N directions, one per entry of everything that a gradient is computed for, numbered in the order of the calls."""
 
     def __init__(self, count: int) -> None:
         self.count, self.used = count, 0
 
     def along(self, array: Array) -> tuple[slice, Array]:
-        """The next directions, one an entry of `array`, and their slopes (N, *shape)."""
+        """The next directions, one per entry of `array`, and their slopes (N, *shape)."""
         mine = slice(self.used, self.used + array.size)
         self.used = mine.stop
         slope = np.zeros((self.count, array.size))
@@ -82,9 +82,9 @@ def count_directions(problem: Problem) -> int:
 
 
 def rtrl(problem: Problem, d_outputs: Array, d_final: Mapping[str, Array]) -> Gradients:
-    """The gradients of L = sum(outputs * d_outputs) + sum over states of sum(final * d_final), going forward only.
+    """The gradients of L = sum(outputs * d_outputs) + sum over states of sum(final * d_final), in one forward pass.
 
-    Sequences do not see each other, so one direction serves an input or an initial state of all sequences at once.
+    Sequences are independent, so one direction serves an input or an initial state of all sequences at once.
     """
     step, (T, _, D) = problem.step, problem.x.shape
     directions = Directions(count_directions(problem))
