@@ -41,11 +41,8 @@ OPTIONS = {
 }
 each_kind = pytest.mark.parametrize("kind", KINDS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
-# torch warns once in a process, in whichever test comes first.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),
-    pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning"),
-]
+# torch's own forward-mode formulas still script a function, which torch deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
 
 
 def tensors(tree) -> list[Tensor]:
