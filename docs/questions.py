@@ -1,8 +1,8 @@
-"""The measured runs of docs/questions.md: `python docs/questions.py` prints them, --write writes them into the page.
+"""The measurements of docs/questions.md: `python docs/questions.py` prints them, --write writes them into the page.
 
 float64, one sequence of N(0, 1) inputs, D = 8, H = 32; weights from U(-1/sqrt(H), 1/sqrt(H)) as in torch.nn, unless a
-table says otherwise; the median of five seeds. Jacobians, of the last state with respect to the
-first, are computed by autograd.
+table says otherwise; the median of five seeds. Autograd computes the Jacobians of the last state with respect to the
+first.
 """
 
 import sys
@@ -136,7 +136,7 @@ def vanish() -> list[str]:
         kept = [float((v > 0.1).sum()) for v in values]
         gain, middle = (median(float(v[k]) for v in values) for k in (0, H // 2))
         rows.append([name, number(gain), number(middle), f"{median(kept):.0f} of {len(values[0])}"])
-    return table(("U with singular values 1 to 0.001, 50 steps", "largest gain", f"gain of rank {H // 2 + 1}",
+    return table(("U with singular values 1 to 0.001, 50 steps", "largest gain", f"{H // 2 + 1}th largest gain",
                   "directions with a gain above 0.1"), rows)  # fmt: skip
 
 

@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 
 def _register_operators() -> None:
     """Import the engines, which register the operators of compiled programs: torch.export.load looks for them."""
-    if "tidegate.engines" not in sys.modules:  # it may be the one that imports torch
+    if "tidegate.engines" not in sys.modules:  # it may be importing torch itself
         import_module("tidegate.engines")
 
 
@@ -46,8 +46,8 @@ else:
     _FOLDERS = ("cells", "nn")
 
     def __getattr__(name: str) -> object:
-        """A public name or a folder of the package, imported at its first use: most of them import torch, and
-        `tidegate --help` should not wait for that."""
+        """A public name or a folder of the package, imported at its first use: most of them import torch, which
+        would make `tidegate --help` slow."""
         if name == "__all__" or not name.startswith("_"):
             if find_spec(f"tidegate.{name}"):
                 return import_module(f"tidegate.{name}")

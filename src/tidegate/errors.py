@@ -1,13 +1,14 @@
-"""The exceptions of the library. Each message names the argument, what was expected, what came, and the remedy.
+"""The exceptions of the library. Each message names the argument, what was expected, what was given, and the remedy.
 
 Every error about an argument is also an instance of what torch.nn raises for the same argument, so that code written
-for torch.nn, such as `except RuntimeError`, goes on working:
+for torch.nn, such as `except RuntimeError`, still works:
 
     TidegateError
       ShapeError           ValueError, RuntimeError
       ArgumentError        ValueError, RuntimeError
         ArgumentTypeError  TypeError, AttributeError
           StateError       IndexError
+        IndicesError       IndexError
 """
 
 import difflib
@@ -15,13 +16,13 @@ from collections.abc import Iterable
 
 
 def did_you_mean(got: object, known: Iterable[str]) -> str:
-    """ " Did you mean NAME?" with the known name nearest to what came; empty where none is near."""
+    """ " Did you mean NAME?" with the known name most similar to `got`; empty if none is similar."""
     near = difflib.get_close_matches(str(got).lower(), list(known), n=1)
     return f" Did you mean {near[0]}?" if near else ""
 
 
 class TidegateError(Exception):
-    """Base of every error that Tidegate raises on purpose."""
+    """Base of all exceptions of Tidegate."""
 
 
 class EquationError(TidegateError, ValueError):
@@ -39,14 +40,14 @@ class ArgumentError(TidegateError, ValueError, RuntimeError):
 class ArgumentTypeError(ArgumentError, TypeError, AttributeError):
     """An argument has a type that the call does not accept.
 
-    An AttributeError too, for that is what torch.nn raises where it uses an argument without a check.
+    An AttributeError too, because torch.nn raises that where it uses an argument without a check.
     """
 
 
 class StateError(ArgumentTypeError, IndexError):
     """`hx` is not the tensor, or the tuple of tensors, that the states of the cell need.
 
-    An IndexError too, for that is what torch.nn.LSTM raises where it reads (h_0, c_0) without a check.
+    An IndexError too, because torch.nn.LSTM raises that where it reads (h_0, c_0) without a check.
     """
 
 

@@ -1,4 +1,4 @@
-"""From programs to numbers: engines that run a traced step over whole sequences, forward and backward."""
+"""Engines, which run a traced step over whole sequences, forward and backward."""
 
 from tidegate.engines import operator  # registers the operators of compiled programs
 from tidegate.engines.call import Call, Result, Weights

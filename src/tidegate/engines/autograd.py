@@ -1,6 +1,6 @@
 """A whole sequence as one node of torch's graph, for any back end that computes its two passes.
 
-A back end is a module with the two functions of `Kernels`; they read and write memory and know nothing of autograd.
+A back end is a module with the two functions of `Kernels`; they read and write memory and do not use autograd.
 This file saves what the backward pass needs, runs long sequences in stretches where the call says `recompute`, and
 leaves second derivatives and batched gradients to the eager engine, whose operations torch can differentiate to any
 order and batch.
@@ -18,8 +18,8 @@ from tidegate.engines.stretches import stretch_of, stretches
 
 
 class Saved(NamedTuple):
-    """What a forward pass keeps for its backward pass: `tensors` in a form of the back end's own, and `outputs`, an
-    alias of the returned outputs if their memory is among them; None if changing the outputs does no harm."""
+    """What a forward pass keeps for its backward pass: `tensors`, in the back end's own form, and `outputs`, an alias
+    of the returned outputs if these share memory with `tensors`, otherwise None."""
 
     tensors: tuple[Tensor | None, ...]
     outputs: Tensor | None
@@ -28,7 +28,7 @@ class Saved(NamedTuple):
 class Forward(NamedTuple):
     """outputs (T, B, P); final states, (B, H) each; with `keep_gates` every state (T, B, S, H) and gate (T, B, G, H).
 
-    Every tensor has memory of its own or is not a view of another: torch lets a caller change such outputs in place.
+    No tensor is a view of another in autograd's sense, even if memory is shared: a caller may change it in place.
     """
 
     outputs: Tensor
@@ -112,7 +112,7 @@ class _AtOnce(torch.autograd.Function):
         n = 1 + len(call.states)
         saved = Saved(kept, ctx.outputs)
         if saved.outputs is not None and saved.outputs._version != ctx.version:
-            # The caller has written to the outputs, and their memory held the states: compute those again.
+            # The caller has changed the outputs, which share memory with the saved states: compute these again.
             saved = kernels_saved(ctx.kernels, call)
         found = ctx.kernels.backward(call, saved, Cotangents(d[0], d[1:n], d[n], d[n + 1]), needed(ctx, call))
         return None, None, *where_needed(ctx, (found.x, *found.states, *found.weights))
@@ -157,7 +157,7 @@ class _InStretches(torch.autograd.Function):
 
 
 def remember(ctx: Any, call: Call, kernels: Kernels, tensors: tuple[Tensor | None, ...]) -> None:
-    """Save the call for the backward pass; torch checks that nobody changes its tensors until then."""
+    """Save the call for the backward pass; torch checks that its tensors are unchanged until then."""
     masks = (None if mask is None else mask.clone() for mask in (call.lengths, call.resets))
     ctx.form, ctx.kernels = (call.step, call.reverse, *masks, call.keep_gates), kernels
     ctx.save_for_backward(*tensors)
@@ -165,7 +165,7 @@ def remember(ctx: Any, call: Call, kernels: Kernels, tensors: tuple[Tensor | Non
 
 
 def recall(ctx: Any) -> tuple[Call, tuple[Tensor | None, ...], tuple[Tensor | None, ...]]:
-    """The call again, its tensors, and what was saved besides."""
+    """The saved call, its tensors, and the other saved tensors."""
     n = len(ctx.needs_input_grad) - 2
     tensors, kept = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
     step, *form = ctx.form

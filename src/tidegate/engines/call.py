@@ -19,7 +19,7 @@ class Weights:
 
     w_ih (Ga*H, D) and b_ih (Ga*H,) hold the gates of `step.inputs` one after the other, w_hh (Gq*H, H) and b_hh (Gq*H,)
     those of `step.products`, and vectors (V*H,) those of `step.vectors`. Biases may be None. With w_hr (P, H) the
-    output state is projected, h = h' w_hr^T, before it leaves the step: outputs and h have P columns, and so has w_hh.
+    output state is projected, h = h' w_hr^T, at the end of the step: outputs, h and w_hh have P columns.
     """
 
     w_ih: Tensor
@@ -44,8 +44,8 @@ class Call:
     resets: (T, B), true where the states become zero before step t.
     keep_gates: the result holds every gate and every state at every step.
     recompute: save states at about sqrt(T) steps only, and run the steps between them again in the backward pass: much
-    less memory for long sequences, the same gradients. An engine that cannot do so refuses. Not together with
-    keep_gates.
+    less memory for long sequences, the same gradients. An engine that does not support this refuses the call. Not
+    together with keep_gates.
     """
 
     step: Step

@@ -41,8 +41,8 @@ STACKED = MappingProxyType[str, Callable[[Stack], StackResult]]({fused.NAME: fus
 
 def automatic(call: Call) -> tuple[Engine, ...]:
     """The engines that "auto" tries, in this order. In half and bfloat16 torch's functions come first, because they
-    compute in those types where the processor can, and `cpu` computes in float32. The reference engine is an oracle, so
-    it runs only when it is named."""
+    compute in those types where the processor can, and `cpu` computes in float32. The reference engine is for checks,
+    so it runs only when it is named."""
     rounded = ARITHMETIC.get(call.weights.w_hh.dtype) is not call.weights.w_hh.dtype
     return (fused, cpu, eager) if rounded else (cpu, fused, eager)
 
@@ -99,7 +99,7 @@ def running(call: Call, engine: str, refusals: dict[str, str | None]) -> str:
 
 
 def library(call: Call) -> str:
-    """The library behind torch's fused functions for the weights of the call, in brackets; nothing where it varies."""
+    """cuDNN or MIOpen, in brackets, if torch's fused functions use it for the weights of the call; else empty."""
     cudnn = torch.backends.cudnn
     if call.weights.w_hh.is_cuda and cudnn.is_available() and cudnn.is_acceptable(call.weights.w_hh):
         return " (MIOpen)" if torch.version.hip else " (cuDNN)"
@@ -115,7 +115,7 @@ def hindrance(cpu_refusal: str | None, fused_refusal: str | None, device: torch.
 def select(call: Call, engine: str = "auto") -> Engine:
     """The named engine, or for "auto" the first that can run the call.
 
-    An engine named explicitly never gives way to another: EngineError says why it cannot run and which ones can.
+    A named engine is never replaced by another: EngineError says why it cannot run the call and which engines can.
     """
     for able in automatic(call) if engine == "auto" else (find(engine),):
         if able.refuse(call) is None:
@@ -131,7 +131,7 @@ def dispatch(call: Call, engine: str = "auto") -> Result:
 
 
 def refused(call: Call, engine: str) -> str:
-    """That the named engine, or every engine, cannot run the call, and what to do."""
+    """The message of EngineError: why the named engine, or every engine, cannot run the call, and which can."""
     if engine == "auto":
         reasons = "; ".join(f"{able.NAME}: {able.refuse(call)}" for able in automatic(call))
         return f"no engine can run this {call.step.name}: {reasons}."
@@ -152,7 +152,7 @@ def warn_if_slow(call: Call) -> None:
 
 
 def find(engine: str) -> Engine:
-    """The engine of that name; EngineError lists the names there are."""
+    """The engine of that name; EngineError lists the valid names."""
     if engine not in ENGINES:
         raise EngineError(f"`engine` must be one of {', '.join(NAMES)}, got {engine!r}.")
     return ENGINES[engine]

@@ -54,7 +54,7 @@ def cotangents(call: Call, result: Result, loss: Loss) -> dict[str, Tensor]:
         for k, stage in reversed(list(enumerate(step.stages))):
             dq = evaluate([backstep.dq[g] for g in stage.gates], here, OPERATIONS)
             here[backstep.d_p[k]] = sum((x @ U[g] for g, x in zip(stage.gates, dq)), torch.zeros(()))
-        # A new state may act within its own step too, as c' does on h', so its share is more than d_new.
+        # A new state can also be used within its own step, as c' is in h', so its gradient is more than d_new.
         named = step.new | step.gate
         at_t = dict(zip(named, evaluate([backstep.cotangent[e] for e in named.values()], here, OPERATIONS)))
         if w.w_hr is not None:
@@ -69,7 +69,7 @@ def cotangents(call: Call, result: Result, loss: Loss) -> dict[str, Tensor]:
 
 
 def forward_values(call: Call, result: Result) -> dict[Expression, Tensor]:
-    """Every forward value that the adjoint mentions, for all steps at once, from the recorded states."""
+    """Every forward value that the adjoint uses, for all steps at once, from the recorded states."""
     step, w, H = call.step, call.weights, call.H
     inputs = F.embedding(call.x, w.w_ih.T) if call.indexed else F.linear(call.x, w.w_ih)
     inputs = inputs if w.b_ih is None else inputs + w.b_ih

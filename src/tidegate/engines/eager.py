@@ -16,7 +16,7 @@ NAME = "eager"
 
 
 def maximum(x: Tensor | float, y: Tensor | float) -> Tensor:
-    """torch.maximum, of a tensor and a number too."""
+    """torch.maximum, also for a tensor and a number."""
     like = x if isinstance(x, Tensor) else y
     assert isinstance(like, Tensor)
     return torch.maximum(*(v if isinstance(v, Tensor) else like.new_tensor(v) for v in (x, y)))
@@ -27,7 +27,7 @@ OPERATIONS = {
     **{o.name: getattr(torch, o.torch) if o.torch else o.number for o in operations.TABLE if o.definition is None},
     "constant": float,
     "maximum": maximum,
-    "step": lambda x: (~(x <= 0)).to(x.dtype),  # 1 of NaN, so that a gradient through a NaN is NaN
+    "step": lambda x: (~(x <= 0)).to(x.dtype),  # 1 for NaN, so that a gradient through a NaN is NaN
 }
 
 
@@ -35,7 +35,7 @@ def refuse(call: Call) -> str | None:
     if recomputes(call) and in_functorch_transform():
         return "it cannot recompute inside a torch.func transform (grad, jvp, vmap); use recompute=False"
     if recomputes(call) and in_jit_trace():
-        return "torch.jit.trace cannot record that it recomputes; use recompute=False, or trace under torch.no_grad()"
+        return "torch.jit.trace cannot record the recomputation; use recompute=False, or trace under torch.no_grad()"
     return None
 
 
@@ -72,8 +72,8 @@ def run(call: Call) -> Result:
 
 
 def run_in_stretches(call: Call) -> Result:
-    """The sequence in stretches of steps: torch keeps the states between them, and runs each again in the backward
-    pass."""
+    """The sequence in stretches of steps: torch keeps the states between them and runs each stretch again in the
+    backward pass."""
     outputs, states = [], call.states
     for steps in stretches(call):
         result = checkpoint(run, stretch_of(call, steps, states), use_reentrant=False, preserve_rng_state=False)

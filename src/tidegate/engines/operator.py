@@ -1,13 +1,13 @@
 """The operator `tidegate::sequence`: one layer and direction over a whole sequence, as one node of a program that
 torch.compile or torch.export makes.
 
-Those cannot record what an engine does, and should not unroll its time steps. The node holds the step's equations as
-JSON text (tidegate.calculus.serial), so a program that was exported and saved runs in any process that has imported
-Tidegate, also if the cell's class is not defined there.
+torch.compile and torch.export cannot record what an engine does, and should not unroll the time steps. The node holds
+the step's equations as JSON text (tidegate.calculus.serial), so a program that was exported and saved runs in any
+process that has imported Tidegate, also if the cell's class is not defined there.
 
 The gradient is a second operator, `tidegate::sequence_backward`, which computes the sequence again before it
-differentiates it: what an engine saves for its backward pass differs from machine to machine, and a program has to
-run on all of them.
+differentiates it: what an engine saves for its backward pass depends on the machine, and an exported program must
+run on every machine.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def run_outside(function: Callable[..., Any], *arguments: Any) -> Any:
 @constant_in_program
 def text_of(cell: type[Cell] | Step, identity: int) -> str:
     """The step of a cell as JSON text, a constant of a compiled program. With `identity`, the id of the cell, as an
-    argument, torch.compile makes another program for another cell."""
+    argument, torch.compile compiles another program for another cell."""
     return serial.dumps(cell if isinstance(cell, Step) else trace(cell))
 
 
@@ -165,7 +165,7 @@ def separate(t: Tensor) -> Tensor:
 
 
 def check_lengths(call: Call) -> None:
-    """ArgumentError for lengths that are not in 0..T: a compiled program has no values to check before it runs."""
+    """ArgumentError for lengths that are not in 0..T: their values are not known when a program is compiled."""
     lengths = call.lengths
     if lengths is not None and lengths.numel():
         low, high = map(int, torch.aminmax(lengths))
@@ -201,7 +201,7 @@ sequence.register_autograd(differentiate, setup_context=save_arguments)
 
 
 def register_vmap(operator: Any) -> None:
-    """Under torch.vmap the operator runs once for each example: examples may have weights of their own."""
+    """Under torch.vmap the operator runs once for each example, because each example may have its own weights."""
 
     @operator.register_vmap
     def _(info: Any, in_dims: tuple, *arguments: Any) -> tuple[list[Tensor], list[int]]:

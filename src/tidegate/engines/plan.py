@@ -1,17 +1,17 @@
 """The plan of a step, for any back end: what is computed after each matrix product, and in which buffer it is kept.
 
 A step with K products runs in phases. Each phase follows one product (the first phase of the backward pass follows
-none) and computes, from its result and from values in memory, values in memory. A `Place` names memory: a buffer, and a
-block of H numbers in it. The buffers of a row, which is one sequence at one step, are
+none), reads its result and other values from buffers, and writes the values it computes to buffers. A `Place` is a
+block of H numbers in a buffer. The buffers of a row, which is one sequence at one step, are
 
     forward                                         backward
-    a     projected inputs, by `step.inputs`        dq    gradients for products, by stage; then other da, then dv
+    a     projected inputs, by `step.inputs`        dq    gradients of products, by stage; then other da, then dv
     q     the product just computed, by gate        dp    the product just computed
     old   states before the step                    carry gradients with respect to the states
-    new   states after it                           gate  given gradients with respect to gates
+    new   states after it                           gate  incoming gradients with respect to gates
     gate  gate values that are outputs
     saved values for the backward pass              cross values that only later phases of the same step read
-    operand  left sides of products
+    operand  left operands of products
     v     per-unit vectors
 """
 
@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """Element-wise work: with the values of `load`, compute and store those of `store`."""
+    """Element-wise computation: load the values of `load`, compute and store those of `store`."""
 
     load: Mapping[Expression, Place]
     store: tuple[tuple[Place, Expression], ...]
@@ -72,7 +72,7 @@ class Backward:
 class Schedule:
     """Distributes expressions over phases, each as early as its products allow.
 
-    `leaves` are values in memory, `products` the results of products with the phase from which on they exist. A value
+    `leaves` are values in memory, `products` the results of products with the first phase in which they exist. A value
     that a later phase needs is computed again there if that is cheap, and otherwise kept, in its own place or in
     `cross`.
     """
@@ -135,8 +135,8 @@ class Schedule:
 
 
 def saved_places(backstep: Adjoint, *, ragged: bool) -> dict[Expression, Place]:
-    """Where the backward pass finds the forward values it needs. States have sequences of their own; with `ragged`
-    sequences a state may be reset after the step, so new states are saved in addition."""
+    """Where the backward pass finds the forward values it needs. States of all steps are stored anyway; with
+    `ragged` sequences a state may be reset after the step, so new states are saved in addition."""
     step = backstep.step
     own = {e: Place("old", i) for i, e in enumerate(step.old.values())}
     if not ragged:
@@ -215,7 +215,7 @@ def backward_plan(step: Step, *, ragged: bool, traced: bool) -> Backward:
 
 
 def operand_state(step: Step, stage: int) -> int | None:
-    """The number of the state that is the left side of a stage's product, or None when it is another expression."""
+    """The index of the state that is the left operand of a stage's product, or None if it is another expression."""
     states: Sequence[Expression] = tuple(step.old.values())
     operand = step.stages[stage].operand
     return states.index(operand) if operand in states else None

@@ -1,7 +1,7 @@
 """Two number types of a call: storage, that of the caller's tensors, and arithmetic, that in which kernels compute.
 
-float32 and float64 are both. half and bfloat16 are for storage: products, gates and states of a sequence are computed
-in float32, so that rounding errors do not add up over the steps, and the results are rounded once.
+For float32 and float64 both are the same. half and bfloat16 are storage types only: the products, gates and states of
+a sequence are computed in float32, so that rounding errors do not add up over the steps, and results are rounded once.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
-"""Lengths, resets and direction: which steps of a call run, in which order, and what they do to the states.
+"""Lengths, resets and direction: which steps of a call run, in which order, and how they change the states.
 
 A step at or beyond the length of its sequence leaves the state as it is and gives zero as output; a step with a reset
-starts from the state zero. Back ends in torch operations walk over `Walk`; kernels read `step_mask`.
+starts from the state zero. Engines of torch operations use `Walk`; kernels read `step_mask`.
 """
 
 from collections.abc import Sequence
@@ -34,8 +34,8 @@ class Walk:
         return self.forward()[::-1]
 
     def before(self, t: int, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The states with which step t starts: zero where it has a reset. Transposed, it takes the gradients with
-        respect to those states to the gradients with respect to the states given."""
+        """The states with which step t starts: zero where it has a reset. Its transpose, the same function,
+        maps the gradients with respect to these states to those with respect to `states`."""
         return states if self.resets is None else tuple(s.masked_fill(self.resets[t], 0) for s in states)
 
     def after(self, t: int, new: tuple[Tensor, ...], old: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

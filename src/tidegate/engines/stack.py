@@ -1,4 +1,4 @@
-"""All layers and directions of a recurrent layer as one call, for engines that take them together."""
+"""All layers and directions of a recurrent layer as one call, for engines that run them together."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Stack:
 
     x: (T, B, D), or class indices (T, B), or a PackedSequence of either, whose sequences keep its order, longest first.
     states: the initial states, (layers * directions, B, H) each; the first (layers * directions, B, P).
-    weights: those of each layer and direction, in the order of the states: layer after layer, forwards first.
+    weights: those of each layer and direction, in the order of the states: layer by layer, forward direction first.
     directions: 1, or 2, where the second runs from the last step to the first.
     dropout: the probability with which an output of every layer but the last is set to zero, in training only.
     lengths: (B,), as in Call; None with a PackedSequence.

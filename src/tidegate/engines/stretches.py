@@ -1,7 +1,7 @@
 """A long sequence in about sqrt(T) stretches of steps, for training with `recompute`.
 
 Keeping the states between stretches, and running each stretch again in the backward pass, needs memory for about
-2 sqrt(T) steps instead of T, and one forward pass more (Chen et al., arXiv:1604.06174).
+2 sqrt(T) steps instead of T, and one more forward pass (Chen et al., arXiv:1604.06174).
 """
 
 from dataclasses import replace

@@ -27,7 +27,7 @@ NAME = "torch"
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
-#: Class indices become one-hot rows here; of more columns than this their product would dominate the call.
+#: Class indices become one-hot rows here; with more columns than this their product would dominate the time.
 MOST_CLASSES = 1024
 
 Signature = tuple[int, tuple[str, ...], tuple[str, ...]]
@@ -35,7 +35,7 @@ Signature = tuple[int, tuple[str, ...], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Fused:
-    """torch's functions of one cell: `sequence` over all steps and layers, `step` of one step of one layer.
+    """torch's functions for one cell: `sequence` for all steps and layers, `step` for one step of one layer.
 
     `mode` is the name of the cell in torch.nn.RNNBase.
     """
@@ -60,15 +60,15 @@ def fused() -> Mapping[Signature, Fused]:
 
 @cache
 def fused_for(step: Step) -> Fused | None:
-    """torch's functions of this step, or None where torch does not have its equations."""
+    """torch's functions for this step, or None if torch has none for its equations."""
     return fused().get(signature(step))
 
 
 def signature(step: Step) -> Signature:
     """The equations without the names of the cell, its gates and its states.
 
-    Two steps have one signature if they compute the same function of equally packed parameters: gates are counted in
-    packed order, states in theirs, and the arguments of sums and products have no order.
+    Two steps have one signature if they compute the same function of equally packed parameters: gates are numbered in
+    packed order, states in the order of `Step.state`, and the arguments of sums and products have no order.
     """
     leaves = (("a", step.a), ("q", step.q), ("state", step.old), ("v", step.v))
     digest: dict[Expression, str] = {e: f"{kind} {k}" for kind, named in leaves for k, e in enumerate(named.values())}
@@ -127,7 +127,7 @@ def refuse(call: Call) -> str | None:
 
 
 def run(call: Call) -> Result:
-    """The sequence in one call of torch's function for it, or, of a single step, for the cell."""
+    """The sequence in one call of torch's function for sequences or, if it has one step, for cells."""
     w, functions = call.weights, fused_for(call.step)
     assert functions is not None
     x = one_hot(call.x, w) if call.indexed else call.x
@@ -190,8 +190,8 @@ def one_or_all(states: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
 def trains(stack: Stack, tensors: list[Tensor]) -> bool:
     """Whether torch's function is to be called as in training.
 
-    cuDNN and MIOpen differentiate only what was called so. Without dropout that is the same function, so on a GPU a
-    layer in eval() whose gradient may be needed is called as in training, and its backward pass works.
+    cuDNN and MIOpen compute gradients only for calls in training mode. Without dropout the results are the same, so on
+    a GPU a layer in eval() whose gradient may be needed is called as in training, and its backward pass works.
     """
     on_gpu = stack.weights[0].w_hh.is_cuda
     return stack.training or (on_gpu and torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
@@ -203,10 +203,10 @@ def parameters(w: Weights) -> list[Tensor]:
 
 
 def flatten(step: Step, weights: tuple[Weights, ...], directions: int) -> None:
-    """On a GPU, lay out parameters as cuDNN wants them, views of one buffer, in the way of torch.nn's layers; nothing
-    elsewhere, for cells that torch does not have, and for weights that are not parameters.
+    """On a GPU, make the parameters views of one buffer, as cuDNN expects and torch.nn's layers do. Nothing is done on
+    other devices, for cells that torch does not have, and for weights that are not parameters.
 
-    Without it torch copies them in each call. They stay the same parameters, with the same values.
+    Without this torch copies them in each call. The parameter objects and their values stay the same.
     """
     functions, flat = fused_for(step), [p for w in weights for p in parameters(w)]
     if functions is None or not all(isinstance(p, nn.Parameter) for p in flat):
@@ -257,7 +257,7 @@ class Rows:
 def pack(lengths: Tensor, T: int, *, reverse: bool = False) -> Rows | None:
     """The packed order of sequences of these lengths; None if all have T steps.
 
-    A sequence of length 0 is packed with one step, which `run_padded` takes out again. With `reverse` each sequence is
+    A sequence of length 0 is packed with one step, which `run_padded` removes again. With `reverse` each sequence is
     read from its last step to its first.
     """
     given = lengths.cpu()

@@ -32,8 +32,8 @@ except (ImportError, AttributeError) as error:
         f"Install a tested release: pip install '{TESTED}'."
     ) from error
 
-#: `compiler_callback()` is None unless the program runs inside a function of torch.compile, which looks at every Python
-#: function that is called there. It is not wrapped here: torch.compile would look at the wrapper.
+#: `compiler_callback()` is None unless the program runs inside a function of torch.compile, which tries to compile
+#: every Python function that is called there. It is not wrapped here: torch.compile would try to compile the wrapper.
 compiler_callback = get_eval_frame_callback
 
 
@@ -68,8 +68,8 @@ def names_of_keys(tensor: torch.Tensor) -> str:
 
 
 def constant_in_program(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As torch.compiler.assume_constant_result, which would load the compiler: torch.compile takes what the function
-    returns for a constant."""
+    """As torch.compiler.assume_constant_result, which would load the compiler: torch.compile treats what the function
+    returns as a constant."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
 
@@ -81,6 +81,6 @@ def recording() -> AbstractContextManager[None]:
 
 
 def same_version(tensor: torch.Tensor):
-    """A context in which an in-place change of a tensor's sizes and strides does not count as a new version of it, for
-    none of its elements changes."""
+    """A context in which an in-place change of a tensor's sizes and strides does not count as a new version of it,
+    because none of its elements changes."""
     return _unsafe_preserve_version_counter(tensor)

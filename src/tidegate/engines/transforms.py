@@ -1,7 +1,7 @@
-"""Which calls an engine must refuse that reads memory itself: those whose tensors are not plain arrays of numbers.
+"""Which calls an engine that reads memory itself must refuse: those whose tensors are not plain arrays of numbers.
 
-Such an engine needs the address of every tensor. Under a transform or a tracer, and for a tensor that wraps another or
-has no memory, there is none, or the operation would be missing from what is recorded.
+Such an engine needs the address of every tensor. A tensor that wraps another or has no memory, as under a transform,
+has no such address; under a tracer the engine's operations would be missing from the recorded program.
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ from tidegate.engines.torch_private import (
 
 
 def refuse(call: Call) -> str | None:
-    """The transform, tracer or kind of tensor that keeps the call's memory from being read, as the end of a sentence;
-    None if every tensor of the call is plain."""
+    """The transform, tracer or kind of tensor that prevents reading the call's memory, as the end of a sentence; None
+    if every tensor of the call is plain."""
     tensors = (call.x, *call.states, *call.weights.tensors(), call.lengths, call.resets)
     return refuse_tensors([t for t in tensors if t is not None])
 

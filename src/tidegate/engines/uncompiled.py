@@ -9,5 +9,5 @@ import torch
 
 @torch.compiler.disable(reason="Tidegate runs this layer outside of the compiled program")
 def uncompiled(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What `function` returns; torch.compile neither looks into it nor into what it calls."""
+    """What `function` returns; torch.compile traces neither it nor the functions that it calls."""
     return function(*arguments, **options)

@@ -1,4 +1,4 @@
-"""torch.nn modules: drop-in twins of torch.nn.RNN, GRU and LSTM, and layers of every other cell."""
+"""torch.nn modules: drop-in replacements for torch.nn.RNN, GRU and LSTM, and layers of every other cell."""
 
 from tidegate.nn import convert, init
 from tidegate.nn.build import build_layer, find_cell

@@ -53,7 +53,7 @@ def as_flag(name: str, flag: Any) -> bool:
 
 
 def as_truth(name: str, flag: Any) -> bool:
-    """What counts as true or false in Python, as torch.nn takes it; not a string, for "False" would count as true."""
+    """bool(flag), as in torch.nn; ArgumentTypeError for a string, because bool("False") is True."""
     if isinstance(flag, str):
         raise ArgumentTypeError(f"`{name}` must be True or False, got {flag!r}.")
     return bool(flag)

@@ -1,4 +1,4 @@
-"""One step as a module: twins of torch.nn.RNNCell, GRUCell and LSTMCell, and the step of every other cell."""
+"""One step as a module: replacements for torch.nn.RNNCell, GRUCell and LSTMCell, and the step of every other cell."""
 
 import math
 from typing import Any
@@ -30,13 +30,13 @@ class CellModule(WarnsOfQuantization, nn.Module):
     input_size: int
     hidden_size: int
     bias: bool
-    # The default for cells that __init__ did not make, such as a pickled torch.nn.GRUCell loaded as one of these.
+    # The default where __init__ was not called, such as for a pickled torch.nn.GRUCell that is loaded as a GRUCell.
     engine: str = "auto"
 
     @property
     def cell(self) -> Equations:
         """The equations that this module runs: a Cell class, or a Step if it was built from one."""
-        raise NotImplementedError(f"{type(self).__name__} does not name its cell")
+        raise NotImplementedError(f"{type(self).__name__} must define the property `cell`")
 
     def forward(self, input: Tensor, hx: State | None = None) -> Any:
         """Returns the new state, in the form of hx.
@@ -45,8 +45,8 @@ class CellModule(WarnsOfQuantization, nn.Module):
           0 <= index < D, in place of one-hot rows. B is the batch, D input_size, H hidden_size.
         * hx: the state (B, H) or (H,), a tuple for a cell of several states; zeros by default.
 
-        ShapeError, ArgumentError and its subclasses name a bad argument; EngineError says why an engine that was named
-        cannot run the call.
+        ShapeError, ArgumentError and its subclasses name a bad argument; EngineError says why the named engine cannot
+        run the call.
         """
         if isinstance(input, Proxy):
             return as_leaf(self, input, hx)
@@ -63,7 +63,7 @@ class CellModule(WarnsOfQuantization, nn.Module):
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices of the parameters that belong to one gate, by parameter name, as views: to read, to penalise, and,
-        under torch.no_grad(), to write. Those of a parametrized weight are of its present value, to read only.
+        under torch.no_grad(), to write. Views of a parametrized weight are views of its computed value: to read only.
 
         ArgumentError lists the gates that the cell has.
         """
@@ -78,8 +78,8 @@ def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tens
     if module.hidden_size == 0:
         return tuple(s + weights.w_ih.sum() for s in states)  # (B, 0), and still a function of the weights
     w = weights.w_hh
-    # Inside torch.autocast the engines compute in the dtype of the weights, but torch's functions convert as they do
-    # for torch.nn: on a CPU where that engine is named, elsewhere wherever it can run the call.
+    # Inside torch.autocast the torch engine converts dtypes as torch.nn does; all other engines compute in the dtype of
+    # the weights. On a CPU the torch engine runs only if it is named, on other devices whenever it can run the call.
     if autocasts(w) and not torch.compiler.is_compiling():
         engine, call = module.engine, Call(step_of(module), x, states, weights)
         if engine in choose.STACKED or (
@@ -220,7 +220,7 @@ class LSTMCell(CellModule, nn.LSTMCell):
 class RecurrentCell(CellModule):
     """One step of the given cell, a Cell class or a traced Step: `RecurrentCell(MyCell, input_size, hidden_size)`.
 
-    Parameters weight_ih, weight_hh, bias_ih, bias_hh and, for a cell of per-unit vectors, vector; all are initialised
+    Parameters weight_ih, weight_hh, bias_ih, bias_hh and, for a cell with per-unit vectors, vector; all are initialised
     uniformly in (-1/sqrt(H), 1/sqrt(H)).
     """
 

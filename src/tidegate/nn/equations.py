@@ -55,7 +55,7 @@ def parameter_shapes(step: Step, D: int, H: int, *, bias: bool) -> dict[str, tup
 def gate_slices(module: nn.Module, step: Step, endings: Iterable[str], gate: str) -> dict[str, Tensor]:
     """Views of the H rows of `gate` in every parameter that has some, by parameter name.
 
-    `endings` are those of the parameters' names: "_l0" and so on, or "" of a cell.
+    `endings` are those of the parameters' names: "_l0" and so on, or "" for a cell.
     """
     if gate not in step.gates:
         raise ArgumentError(f"`gate` of {type(module).__name__} must be one of {', '.join(step.gates)}, got {gate!r}.")

@@ -11,13 +11,13 @@ from tidegate.errors import ArgumentError
 def as_leaf(module: nn.Module, input: Proxy, hx: Any = None, **options: Any) -> Proxy:
     """The `call_module` node of a module that torch.fx.symbolic_trace called with a Proxy.
 
-    torch.fx itself takes as leaves only what is defined in torch.nn.
+    By default torch.fx treats only modules defined in torch.nn as leaves.
     """
     tracer: Any = input.tracer
     path = tracer.path_of_module(module)
     if not path:
         raise ArgumentError(
-            f"{type(module).__name__} cannot be traced by torch.fx alone, for it is a leaf of the graph. "
+            f"{type(module).__name__} cannot be traced by torch.fx on its own, because it is a leaf of the graph. "
             "Trace a module that contains it."
         )
     given = {name: value for name, value in options.items() if value is not None}

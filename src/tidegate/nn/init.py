@@ -1,6 +1,6 @@
-"""Initial values that decide what a recurrent layer can learn to remember, each by its name in the literature.
+"""Initialisations of recurrent layers, by their names in the literature.
 
-Each function writes into a layer, or into a cell as a module, and returns it. Other parameters stay as they are.
+Each function changes parameters of a layer or of a cell module in place and returns it. Other parameters are unchanged.
 """
 
 import inspect
@@ -21,7 +21,7 @@ Layer = TypeVar("Layer", bound=CellLayer | CellModule)
 
 
 def default_(layer: Layer) -> Layer:
-    """That of torch.nn: every parameter uniform in (-1/sqrt(H), 1/sqrt(H)). Gates are then near 1/2, and a state
+    """The default of torch.nn: every parameter uniform in (-1/sqrt(H), 1/sqrt(H)). Gates are then near 1/2, and a state
     decays in a few steps."""
     layer.reset_parameters()  # type: ignore[operator]
     return layer
@@ -43,7 +43,7 @@ def orthogonal_(layer: Layer, gain: float = 1.0) -> Layer:
 
 @torch.no_grad()
 def gate_bias_(layer: Layer, gate: str, value: float | torch.Tensor) -> Layer:
-    """A gate's bias: the SUM of its input bias and its recurrent bias becomes `value` (the second becomes zero)."""
+    """A gate's bias: the sum of its input bias and its recurrent bias becomes `value`, the recurrent bias zero."""
     if not layer.bias:
         raise ArgumentError(f"`layer` must have biases to set that of gate {gate}, got bias=False.")
     for name, rows in layer.gate_parameters(gate).items():

@@ -1,4 +1,4 @@
-"""CellLayer: what all layers have in common, whatever their cell and whoever holds their parameters."""
+"""CellLayer: the base class of all layers, of torch.nn's subclasses and of those with parameters of their own."""
 
 from typing import Any
 
@@ -23,9 +23,9 @@ class CellLayer(WarnsOfQuantization, nn.Module):
     `layer(input, hx=None, *, lengths=None, resets=None)` returns (outputs, state); see `forward` for the shapes.
 
     With `recompute=True` training stores the states at about sqrt(T) steps instead of every step's gates, and the
-    backward pass computes the steps in between again: memory near sqrt(T) beside inputs and outputs, the time of a
-    second forward pass, the same gradients. It may be set at any time. A `tidegate.trace` stores every step all the
-    same.
+    backward pass computes the steps in between again: memory proportional to about sqrt(T) besides inputs and outputs,
+    the time of a second forward pass, the same gradients. It may be set at any time. `tidegate.trace` always stores
+    every step.
     """
 
     input_size: int
@@ -36,14 +36,14 @@ class CellLayer(WarnsOfQuantization, nn.Module):
     dropout: float
     bidirectional: bool
     proj_size: int
-    # Defaults for layers that __init__ did not make, such as a pickled torch.nn.GRU loaded as one of these.
+    # Defaults where __init__ was not called, such as for a pickled torch.nn.GRU that is loaded as a GRU.
     engine: str = "auto"
     recompute: bool = False
 
     @property
     def cell(self) -> Equations:
         """The equations that this layer runs: a Cell class, or a Step if it was built from one."""
-        raise NotImplementedError(f"{type(self).__name__} does not name its cell")
+        raise NotImplementedError(f"{type(self).__name__} must define the property `cell`")
 
     def forward(
         self,
@@ -63,24 +63,24 @@ class CellLayer(WarnsOfQuantization, nn.Module):
         * lengths: (B,) integers in 0..T, a tensor or a list, in any order. After the last step of a sequence its
           outputs are zero and its state does not change, so the results are those of a PackedSequence.
         * resets: (B, T) of torch.bool, also without batch_first; (T,) if unbatched. Where resets[b, t] is true, a new
-          sequence begins at step t, from a state of zeros. In the reverse direction it ends there, so that both
-          directions see the same sequences.
+          sequence begins at step t, from a state of zeros. In the reverse direction it ends at t, so that both
+          directions have the same sequences.
         * outputs: as the input, with H * directions features. state: as hx, after the last step.
 
-        ShapeError, ArgumentError and its subclasses name a bad argument; EngineError says why an engine that was named
-        cannot run the call.
+        ShapeError, ArgumentError and its subclasses name a bad argument; EngineError says why the named engine cannot
+        run the call.
         """
         if isinstance(input, Proxy):
             return as_leaf(self, input, hx, lengths=lengths, resets=resets)
-        # torch.compile cannot record a PackedSequence, whose sizes are data, and records no torch.nn.GRU, RNN or LSTM
-        # unless its allow_rnn is set; it would then compile the functions that are called from here, one by one.
+        # torch.compile cannot record a PackedSequence, whose sizes are tensor values, nor torch.nn.GRU, RNN or LSTM
+        # unless its allow_rnn is set: it would compile the functions that are called from here, one by one.
         if isinstance(input, PackedSequence) if torch.compiler.is_compiling() else compiler_callback() is not None:
             return operator.run_outside(run_layer, self, input, hx, lengths, resets)
         return run_layer(self, input, hx, lengths, resets)
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices of the parameters that belong to one gate, by parameter name, as views: to read, to penalise, and,
-        under torch.no_grad(), to write. Those of a parametrized weight are of its present value, to read only.
+        under torch.no_grad(), to write. Views of a parametrized weight are views of its computed value: to read only.
 
         ArgumentError lists the gates that the cell has.
         """
@@ -105,5 +105,5 @@ def run_layer(
 
 
 def run_options(layer: CellLayer) -> str:
-    """How the layer is to be run, for its repr."""
+    """The options of execution, for the layer's repr."""
     return f"engine={layer.engine!r}" + ", recompute=True" * layer.recompute

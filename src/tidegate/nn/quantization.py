@@ -1,4 +1,4 @@
-"""A warning where torch.ao.quantization passes over a layer."""
+"""A warning that torch.ao.quantization skips a layer."""
 
 import warnings
 from typing import Any
@@ -8,7 +8,7 @@ from torch import nn
 
 class WarnsOfQuantization(nn.Module):
     """Base of layers and cells. torch.ao.quantization replaces modules by their exact class, and so leaves subclasses
-    of torch.nn.GRU in floating point without a word; it sets `qconfig` on every module that it visits."""
+    of torch.nn.GRU in floating point silently; it sets `qconfig` on every module that it visits."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "qconfig":

@@ -22,7 +22,7 @@ class OwnLayer(CellLayer):
 
     Parameters, for layer k: weight_ih_l{k} (Ga*H, D), weight_hh_l{k} (Gq*H, H), bias_ih_l{k} (Ga*H,), bias_hh_l{k}
     (Gq*H,), and vector_l{k} (V*H,) if the cell has V per-unit vectors; with the suffix _reverse for the reverse
-    direction. Ga gates have a share of the input, Gq a recurrent product. All are initialised uniformly in
+    direction. Ga gates have an input projection, Gq a recurrent product. All are initialised uniformly in
     (-1/sqrt(H), 1/sqrt(H)), as in torch.nn. See `forward` for the shapes of a call.
     """
 
@@ -76,8 +76,8 @@ class OwnLayer(CellLayer):
             nn.init.uniform_(parameter, -bound, bound)
 
     def flatten_parameters(self) -> None:
-        """On a GPU, where torch has a fused function of the cell, lay out the parameters as cuDNN wants them, as
-        torch.nn's layers do; elsewhere nothing."""
+        """On a GPU, move the parameters into the one buffer that cuDNN expects, as torch.nn's layers do, if torch has a
+        fused function for the cell; otherwise do nothing."""
         flatten(step_of(self), read_weights(self), directions(self))
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""Input sequences: from the forms that a layer accepts to the one that engines take, and outputs back to that form."""
+"""Input sequences, converted from the forms that a layer accepts to the form of the engines, and outputs, back."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Lengths = Tensor | Numbers[int] | int
 class Sequence:
     """x (T, B, D), or (T, B) of class indices; lengths (B,); resets (T, B); and the form of the caller's input.
 
-    `data` is x, or the data of a PackedSequence. That is padded each time that `x` is read, in its own order, longest
-    first; `sort` puts states in that order, `unsort` in the caller's.
+    `data` is x, or the data of a PackedSequence, which is padded each time that `x` is read, with its sequences in
+    packed order, longest first; `sort` puts states in that order, `unsort` in the caller's.
     """
 
     data: Tensor
@@ -94,9 +94,9 @@ class Sequence:
 
 
 def batch_major(y: Tensor) -> Tensor:
-    """(T, B, H) as (B, T, H), where possible without making it a view, which cannot be detached in place.
+    """(T, B, H) as (B, T, H), if possible not as a view, because a view cannot be detached in place.
 
-    No element changes, so the version of `y`, by which an engine sees whether its outputs were written to, stays.
+    No element changes, so the version counter of `y`, by which an engine detects writes to its outputs, is kept.
     """
     if not readable():
         return y.transpose(0, 1)

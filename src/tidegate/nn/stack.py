@@ -1,5 +1,5 @@
-"""The way of a call through a stack: all layers and directions in one engine call where the engine takes them together,
-else one call each.
+"""Runs all layers and directions of a layer: in one engine call if the engine supports this, otherwise in one call
+each.
 
 CellLayer.forward -> run_stack -> engines.choose.select -> run_together, or run_direction for each layer and direction
 """
@@ -76,7 +76,7 @@ def run_direction(
     engine: Engine | None,
     record: Record | None,
 ) -> Result:
-    """Number i of the layers and directions, on `engine` or, if None, the one that is selected for it; in a program of
+    """Layer and direction number i, on `engine`, or if that is None on the engine selected for it; in a program of
     torch.compile or torch.export, as one operator."""
     reverse = i % directions(layer) == 1
     if torch.compiler.is_compiling():
@@ -100,7 +100,7 @@ def run_together(
 ) -> tuple[Tensor | PackedSequence, State]:
     """All layers and directions in one call, inside torch.autocast in the dtypes of torch.nn."""
     if isinstance(layer, nn.RNNBase) and weights[0].w_hh.is_cuda and is_plain(layer):
-        layer._update_flat_weights()  # parameters that were replaced go to cuDNN's one flat buffer again
+        layer._update_flat_weights()  # moves replaced parameters into cuDNN's one buffer
     p = sequence.packed
     result = choose.STACKED[engine.NAME](
         Stack(
@@ -132,8 +132,8 @@ def first_call(
 ) -> Call:
     """The call of the first layer and direction, by which the engine is chosen.
 
-    A packed input stays packed: its data represents the padded array. Inside torch.autocast the kernels of the CPU
-    compute in the dtype of the weights; on other devices torch's functions convert as they do for torch.nn.
+    For a packed input, x is its data (N, 1, D), which is enough to choose. Inside torch.autocast the CPU kernels
+    compute in the dtype of the weights; on other devices torch's functions convert as for torch.nn.
     """
     w, own = weights[0].w_hh, states[0]
     x = sequence.data if sequence.packed is None else sequence.data.unsqueeze(1)
@@ -177,7 +177,7 @@ def directions(layer: CellLayer) -> int:
 
 
 def suffixes(layer: CellLayer) -> tuple[str, ...]:
-    """The ends of parameter names, "l0", "l0_reverse", "l1" and so on, in the order of the states."""
+    """The suffixes of parameter names, "l0", "l0_reverse", "l1" and so on, in the order of the states."""
     return _suffixes(layer.num_layers, layer.bidirectional)
 
 
@@ -205,6 +205,6 @@ def read_weights(layer: CellLayer) -> tuple[Weights, ...]:
 
 
 def read(layer: CellLayer, name: str) -> Tensor:
-    """The attribute `name`; a parameter is found without the slow search of torch.nn.Module."""
+    """The attribute `name`; a parameter is read without the slow nn.Module.__getattr__."""
     parameter = layer._parameters.get(name)
     return getattr(layer, name) if parameter is None else parameter

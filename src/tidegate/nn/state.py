@@ -1,4 +1,4 @@
-"""Initial and final states: from the form that a layer accepts to the one that engines take, and back."""
+"""Initial states, converted from the form that a layer accepts to the form of the engines, and final states, back."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def initial_states(
 
 
 def final_state(sequence: Sequence, states: list[tuple[Tensor, ...]]) -> State:
-    """The engines' final states as torch.nn returns them: (layers * directions, B, H), a tuple of several states.
+    """The engines' final states as torch.nn returns them: (layers * directions, B, H), a tuple for several states.
 
     Copies, not views, so that they can be changed and detached in place.
     """

@@ -19,7 +19,7 @@ class Trace(Mapping[str, Tensor]):
     """The result of `tidegate.trace`: `outputs` and `state` as the layer returns them, and every state and gate.
 
     `trace["z_l0"]` is the gate z of layer 0, `trace["c_l1_reverse"]` the state c of layer 1 in the reverse direction:
-    names of the cell with the endings of the parameters, (T, B, H) each, whatever the layout of the input. After the
+    the cell's names with the suffixes of the parameters, (T, B, H) each, for any layout of the input. After the
     end of a sequence its gates are zero and its states do not change.
     """
 
@@ -85,7 +85,7 @@ class Trace(Mapping[str, Tensor]):
         return self._named(by_suffix)
 
     def _named(self, by_suffix: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """By the full name, in the order of the caller's batch."""
+        """The arrays by full name, in the order of the caller's batch."""
         return {
             f"{name}_{suffix}": self._sequence.unsort(array)
             for suffix, arrays in by_suffix.items()
@@ -101,9 +101,10 @@ def trace(
     lengths: Lengths | None = None,
     resets: Tensor | None = None,
 ) -> Trace:
-    """Run `layer(input, hx, ...)` and record every state and gate; outputs and state have the same bits as without.
+    """Run `layer(input, hx, ...)` and record every state and gate.
 
-    The engine that runs the layer records them. Call it outside a program of torch.compile.
+    An engine that returns gates runs the layer. If the layer alone runs on the same engine, outputs and state have the
+    same bits, otherwise they are equal up to rounding. Not supported inside torch.compile.
     """
     if not isinstance(layer, CellLayer):
         raise ArgumentTypeError(

@@ -1,4 +1,4 @@
-"""The twins of torch.nn.RNN, GRU and LSTM: same constructor, parameters, state_dict and numbers; isinstance holds."""
+"""Drop-in subclasses ("twins") of torch.nn.RNN, GRU and LSTM: same constructor, parameters, state_dict and results."""
 
 import torch
 
@@ -24,8 +24,8 @@ class RNN(CellLayer, torch.nn.RNN):
     and H hidden_size:
 
     * input: (T, B, D), or (B, T, D) with batch_first, or (T, D), or a PackedSequence; or class indices, an int64 or
-      int32 tensor without the D with 0 <= index < D, in place of one-hot rows.
-    * hx: the initial state h, (layers * directions, B, H), or without the B if the input is; zeros by default.
+      int32 tensor of these shapes without the D, 0 <= index < D, in place of one-hot rows.
+    * hx: the initial state h, (layers * directions, B, H), or without the B if the input has none; zeros by default.
     * lengths: (B,) integers in 0..T, in any order. After the end of a sequence its outputs are zero and its state does
       not change, as for a PackedSequence.
     * resets: (B, T) of torch.bool, also with batch_first=False. Where resets[b, t] is true, a new sequence begins at t,
@@ -33,8 +33,8 @@ class RNN(CellLayer, torch.nn.RNN):
     * outputs: (T, B, H * directions), in the layout of the input. state: as hx, after the last step.
 
     `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them and says which one runs. With
-    `recompute=True` training needs memory near sqrt(T) and the time of a second forward pass. All other arguments are
-    those of torch.nn.RNN. Bad arguments raise ArgumentError, ArgumentTypeError, StateError or ShapeError.
+    `recompute=True` training stores about sqrt(T) steps and runs the forward pass twice. All other arguments
+    are those of torch.nn.RNN. Bad arguments raise ArgumentError, ArgumentTypeError, StateError or ShapeError.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class GRU(CellLayer, torch.nn.GRU):
     and H hidden_size:
 
     * input: (T, B, D), or (B, T, D) with batch_first, or (T, D), or a PackedSequence; or class indices, an int64 or
-      int32 tensor without the D with 0 <= index < D, in place of one-hot rows.
-    * hx: the initial state h, (layers * directions, B, H), or without the B if the input is; zeros by default.
+      int32 tensor of these shapes without the D, 0 <= index < D, in place of one-hot rows.
+    * hx: the initial state h, (layers * directions, B, H), or without the B if the input has none; zeros by default.
     * lengths: (B,) integers in 0..T, in any order. After the end of a sequence its outputs are zero and its state does
       not change, as for a PackedSequence.
     * resets: (B, T) of torch.bool, also with batch_first=False. Where resets[b, t] is true, a new sequence begins at t,
@@ -81,8 +81,8 @@ class GRU(CellLayer, torch.nn.GRU):
     * outputs: (T, B, H * directions), in the layout of the input. state: as hx, after the last step.
 
     `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them and says which one runs. With
-    `recompute=True` training needs memory near sqrt(T) and the time of a second forward pass. All other arguments are
-    those of torch.nn.GRU. Bad arguments raise ArgumentError, ArgumentTypeError, StateError or ShapeError.
+    `recompute=True` training stores about sqrt(T) steps and runs the forward pass twice. All other arguments
+    are those of torch.nn.GRU. Bad arguments raise ArgumentError, ArgumentTypeError, StateError or ShapeError.
     """
 
     def __init__(
@@ -120,8 +120,8 @@ class LSTM(CellLayer, torch.nn.LSTM):
     and H hidden_size:
 
     * input: (T, B, D), or (B, T, D) with batch_first, or (T, D), or a PackedSequence; or class indices, an int64 or
-      int32 tensor without the D with 0 <= index < D, in place of one-hot rows.
-    * hx: the initial states (h, c), (layers * directions, B, H) each, or without the B if the input is; zeros by
+      int32 tensor of these shapes without the D, 0 <= index < D, in place of one-hot rows.
+    * hx: the initial states (h, c), (layers * directions, B, H) each, or without the B if the input has none; zeros by
       default. With proj_size P > 0, h has P features in place of H.
     * lengths: (B,) integers in 0..T, in any order. After the end of a sequence its outputs are zero and its state does
       not change, as for a PackedSequence.
@@ -130,8 +130,8 @@ class LSTM(CellLayer, torch.nn.LSTM):
     * outputs: (T, B, H * directions), in the layout of the input. state: as hx, after the last step.
 
     `engine` is "auto" or the name of an engine; `tidegate.why(layer, x)` lists them and says which one runs. With
-    `recompute=True` training needs memory near sqrt(T) and the time of a second forward pass. All other arguments are
-    those of torch.nn.LSTM. Bad arguments raise ArgumentError, ArgumentTypeError, StateError or ShapeError.
+    `recompute=True` training stores about sqrt(T) steps and runs the forward pass twice. All other arguments
+    are those of torch.nn.LSTM. Bad arguments raise ArgumentError, ArgumentTypeError, StateError or ShapeError.
     """
 
     def __init__(

@@ -23,9 +23,9 @@ def why(
 ) -> Verdicts:
     """Which engine would run the first layer of `layer(input, hx, ...)`, and why the others would not.
 
-    Printed, the first line says what runs, on which device, and whether that is slow; then follows each engine with its
-    reason. A layer with engine="auto" runs on the first engine that can; one with a named engine runs on that or not at
-    all.
+    The printed form has a line with the engine, the device and whether it is slow, then one line for each engine with
+    its reason. A layer with engine="auto" runs on the first engine that can run it; a layer with a named engine runs on
+    that engine or raises EngineError.
     """
     if not isinstance(layer, CellLayer):
         raise ArgumentTypeError(

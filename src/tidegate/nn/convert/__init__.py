@@ -1,4 +1,4 @@
-"""Layers from and to the parameters of other libraries, and one GRU from the other where they are the same function."""
+"""Layers from and to the parameters of other libraries, and one GRU to the other where both are the same function."""
 
 from tidegate.nn.convert.gru import to_reset_after, to_reset_before
 from tidegate.nn.convert.keras import from_keras, to_keras

@@ -2,13 +2,13 @@
 
 The candidates differ: tanh(a + r * (U h + c)) resets after the product, tanh(a + U (r * h) + c) before it. They agree
 
-* in a product U_ij h_j if the reset gates of units i and j are the same: i = j, as in a diagonal U or with H = 1; or
-  units whose rows of W_r, U_r and biases are equal; or if both gates are constant because their rows of W_r and U_r
-  are zero: then U_ij is multiplied by r_i / r_j;
+* in a product U_ij h_j if the reset gates of units i and j are equal: if i = j, as in a diagonal U or with H = 1, or if
+  their rows of W_r, U_r and biases are equal; or if both gates are constant because their rows of W_r and U_r are zero:
+  then U_ij is multiplied by r_i / r_j;
 * in the bias if c_i = 0, or if r_i is constant: then c_i is multiplied by it. In the other direction every bias can be
   added to that of a.
 
-Everything else is another function, and is refused; the message names the units.
+In all other cases the functions differ, and ArgumentError names the units.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""The parameters of one layer and direction, gate by gate: the form between a layer and every other format."""
+"""The parameters of one layer and direction, gate by gate: the intermediate form of all conversions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""The recurrent layers of a model, replaced by twins, and put back; with a report of those that cannot be.
+"""Replaces the recurrent layers of a model by twins (subclasses) and back, and reports those that cannot be replaced.
 
 A module stays the same object with the same parameters, buffers, hooks and names; its class changes. So optimisers,
-tied modules and parametrizations go on working.
+tied modules and parametrizations keep working.
 """
 
 import inspect
@@ -90,7 +90,7 @@ def replace_layers(model: Model, *, engine: str = "auto", recompute: bool = Fals
 def restore_layers(model: Model) -> Model:
     """`model`, with every twin in it turned back into the layer or cell of torch.nn, in place.
 
-    For tools that know torch.nn's exact classes only, such as torch.ao.quantization.quantize_dynamic. A warning names
+    For tools that accept only torch.nn's exact classes, such as torch.ao.quantization.quantize_dynamic. A warning names
     the layers that torch.nn does not have.
     """
     left = []
@@ -151,7 +151,7 @@ def subclass_twin(kind: type[nn.Module], module: nn.Module) -> type[nn.Module] |
         return "it overrides forward() without calling super().forward()"
     try:
         return joined(kind, TWINS[plain])
-    except TypeError as error:  # of Python, where base classes do not fit together
+    except TypeError as error:  # from Python, if the base classes are incompatible
         return f"its class cannot be combined with the replacement ({error})"
 
 
