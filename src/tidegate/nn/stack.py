@@ -39,11 +39,10 @@ def run_stack(
 
     With a `record`, the call of every layer and direction is appended to it, with its result, gates included.
     """
-    states, engine = initial_states(layer, weights[0], sequence, hx), None
+    states, engine, first = initial_states(layer, weights[0], sequence, hx), None, None
     if not torch.compiler.is_compiling():
-        engine = choose.select(
-            first_call(layer, weights, sequence, states, keep_gates=record is not None), layer.engine
-        )
+        first = first_call(layer, weights, sequence, states, keep_gates=record is not None)
+        engine = choose.select(first, layer.engine)
         if engine.NAME in choose.STACKED:
             return run_together(layer, weights, sequence, states, engine)
     final: list[tuple[Tensor, ...]] = []
@@ -55,7 +54,9 @@ def run_stack(
             states = [tuple([s.to(w.dtype) for s in own]) for own in states]
         for k in range(layer.num_layers):
             here = [
-                run_direction(layer, i, weights[i], sequence, x, states[i], engine=None if i else engine, record=record)
+                run_direction(
+                    layer, i, weights[i], sequence, x, states[i], None if i else first, None if i else engine, record
+                )
                 for i in range(k * n, k * n + n)
             ]
             x = here[0].outputs if n == 1 else torch.cat([result.outputs for result in here], -1)
@@ -72,19 +73,21 @@ def run_direction(
     sequence: Sequence,
     x: Tensor,
     states: tuple[Tensor, ...],
-    *,
+    first: Call | None,
     engine: Engine | None,
     record: Record | None,
 ) -> Result:
     """Layer and direction number i, on `engine`, or if that is None on the engine selected for it; in a program of
-    torch.compile or torch.export, as one operator."""
+    torch.compile or torch.export, as one operator. `first` is used if it is a call with these tensors."""
     reverse = i % directions(layer) == 1
     if torch.compiler.is_compiling():
         resets = sequence.resets_for(reverse)
         return operator.record(
             layer.cell, layer.engine, reverse, layer.recompute, x, states, weights, sequence.lengths, resets
         )
-    call = as_call(layer, weights, sequence, x, states, reverse=reverse, keep_gates=record is not None)
+    call = first
+    if call is None or call.x is not x or call.states is not states:
+        call = as_call(layer, weights, sequence, x, states, reverse=reverse, keep_gates=record is not None)
     result = (engine or choose.select(call, layer.engine)).run(call)
     if record is not None:
         record.append((call, result))

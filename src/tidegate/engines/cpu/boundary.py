@@ -17,9 +17,10 @@ def address(t: Tensor | None) -> int:
     numbers."""
     if t is None:
         return 0
-    if t.numel():
-        last = t.numel() - 1 if t.is_contiguous() else sum((n - 1) * s for n, s in zip(t.shape, t.stride()))
-        if (t.storage_offset() + last + 1) * t.itemsize > t.untyped_storage().nbytes():
+    if count := t.numel():
+        if not t.is_contiguous():
+            count = 1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride()))
+        if (t.storage_offset() + count) * t.itemsize > t.untyped_storage().nbytes():
             raise EngineError(
                 f"the storage of a tensor of shape {tuple(t.shape)} has {t.untyped_storage().nbytes()} bytes, fewer "
                 "than its numbers need: it was resized, as FSDP does between uses. Use the layer where its tensors "
