@@ -15,7 +15,7 @@ Context = Callable[[], AbstractContextManager[None]]
 
 
 class TorchLoader(Loader):
-    """The loader of torch, which executes the module inside the context and otherwise is the loader it is given."""
+    """The loader of torch, which executes the module inside the context and leaves the rest to the loader it is given."""
 
     def __init__(self, loader: Loader, context: Context):
         self._loader, self._context = loader, context
@@ -35,7 +35,7 @@ class TorchLoader(Loader):
 
 
 class TorchFinder(MetaPathFinder):
-    """Finds torch where the other finders do."""
+    """Finds torch by means of the other finders, and gives it a TorchLoader."""
 
     def __init__(self, context: Context):
         self._context = context
