@@ -15,7 +15,7 @@ Context = Callable[[], AbstractContextManager[None]]
 
 
 class TorchLoader(Loader):
-    """The loader of torch, which executes the module inside the context and leaves the rest to the loader it is given."""
+    """The loader of torch: executes the module inside the context, and leaves the rest to the loader it is given."""
 
     def __init__(self, loader: Loader, context: Context):
         self._loader, self._context = loader, context
