@@ -96,7 +96,7 @@ def test_a_users_cell_trains_and_its_run_is_complete_without_the_users_file(tide
     [
         (
             "import no_such_file_beside_it",
-            "No module named 'no_such_file_beside_it'. The file of a cell must not import",
+            "No module named 'no_such_file_beside_it'. The file of a cell cannot import",
         ),
         ("raise SystemExit('bye')", "cannot be imported: SystemExit: bye."),
     ],

@@ -7,7 +7,6 @@ CellLayer.forward -> run_stack -> engines.choose.select -> run_together, or run_
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -181,13 +180,8 @@ def directions(layer: CellLayer) -> int:
 
 def suffixes(layer: CellLayer) -> tuple[str, ...]:
     """The suffixes of parameter names, "l0", "l0_reverse", "l1" and so on, in the order of the states."""
-    return _suffixes(layer.num_layers, layer.bidirectional)
-
-
-@cache
-def _suffixes(num_layers: int, bidirectional: bool) -> tuple[str, ...]:
-    ends = ("", "_reverse") if bidirectional else ("",)
-    return tuple([f"l{k}{end}" for k in range(num_layers) for end in ends])
+    ends = ("", "_reverse") if layer.bidirectional else ("",)
+    return tuple([f"l{k}{end}" for k in range(layer.num_layers) for end in ends])
 
 
 def read_weights(layer: CellLayer) -> tuple[Weights, ...]:

@@ -55,10 +55,26 @@ class Shape:
     target: Target
 
 
+@dataclass(frozen=True)
+class PackedForm:
+    """All that decides the layout of packed weights."""
+
+    step: Step
+    arithmetic: torch.dtype
+    D: int
+    H: int
+    indexed: bool
+    target: Target
+
+    def __str__(self) -> str:
+        x = "class indices" if self.indexed else "numbers"
+        return f"{self.step.name} in {self.arithmetic} with D = {self.D}, H = {self.H} and {x} as input"
+
+
 @dataclass(frozen=True, eq=False)
 class LaunchPlan:
     """`scratch`, `packed` and `kept` are the layouts of scratch memory, of packed weights, and of what the forward pass
-    leaves for the backward pass; `packed_form` says which plans read packed weights of the same layout. `at` is the
+    leaves for the backward pass; `packed_form` is the form of the packed weights, None in a backward pass. `at` is the
     index of each argument, `template` the arguments that are the same for every call."""
 
     kernel: kernels.Kernel
@@ -66,7 +82,7 @@ class LaunchPlan:
     scratch: Layout
     packed: Layout
     kept: Layout
-    packed_form: tuple
+    packed_form: PackedForm | None
     at: Mapping[str, int]
     template: ctypes.Array
 
@@ -106,7 +122,7 @@ def make_launch_plan(
     fixed: Mapping[str, int],
     *,
     on_matrix: bool,
-    packed_form: tuple = (),
+    packed_form: PackedForm | None = None,
 ) -> LaunchPlan:
     threads, row_teams = division(shape, on_matrix=on_matrix)
     at = {name: i for i, name in enumerate(kernel.arguments)}
@@ -196,8 +212,8 @@ def forward_launch(shape: Shape, *, save: bool) -> LaunchPlan:
     # For class indices `a` is a table of the projections of all classes, so it is packed from the weights alone.
     (packed if shape.indexed else scratch).add("a", (D if shape.indexed else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
-    form = (step.name, shape.arithmetic, D, H, "class indices" if shape.indexed else "numbers", shape.target, on_matrix)
-    return make_launch_plan(kernel, shape, scratch, packed, kept, fixed, on_matrix=False, packed_form=(*form, step))
+    form = PackedForm(step, shape.arithmetic, D, H, shape.indexed, shape.target)
+    return make_launch_plan(kernel, shape, scratch, packed, kept, fixed, on_matrix=False, packed_form=form)
 
 
 @lru_cache(maxsize=512)

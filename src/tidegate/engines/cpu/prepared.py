@@ -9,14 +9,14 @@ from tidegate.engines.cpu import workspace
 from tidegate.errors import EngineError
 
 if TYPE_CHECKING:
-    from tidegate.engines.cpu.launch_plan import LaunchPlan
+    from tidegate.engines.cpu.launch_plan import LaunchPlan, PackedForm
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """Weights as the forward kernel reads them; `form` identifies the kernels that can. Made by `launch.prepare`."""
 
-    form: tuple
+    form: PackedForm | None
     memory: workspace.Memory
 
     @classmethod
