@@ -12,7 +12,7 @@ def test_the_kernels_that_are_timed_are_those_that_run():
     assert 0 < textbook.share_outside(textbook.copy_of(nn.GRU(textbook.V, textbook.H))) < 1
 
 
-def test_layers_with_other_results_are_not_compared(monkeypatch):
+def test_layers_with_different_results_are_not_timed(monkeypatch):
     monkeypatch.setitem(layers.KINDS, "GRU", (layers.KINDS["GRU"][0], lambda D, H: Doubled(D, H)))
     with pytest.raises(AssertionError, match=r"GRU .* differs from"):
         layers.compare("GRU", (2, 8, 3), backward=True, seconds=0.01)

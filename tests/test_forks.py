@@ -22,7 +22,7 @@ LOCKS = {
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_child_finds_a_lock_free_that_another_thread_held(name):
+def test_a_forked_child_can_take_a_lock_that_another_thread_held(name):
     lock, taken, half_done = LOCKS[name], threading.Event(), threading.Event()
 
     def work() -> None:

@@ -60,12 +60,12 @@ def test_imports_only_go_down(path):
     assert not upward_imports(path.read_text(), module)
 
 
-def test_every_folder_and_module_has_its_place_in_the_layers_and_every_layer_exists():
+def test_every_folder_and_module_is_in_a_layer_and_every_layer_exists():
     inside = {p.stem for p in SOURCE.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
     assert inside - set(ABOVE) == set(LAYERS)
 
 
-def test_an_upward_import_is_found():
+def test_the_check_detects_an_upward_import():
     assert upward_imports("from tidegate.cli import main", "tidegate.cells.gru") == ["1: tidegate.cli"]
     assert upward_imports("from tidegate import GRU", "tidegate.cells.gru") == ["1: tidegate.GRU"]
     assert not upward_imports("from tidegate.cells import GRU", "tidegate.engines.eager")

@@ -35,7 +35,7 @@ def test_training_keeps_memory_which_is_given_back_on_request():
     assert tidegate.memory.usage().kept == 0
 
 
-def test_outputs_that_are_alive_are_in_use():
+def test_referenced_outputs_count_as_memory_in_use():
     before = tidegate.memory.usage().in_use
     y, _ = tidegate.GRU(64, 64, engine="cpu")(torch.randn(100, 32, 64))
     assert tidegate.memory.usage().in_use - before >= y.numel() * 4
@@ -45,7 +45,7 @@ def test_outputs_that_are_alive_are_in_use():
 
 
 @pytest.mark.parametrize("limit", [0, 1 << 20])
-def test_a_limit_holds_at_once_and_later(limit):
+def test_a_limit_applies_immediately_and_to_later_calls(limit):
     train()
     tidegate.memory.set_limit(limit)
     for _ in range(2):
@@ -54,12 +54,12 @@ def test_a_limit_holds_at_once_and_later(limit):
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "1 GiB", None, True])
-def test_a_limit_that_is_no_number_of_bytes_is_refused(limit):
+def test_a_limit_that_is_not_a_number_of_bytes_is_refused(limit):
     with pytest.raises(ArgumentError, match="`limit` must be a number of bytes, 0 or more, got"):
         tidegate.memory.set_limit(limit)
 
 
-def test_the_page_on_the_process_is_right():
+def test_the_examples_in_docs_process_give_the_documented_output():
     page = Path(__file__).parent.parent / "docs" / "process.md"
     result = doctest.testfile(str(page), module_relative=False)
     assert result.attempted > 3

@@ -27,7 +27,7 @@ def test_dir_lists_what_is_public_and_nothing_else():
         assert run(code.format(use)).split() == sorted([*public.__all__, "cells", "nn"])
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'tidegate' has no attribute 'GRV'"):
         tidegate.GRV  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'GRV'"):
@@ -41,5 +41,5 @@ def test_torch_is_imported_with_the_first_name_and_not_before():
 
 
 @pytest.mark.parametrize("folder", ["calculus", "cells", "engines", "errors", "nn", "verification", "text", "train"])
-def test_a_folder_is_found_without_an_import_of_its_own(folder):
+def test_a_subpackage_is_found_without_its_own_import(folder):
     assert run(f"import tidegate; print(tidegate.{folder}.__name__)") == f"tidegate.{folder}"

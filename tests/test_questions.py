@@ -29,7 +29,7 @@ def in_page(name):
 
 
 @pytest.mark.parametrize("name", ["explode", "vanish", "element-wise", "gates", "relu"])
-def test_a_table_is_measured_again(name, script):
+def test_a_new_measurement_reproduces_the_tables_of_the_page(name, script):
     for printed, measured in zip(in_page(name), rows(script.MEASURED[name]()), strict=True):
         for old, new in zip(printed, measured, strict=True):
             if isinstance(old, float) and (old > 1e-9 or new > 1e-9):  # below, only that it is nothing counts
@@ -38,7 +38,7 @@ def test_a_table_is_measured_again(name, script):
                 assert new == old
 
 
-def test_the_tables_show_what_the_page_says():
+def test_the_tables_agree_with_the_text_of_the_page():
     explode = {row[0]: row[1:] for row in in_page("explode")}
     assert explode["residual, tanh"][2] > 100 * explode["GRU, bias of z + 3"][2]
     assert explode["GRU, bias of z + 3"][2] > 100 * explode["GRU"][2]

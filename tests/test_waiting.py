@@ -35,7 +35,7 @@ def spins_read_by_openmp(program: str, **given: str) -> str:
         ("import tidegate, os; os.environ['GOMP_SPINCOUNT'] = '9'; import torch", {}, "9"),
     ],
 )
-def test_threads_spin_shortly_unless_the_user_or_torch_came_first(program, given, expected):
+def test_threads_spin_briefly_unless_set_by_the_user_or_torch(program, given, expected):
     assert spins_read_by_openmp(program, **given) == expected
 
 
@@ -44,7 +44,7 @@ CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SHOW!r}
 
 
 @pytest.mark.parametrize("given", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
-def test_the_environment_is_as_it_was_and_a_child_process_inherits_nothing(given):
+def test_the_environment_and_that_of_a_child_process_are_not_changed(given):
     program = f"import tidegate\n{SHOW}\nimport torch\n{SHOW}\n{CHILD}"
     expected = " ".join(str(given.get(name)) for name in NAMES)
     assert run(program, **given).stdout.splitlines() == [expected] * 3
@@ -68,7 +68,7 @@ def test_an_import_of_torch_that_fails_leaves_the_environment_as_it_was_and_may_
     assert run(program).stdout.split("\n") == ["12000", "not ready", "None", "12000", "None", ""]
 
 
-def test_torch_has_the_loader_it_would_have_without_us():
+def test_torch_has_its_usual_loader():
     program = (
         "import importlib.util, sys, tidegate\n"
         "spec = importlib.util.find_spec('torch')\n"

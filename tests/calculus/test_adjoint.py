@@ -55,7 +55,7 @@ def test_a_gate_whose_cotangent_is_given_changes_its_gradient():
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_the_error_of_a_stage_needs_only_later_stages(cell):
+def test_the_gradient_of_a_stage_needs_only_later_stages(cell):
     from tidegate.calculus.expression import subgraph
 
     back = adjoint(trace(cell))
@@ -65,7 +65,7 @@ def test_the_error_of_a_stage_needs_only_later_stages(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_what_is_saved_is_enough_and_nothing_of_it_is_idle(cell):
+def test_the_saved_values_are_sufficient_and_all_are_used(cell):
     from tidegate.calculus.expression import subgraph
 
     step, back = trace(cell), adjoint(trace(cell))
@@ -79,12 +79,12 @@ def test_what_is_saved_is_enough_and_nothing_of_it_is_idle(cell):
 
 
 @pytest.mark.parametrize(("cell", "count"), [(RNN, 2), (GRU, 5), (ResetBeforeGRU, 4), (LSTM, 7), (PeepholeLSTM, 8)])
-def test_no_more_is_saved_than_a_careful_person_would(cell, count):
+def test_the_number_of_saved_values_is_that_of_a_derivation_by_hand(cell, count):
     """RNN: n, h. GRU: r, z, n, h and U_n h. LSTM: the gates, c, tanh(c') and h; with peepholes c' too."""
     assert len(adjoint(trace(cell)).saved) == count
 
 
-def test_a_gru_s_backward_step_reads_as_in_a_textbook():
+def test_a_gru_s_backward_step_has_the_form_of_a_textbook():
     text = str(adjoint(trace(GRU)))
     for line in (
         "dz = d_h * (h - n)", "da_z = dz * z * (1 - z)", "dn = d_h * (1 - z)", "da_n = dn * (1 - n^2)",
@@ -93,7 +93,7 @@ def test_a_gru_s_backward_step_reads_as_in_a_textbook():
         assert line in text
 
 
-def test_an_lstm_s_carried_cell_gradient_reads_as_in_a_textbook():
+def test_an_lstm_s_carried_cell_gradient_has_the_form_of_a_textbook():
     text = str(adjoint(trace(LSTM)))
     assert "dc' = d_c + d_h * o * (1 - tanh(c')^2)" in text
     assert "d_c before the step = dc' * f" in text

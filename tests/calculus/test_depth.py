@@ -56,7 +56,7 @@ class Power(Cell):
 
 
 @pytest.mark.parametrize("cell", [Chain, Doubling, Power])
-def test_a_deep_step_is_traced_differentiated_printed_and_kept(cell):
+def test_a_deep_step_is_traced_differentiated_printed_and_saved(cell):
     step = trace(cell)
     assert len(str(step)) < 50_000
     assert len(str(adjoint(step))) < 100_000
@@ -74,7 +74,7 @@ def test_a_chain_of_400_operations_is_verified_on_every_engine():
 
 
 @pytest.mark.parametrize("cell", [Chain, Doubling, Power])
-def test_a_derivation_that_nobody_could_read_is_refused_with_its_size(cell):
+def test_a_derivation_that_is_too_long_is_refused_with_its_size(cell):
     with pytest.raises(EquationError, match=r"too large to be printed: a formula would have [\d,]+ operations, nested"):
         derive(cell)
 

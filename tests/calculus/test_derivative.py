@@ -21,7 +21,7 @@ def value(e, **at):
 
 @pytest.mark.parametrize("operation", TABLE, ids=lambda operation: operation.name)
 @pytest.mark.parametrize("at", [(0.7, 1.3), (1.9, 0.4), (-1.2, -0.3)])
-def test_a_derivative_is_the_limit_of_differences(operation, at):
+def test_a_derivative_equals_finite_differences(operation, at):
     op = operation.name
     if op in ("log", "sqrt", "log1p"):
         at = tuple(map(abs, at))
@@ -79,7 +79,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_the_adjoint_is_what_sympy_differentiates(cell):
+def test_the_adjoint_equals_the_derivatives_of_sympy(cell):
     """For one unit: L = sum of d_s * s' + d_p * operand, written by SymPy, differentiated by SymPy."""
     step = trace(cell)
     back = adjoint(step)

@@ -135,7 +135,7 @@ def test_the_paths_of_the_cells_are_those_of_the_textbook():
     assert shapes(LSTM)["h", "c"] == [None]
 
 
-def test_a_gate_held_open_or_closed_closes_its_own_path():
+def test_a_constant_gate_removes_its_own_path():
     step = trace(GRU)
     opened = jacobian(step).replaced({step.gate["z"]: 1})
     assert opened.blocks["h", "h"] == (

@@ -53,7 +53,7 @@ def test_every_engine_implements_every_primitive():
     assert names <= set(functions.table(Code()))
 
 
-def test_an_operation_that_is_none_is_refused_with_the_place_of_the_table():
+def test_an_unknown_operation_is_refused_with_the_file_of_the_table():
     with pytest.raises(EquationError, match=r"no operation 'cosine'.*operations.py"):
         symbol("x").operation("cosine", symbol("x"))
     with pytest.raises(EquationError, match="maximum takes 2 arguments, got 1"):

@@ -33,7 +33,7 @@ EVERY = {**CELLS, "everything": Everything}
 
 
 @pytest.mark.parametrize("cell", EVERY.values(), ids=EVERY)
-def test_there_and_back_is_the_same_object(cell):
+def test_a_step_written_and_read_is_the_same_object(cell):
     text = dumps(trace(cell))
     assert loads(text) is trace(cell)
     assert loads(json.dumps(json.loads(text), indent=2)) is trace(cell)
@@ -125,7 +125,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_text_that_is_no_step_is_an_error_with_a_sentence(mistake):
+def test_text_that_is_not_a_step_is_an_error_with_a_message(mistake):
     text, message = MISTAKES[mistake]
     with pytest.raises(EquationError, match=message):
         loads(text)

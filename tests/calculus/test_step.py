@@ -108,13 +108,13 @@ def test_a_step_holds_no_class():
 
 
 @pytest.mark.parametrize("name", ["_h", "class", "", "a b"])
-def test_a_name_that_equations_cannot_write_is_refused(name):
+def test_a_state_name_that_is_not_valid_in_equations_is_refused(name):
     body = {"gates": ("n",), "state": (name,), "equations": lambda a, U, h: ((a.n + h,), (a.n,))}
     with pytest.raises(EquationError, match=r"state must be a tuple of names.*no keyword.*underscore"):
         trace(type("Mine", (Cell,), body))
 
 
-def test_a_cell_whose_name_is_no_identifier_is_refused():
+def test_a_cell_whose_name_is_not_an_identifier_is_refused():
     body = {"gates": ("n",), "state": ("h",), "equations": lambda a, U, h: ((a.n + h,), (a.n,))}
     with pytest.raises(EquationError, match="name of a cell must be a Python identifier, got 'my cell'"):
         trace(type("my cell", (Cell,), body))

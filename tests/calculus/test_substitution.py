@@ -9,20 +9,20 @@ from tidegate.cells import GRU, LSTM, RNN
 x, y = symbol("x"), symbol("y")
 
 
-def test_numbers_are_worked_out_and_the_rest_is_kept():
+def test_numbers_are_evaluated_and_the_rest_is_kept():
     (e,) = substitute([(x * y + x.tanh()).sigmoid()], {x: 0})
     assert e.value == 0.5
     (e,) = substitute([x * y + y.exp()], {x: 1})
     assert e is y + y.exp()
 
 
-def test_whole_parts_are_replaced_wherever_they_stand():
+def test_subexpressions_are_replaced_everywhere():
     gate = (x + y).sigmoid()
     (e,) = substitute([gate * x + (1 - gate) * y], {gate: 1})
     assert e is x
 
 
-def test_an_expression_may_take_the_place_of_another():
+def test_an_expression_can_replace_another():
     (e,) = substitute([x * x.tanh()], {x: y})
     assert e is y * y.tanh()
 
@@ -33,7 +33,7 @@ def test_a_gru_of_open_reset_and_closed_update_is_the_rnn():
     assert h is trace(RNN).new["h"]
 
 
-def test_an_lstm_that_forgets_nothing_and_writes_nothing_carries_its_cell():
+def test_an_lstm_with_open_forget_and_closed_input_gate_keeps_its_cell_state():
     step = trace(LSTM)
     (c,) = substitute([step.new["c"]], {step.gate["f"]: 1, step.gate["i"]: 0})
     assert c is step.old["c"]

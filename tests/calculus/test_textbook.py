@@ -213,7 +213,7 @@ def close(got, expected):
     return error <= 1e-12 * np.linalg.norm(expected)
 
 
-def test_a_textbook_with_a_slip_of_the_pen_is_noticed():
+def test_the_check_detects_an_error_in_the_textbook_s_equations():
     """The comparison above can fail: with the derivative of the candidate's tanh left out it does."""
     derived = np.ones(3) * 0.5
     slip = torch.from_numpy(derived * (1 + 1e-9))

@@ -111,7 +111,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_with_the_cell_the_line_and_the_remedy(mistake, tmp_path):
+def test_a_mistake_is_reported_with_the_cell_the_line_and_the_remedy(mistake, tmp_path):
     head, line, place, message = MISTAKES[mistake]
     states = ", ".join(re.findall(r'"(\w)"', head.split("state = ")[1].split("\n")[0]))
     v = "v, " * ("vectors" in head)
@@ -141,7 +141,7 @@ DECLARATIONS = {
 
 
 @pytest.mark.parametrize("declaration", DECLARATIONS)
-def test_a_wrong_declaration_is_told_with_its_remedy(declaration, tmp_path):
+def test_a_wrong_declaration_is_reported_with_the_remedy(declaration, tmp_path):
     body, message = DECLARATIONS[declaration]
     path = tmp_path / "mine.py"
     path.write_text(f"from tidegate import Cell\n\nclass Mine(Cell):\n    {body}\n")

@@ -19,7 +19,7 @@ def torch_layer(name, call):
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_a_cell_that_torch_has_gives_torchs_numbers(name):
+def test_a_cell_that_torch_has_gives_the_results_of_torch(name):
     call = random_problem(CELLS[name], seed=1).call
     states = tuple(s[None] for s in call.states)
     y, final = torch_layer(name, call)(call.x, states if len(states) > 1 else states[0])
@@ -51,7 +51,7 @@ def test_the_reset_before_gru_multiplies_before_the_product():
     torch.testing.assert_close(got.states[0], z * h + (1 - z) * n)
 
 
-def test_peepholes_look_at_the_old_cell_and_the_output_gate_at_the_new():
+def test_peepholes_use_the_old_cell_state_and_the_output_gate_the_new():
     got, call = one_step("peephole-lstm")
     _, c = call.states
     a, q = by_gate(call)
@@ -64,7 +64,7 @@ def test_peepholes_look_at_the_old_cell_and_the_output_gate_at_the_new():
 
 
 @pytest.mark.parametrize(("name", "g"), [("residual", torch.tanh), ("residual-sigmoid", torch.sigmoid)])
-def test_a_residual_cell_adds_to_its_state(name, g):
+def test_a_residual_cell_adds_to_its_old_state(name, g):
     got, call = one_step(name)
     a, q = by_gate(call)
     torch.testing.assert_close(got.states[0], call.states[0] + g(a["n"] + q["n"]))

@@ -16,13 +16,13 @@ def test_the_version_is_the_librarys(tidegate):
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
-def test_help_lists_the_verbs_and_where_to_begin(tidegate, arguments):
+def test_help_lists_the_commands_and_how_to_begin(tidegate, arguments):
     outcome = tidegate(*arguments)
     for word in ("train", "eval", "sample", "data", "tidegate train builtin"):
         assert word in outcome.out + outcome.err
 
 
-def test_every_option_of_every_verb_has_a_word_of_help():
+def test_every_option_of_every_command_has_help():
     verbs = typer.main.get_command(app).commands
     assert verbs.keys() == {"train", "eval", "sample", "verify", "derive", "data"}
     bare = [(verb, p.name) for verb, command in verbs.items() for p in command.params if not getattr(p, "help", "")]
@@ -68,19 +68,19 @@ def test_help_and_version_import_no_heavy_package(arguments):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_completion_imports_none_either():
+def test_completion_imports_no_heavy_package():
     words = {"COMP_WORDS": "tidegate tr", "COMP_CWORD": "1"}
     done = started(**words, _TIDEGATE_COMPLETE="complete_bash")
     assert done.stdout.splitlines() == ["train", "[]"]
 
 
-def test_a_verb_imports_one():
+def test_a_command_imports_torch():
     assert "torch" in started("data").stdout.splitlines()[-1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to oneself")
 @pytest.mark.parametrize("package", ["torch", "typer"])
-def test_ctrl_c_during_an_import_is_no_traceback(package, tmp_path):
+def test_ctrl_c_during_an_import_prints_no_traceback(package, tmp_path):
     (tmp_path / f"{package}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     path = os.pathsep.join([str(tmp_path), *sys.path])
     done = started("data", PYTHONPATH=path)

@@ -25,7 +25,7 @@ REFUSED = [
     ("good", ("--clip", "0"), ["--clip must be a positive number, got 0.0"]),
     ("good", ("--optimizer", "adam"), ["--optimizer must be one of adamw, sgd, got 'adam'"]),
     ("good", ("--heldout", "0"), ["--heldout must be a share"]),
-    ("good", ("--heldout", "1"), ["--heldout must be a share", "a whole number of tokens from 2 on, got 1.0"]),
+    ("good", ("--heldout", "1"), ["--heldout must be a share", "a whole number of at least 2 tokens, got 1.0"]),
     (
         "good",
         ("--first", "10"),
@@ -46,7 +46,7 @@ REFUSED = [
     ("good", ("--heldout", "nan"), ["--heldout must be a share", "got nan"]),
     ("good", ("--heldout", "inf"), ["--heldout must be a share", "got inf"]),
     ("no name", (), ['no corpus and no file is named ""']),
-    ("good", ("--hidden", "900000000"), ["more memory than there is", "smaller --hidden"]),
+    ("good", ("--hidden", "900000000"), ["more memory than is available", "smaller --hidden"]),
     (
         "good",
         ("--first", "99999"),
@@ -58,7 +58,7 @@ REFUSED = [
     ("good", ("--cell", "gruu"), ["--cell must be one of rnn", "'gruu'"]),
     ("good", ("--cell", "mine.py:Cell"), ["there is no file mine.py"]),
     ("good", ("--engine", "warp"), ["--engine must be one of auto", "'warp'"]),
-    ("good", ("--checkpoint", "best"), ["--checkpoint belongs to --resume"]),
+    ("good", ("--checkpoint", "best"), ["--checkpoint is only for --resume"]),
     ("good", ("--resume", "runs/none"), ["no run at runs/none"]),
     ("good", ("--resume", "run", "--out", "other"), ["exclude each other"]),
 ]
@@ -80,7 +80,7 @@ def source(tmp_path, text):
 
 
 @pytest.mark.parametrize(("kind", "options", "words"), REFUSED, ids=lambda value: str(value)[:40])
-def test_what_cannot_be_trained_is_refused_with_its_reason(tidegate, source, tmp_path, small, kind, options, words):
+def test_untrainable_input_is_refused_with_the_reason(tidegate, source, tmp_path, small, kind, options, words):
     length = () if {"--epochs", "--minutes"} & set(options) else ("--epochs", "1")
     outcome = tidegate("train", source(kind), *small, *length, *options)
     assert outcome.code == 2
@@ -91,11 +91,11 @@ def test_what_cannot_be_trained_is_refused_with_its_reason(tidegate, source, tmp
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_output_folder_that_holds_a_run_is_refused_and_left_as_it_was(tidegate, run, text, small):
+def test_an_output_folder_that_contains_a_run_is_refused_and_not_changed(tidegate, run, text, small):
     before = {p.name: p.stat().st_mtime_ns for p in run.iterdir()}
     outcome = tidegate("train", text, *small, "--out", run)
     assert outcome.code == 2
-    assert f"--out {run} holds a run already. Continue it with --resume {run}" in outcome.err
+    assert f"--out {run} already contains a run. Continue it with --resume {run}" in outcome.err
     assert {p.name: p.stat().st_mtime_ns for p in run.iterdir()} == before
 
 
@@ -103,7 +103,7 @@ def test_an_output_folder_that_holds_a_run_is_refused_and_left_as_it_was(tidegat
 def test_an_output_folder_that_cannot_be_made_is_refused(tidegate, text, small):
     outcome = tidegate("train", text, *small, "--out", "/proc/tidegate/run")
     assert outcome.code == 2
-    assert "--out must be a folder that can be written, got /proc/tidegate/run" in outcome.err
+    assert "--out must be a writable folder, got /proc/tidegate/run" in outcome.err
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_gate(tidegate, text, small, tmp_path):
@@ -152,7 +152,7 @@ def test_a_prompt_outside_the_vocabulary_is_named_with_the_nearest_choices(tideg
 @pytest.mark.parametrize(
     ("option", "value"), [("--length", 0), ("--temperature", -1), ("--top-k", -2), ("--seed", -1), ("--seed", 2**63)]
 )
-def test_settings_that_no_sample_can_have_are_refused(tidegate, run, option, value):
+def test_invalid_settings_of_a_sample_are_refused(tidegate, run, option, value):
     outcome = tidegate("sample", run, option, value)
     assert outcome.code == 2
     assert f"{option} must be " in outcome.err
@@ -204,7 +204,7 @@ def test_an_output_that_cannot_be_written_is_reported_in_one_line(run):
     assert done.stderr == "error: the output cannot be written: No space left on device.\n"
 
 
-def test_a_run_that_another_process_trains_is_left_alone(tidegate, run):
+def test_a_run_that_another_process_trains_is_not_changed(tidegate, run):
     code = (
         "import sys, pathlib, tidegate.train.folder as f\n"
         f"with f.open_run(pathlib.Path({str(run)!r})).locked(): print('locked', flush=True); sys.stdin.read()"
@@ -231,7 +231,7 @@ def test_a_text_from_a_pipe_must_be_sent_again(tidegate, text, small, tmp_path, 
     piped(terminal=True)
     for outcome in (tidegate("train", "--resume", folder, "--epochs", 2), tidegate("eval", folder)):
         assert outcome.code == 2
-        assert "came through standard input and was not kept. Send it again" in outcome.err
+        assert "was read from standard input and was not saved. Send it again" in outcome.err
     assert (
-        "No n-gram baseline: the run's training text came through standard input" in tidegate("eval", folder, text).out
+        "No n-gram baseline: the run's training text was read from standard input" in tidegate("eval", folder, text).out
     )

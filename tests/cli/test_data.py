@@ -40,7 +40,7 @@ def test_every_corpus_is_listed_with_size_licence_source_and_presence(run, tmp_p
     assert str(tmp_path / "cache") in output
 
 
-def test_the_list_is_there_as_json(run):
+def test_the_list_is_available_as_json(run):
     listed = json.loads(run("--json"))
     assert tuple(corpus["name"] for corpus in listed) == NAMES
     assert [corpus["where"] is None for corpus in listed] == [False, True, True]

@@ -13,7 +13,7 @@ def run(*arguments):
     return testing.CliRunner().invoke(app, ["derive", *arguments])
 
 
-def test_text_goes_to_standard_output():
+def test_text_is_written_to_standard_output():
     done = run("gru")
     assert done.exit_code == 0
     assert "da_n[t] = dn[t] * (1 - n[t]^2)" in done.output
@@ -61,7 +61,7 @@ def test_deriving_loads_neither_torch_nor_numpy():
     assert done.stdout.endswith("[]\n")
 
 
-def test_a_cell_of_ones_own_is_derived(tmp_path):
+def test_a_custom_cell_is_derived(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
         "from tidegate import Cell\n\nclass Leak(Cell):\n    gates = ('n',)\n    state = ('h',)\n\n"

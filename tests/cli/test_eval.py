@@ -18,7 +18,7 @@ def test_all_of_another_text_is_scored_and_its_unknown_tokens_are_counted(tidega
     figures = json.loads(tidegate("eval", run, other, "--json").out)
     assert (figures["tokens"], figures["unknown"]) == (24, 2)
     words = tidegate("eval", run, other).out
-    assert "2 tokens are not in the model's vocabulary, and count as <unk>" in words
+    assert "2 tokens are not in the model's vocabulary (scored as <unk>)" in words
 
 
 def test_the_baseline_of_another_text_is_counted_on_the_runs_training_text(tidegate, run, text):
@@ -37,7 +37,7 @@ def test_the_baseline_of_another_text_is_counted_on_the_runs_training_text(tideg
     assert json.loads(tidegate("eval", run, heldout, "--json").out)["baseline"] is None
 
 
-def test_in_words_it_names_the_token_the_streams_and_the_baseline(tidegate, run):
+def test_the_printed_result_names_the_token_the_streams_and_the_baseline(tidegate, run):
     words = tidegate("eval", run, "--streams", 1).out
     for word in ("per char", "bits per character", "1 stream)", "n-gram baseline"):
         assert word in words
@@ -58,7 +58,7 @@ def test_a_missing_run_is_refused(tidegate):
     assert "no run at runs/none" in outcome.err
 
 
-def test_a_sample_of_a_large_text_is_said(tidegate, text, small, tmp_path, monkeypatch):
+def test_a_sample_of_a_large_text_is_reported(tidegate, text, small, tmp_path, monkeypatch):
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("tidegate.text.source.LARGE", 1000)
     monkeypatch.setattr("tidegate.text.dataset.EVALUATED", 100)

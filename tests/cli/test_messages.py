@@ -17,7 +17,7 @@ def test_flags_keep_their_own_spelling():
     assert as_typed("`as_json` and `every`", parameters(["verify"])) == "--json and --all"
 
 
-def test_other_words_in_backticks_stay():
+def test_other_words_in_backticks_are_not_changed():
     message = "Train one with `tidegate train`; `prompt` is no option here."
     assert as_typed(message, parameters(["eval"])) == message
 

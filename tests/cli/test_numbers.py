@@ -20,13 +20,13 @@ from tidegate.train.recipe import Recipe
         (("eval", "x", "--streams", "2.5"), "'--streams': expected an integer such as 64, got '2.5'."),
     ],
 )
-def test_what_is_no_number_is_repeated_in_the_message(tidegate, arguments, words):
+def test_a_value_that_is_not_a_number_is_repeated_in_the_message(tidegate, arguments, words):
     outcome = tidegate(*arguments)
     assert outcome.code == 2
     assert f"Invalid value for {words}" in outcome.err
 
 
-def test_every_number_of_a_run_is_read_so():
+def test_every_numeric_option_of_a_run_gives_this_message():
     read = {
         verb: {p.name for p in command.params if p.metavar in ("INTEGER", "NUMBER")}
         for verb, command in typer.main.get_group(app).commands.items()

@@ -141,7 +141,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tidegate, text, sma
 
 
 @pytest.mark.parametrize("place", ["in a step", "while a checkpoint is written"])
-def test_a_second_ctrl_c_stops_immediately_and_damages_nothing(
+def test_a_second_ctrl_c_stops_immediately_and_damages_no_file(
     tidegate, text, small, tmp_path, straight, monkeypatch, place
 ):
     folder, sent = tmp_path / "run", []
@@ -216,7 +216,7 @@ def test_a_run_whose_terminal_is_closed_saves_and_ends(text, small, tmp_path):
     assert checkpoint.load(folder / "last.safetensors").facts["position"]["step"] > 0
 
 
-def test_a_lost_best_checkpoint_is_made_anew(tidegate, run):
+def test_a_missing_best_checkpoint_is_written_again(tidegate, run):
     (run / "best.safetensors").unlink()
     assert tidegate("train", "--resume", run, "--epochs", 3, "--lr", "1e-12").code == 0
     assert tidegate("eval", run).code == 0

@@ -38,7 +38,7 @@ def every_use(folder):
     return [("eval", folder), ("sample", folder, "--length", 5), ("train", "--resume", folder, "--epochs", 2)]
 
 
-def test_a_run_of_ones_own_cell_holds_its_equations_as_data(own):
+def test_a_run_of_a_custom_cell_stores_its_equations_as_data(own):
     assert [p.name for p in own.iterdir() if p.suffix not in (".json", ".jsonl", ".safetensors", ".png", "")] == []
     step = json.loads(json.loads((own / "run.json").read_text())["model"]["step"])
     assert (step["name"], step["gates"]) == ("Minimal", ["f", "n"])
@@ -84,7 +84,7 @@ def test_tampered_equations_are_refused_in_one_sentence(tidegate, own, tmp_path,
     for command in every_use(own):
         outcome = tidegate(*command)
         assert outcome.code == 2
-        assert "holds facts that no run of this version writes (" in outcome.err
+        assert "does not contain valid facts of this version (" in outcome.err
         assert outcome.err.count("\n") == 1
     assert not (tmp_path / "executed").exists()
 

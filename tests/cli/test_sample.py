@@ -1,4 +1,4 @@
-def test_it_continues_the_prompt_and_the_seed_decides(tidegate, run):
+def test_a_sample_continues_the_prompt_and_is_determined_by_the_seed(tidegate, run):
     first = tidegate("sample", run, "--prompt", "A dog", "--length", 60, "--seed", 1).out
     assert first.startswith("A dog")
     assert len(first) == len("A dog") + 60 + 1
@@ -6,7 +6,7 @@ def test_it_continues_the_prompt_and_the_seed_decides(tidegate, run):
     assert tidegate("sample", run, "--prompt", "A dog", "--length", 60, "--seed", 2).out != first
 
 
-def test_without_a_prompt_it_begins_by_itself(tidegate, run):
+def test_without_a_prompt_the_text_begins_at_the_start_of_a_line(tidegate, run):
     assert len(tidegate("sample", run, "--length", 10).out) == 10 + 1
 
 

@@ -25,12 +25,12 @@ def test_the_end_says_how_the_held_out_text_was_read(tidegate, text, small):
     assert "of its tokens count as <unk>" in outcome.out
 
 
-def test_the_first_figures_have_a_pace(tidegate, text, small):
+def test_the_first_figures_include_the_speed(tidegate, text, small):
     first = next(line for line in tidegate("train", text, *small, "--epochs", 1).out.splitlines() if "char/s" in line)
     assert " 0 char/s" not in first
 
 
-def test_the_status_names_every_figure(tidegate, text, small):
+def test_the_status_shows_every_figure(tidegate, text, small):
     outcome = tidegate("train", text, *small, "--epochs", 2, "--eval-every", 20)
     line = next(line for line in outcome.out.splitlines() if line.startswith("epoch"))
     for name in (
@@ -55,7 +55,7 @@ def test_without_a_folder_the_next_free_one_under_runs_is_taken(tidegate, text, 
 
 
 @pytest.mark.parametrize("cell", ["rnn", "residual", "lstm", "reset-before-gru", "peephole-lstm"])
-def test_every_cell_trains_evaluates_and_writes(tidegate, text, small, tmp_path, cell):
+def test_every_cell_can_be_trained_evaluated_and_sampled(tidegate, text, small, tmp_path, cell):
     folder = tmp_path / "run"
     assert tidegate("train", text, *small, "--cell", cell, "--epochs", 1, "--out", folder).code == 0
     figures = json.loads(tidegate("eval", folder, "--json").out)

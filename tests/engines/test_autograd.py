@@ -38,7 +38,7 @@ def test_second_derivatives_are_those_of_the_eager_engine():
         assert torch.allclose(got, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_inputs_need_not_lie_evenly_in_memory():
+def test_inputs_need_not_be_contiguous():
     call = make_call(EVERY["gru"], 6, 5, 4, 20)
     odd = replace(
         call,
@@ -51,7 +51,7 @@ def test_inputs_need_not_lie_evenly_in_memory():
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_outputs_changed_in_place_before_backward_leave_the_gradients_as_they_are(reverse):
+def test_changing_outputs_in_place_before_backward_does_not_change_gradients(reverse):
     call = make_call(EVERY["lstm"], 3, 2, 2, 4, reverse=reverse)
     inputs = list(leaves(call).values())
     expected = torch.autograd.grad(cpu.run(call).outputs.mul(2).sum(), inputs)
@@ -83,7 +83,7 @@ def test_tied_parameters_have_the_right_gradients_with_create_graph(recompute):
 
 
 @pytest.mark.parametrize("mask", ["lengths", "resets"])
-def test_lengths_and_resets_changed_after_the_call_do_not_matter(mask):
+def test_changing_lengths_and_resets_after_the_call_has_no_effect(mask):
     call = in_double(make_call(EVERY["gru"], 6, 3, 2, 5, **{mask: True}))
     inputs = list(leaves(call).values())
     for recompute in (False, True):
@@ -105,7 +105,7 @@ def test_a_graph_can_be_kept_and_used_twice():
     assert all(same_bits(a, b) for a, b in zip(first, second))
 
 
-def test_callers_in_several_threads_at_once_get_their_own_numbers():
+def test_concurrent_calls_in_several_threads_get_their_own_results():
     calls = [make_call(EVERY[name], 20, 17, 8, 64, seed=i) for i, name in enumerate(("gru", "lstm", "rnn", "gru"))]
     expected = [run(call) for call in calls]
     wrong: list[str] = []
@@ -123,7 +123,7 @@ def test_callers_in_several_threads_at_once_get_their_own_numbers():
     assert not wrong
 
 
-def test_callers_at_once_make_one_kernel():
+def test_concurrent_calls_compile_one_kernel():
     kernels.forward_kernel.cache_clear()
     options = {"save": True, "ragged": False, "traced": False}
     together, made = threading.Barrier(4), []

@@ -37,7 +37,7 @@ def test_the_order_of_preference_is_cpu_torch_eager(no_kernels, monkeypatch):
     assert choose.select(call).NAME == "cpu"
 
 
-def test_a_named_engine_is_the_one_that_is_starred():
+def test_why_marks_the_named_engine():
     call = make_call(cells.GRU, 5, 2, 3, 4)
     for name in choose.ENGINES:
         assert chosen(choose.why(call, name)) == [name]
@@ -45,7 +45,7 @@ def test_a_named_engine_is_the_one_that_is_starred():
     assert chosen(tidegate.why(layer, torch.randn(5, 2, 3))) == ["eager"]
 
 
-def test_a_named_engine_that_cannot_run_the_call_is_said_to_fail():
+def test_why_reports_that_a_named_engine_cannot_run_the_call():
     call = make_call(cells.ResetBeforeGRU, 5, 2, 3, 4)
     verdicts = choose.why(call, "torch")
     assert chosen(verdicts) == []
@@ -57,7 +57,7 @@ def test_a_named_engine_that_cannot_run_the_call_is_said_to_fail():
         choose.why(call, "gpu")
 
 
-def test_the_first_line_says_what_runs_where_and_whether_it_is_slow(no_kernels):
+def test_the_first_line_names_engine_and_device_and_whether_it_is_slow(no_kernels):
     gru, own = make_call(cells.GRU, 5, 2, 3, 4), make_call(cells.ResetBeforeGRU, 5, 2, 3, 4)
     assert choose.why(gru).summary == "torch, torch's fused functions, on cpu"
     slow = "eager, a Python loop over T = 5 steps on cpu: slow; cpu cannot: it needs another processor"
@@ -67,12 +67,12 @@ def test_the_first_line_says_what_runs_where_and_whether_it_is_slow(no_kernels):
     assert choose.why(gru, "reference").summary.startswith("reference, NumPy in float64")
 
 
-def test_a_layer_that_names_eager_hears_that_cpu_is_faster():
+def test_why_reports_a_faster_engine_than_the_named_one():
     assert choose.why(make_call(cells.GRU, 5, 2, 3, 4), "eager").summary.endswith("on cpu: slow; cpu is faster")
     assert choose.why(make_call(cells.GRU, 5, 2, 3, 4)).summary == "cpu, compiled kernels, on cpu"
 
 
-def test_on_a_gpu_torch_runs_what_it_has_and_the_rest_is_said_to_be_slow():
+def test_on_a_gpu_torch_runs_its_cells_and_others_are_reported_as_slow():
     with FakeTensorMode():
         assert choose.why(on_gpu(make_call(cells.GRU, 5, 2, 3, 4))).summary.startswith("torch, torch's fused functions")
         own = choose.why(on_gpu(make_call(cells.ResetBeforeGRU, 5, 2, 3, 4)))
@@ -80,7 +80,7 @@ def test_on_a_gpu_torch_runs_what_it_has_and_the_rest_is_said_to_be_slow():
     assert "a Python loop over T = 5 steps on cuda:0: slow; torch cannot: torch has no fused function" in own.summary
 
 
-def test_a_python_loop_on_a_gpu_is_warned_of_once():
+def test_a_python_loop_on_a_gpu_gives_one_warning():
     with FakeTensorMode(), warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("default")
         for T in (5, 6, 7):
@@ -92,7 +92,7 @@ def test_a_python_loop_on_a_gpu_is_warned_of_once():
     assert "no fused function of these equations" in str(seen[0].message)
 
 
-def test_a_loop_on_a_cpu_or_without_numbers_is_not_warned_of(no_kernels):
+def test_a_loop_on_a_cpu_or_without_values_gives_no_warning(no_kernels):
     for device in ("cpu", "meta"):
         call = make_call(cells.ResetBeforeGRU, 5, 2, 3, 4)
         names = ("w_ih", "w_hh", "b_ih", "b_hh")

@@ -31,7 +31,7 @@ def error(got, expected):
 
 @pytest.mark.parametrize(("cell", "options"), CASES)
 @pytest.mark.parametrize(("dtype", "forward", "backward"), [(torch.float64, 1e-13, 1e-12), (torch.float32, 1e-6, 1e-5)])
-def test_it_computes_what_the_reference_does(cell, options, dtype, forward, backward):
+def test_results_equal_those_of_the_reference_engine(cell, options, dtype, forward, backward):
     problem = random_problem(trace(cell), dtype=dtype, options=options, seed=21)
     problem = replace(problem, call=replace(problem.call, keep_gates=True))
     exact = problem.to(torch.float64)
@@ -59,14 +59,14 @@ def test_second_derivatives_are_those_of_the_equations(cell):
     assert second[0].any()
 
 
-def test_without_kept_gates_there_are_none():
+def test_gates_are_returned_only_on_request():
     result = choose.dispatch(random_problem(trace(GRU)).call, "eager")
     assert not result.gates
     assert not result.sequences
 
 
 @pytest.mark.parametrize("engine", ["eager", "reference"])
-def test_nan_travels_and_stays_in_its_sequence(engine):
+def test_nan_spreads_to_later_steps_of_its_own_sequence_only(engine):
     problem = random_problem(trace(ReluRNN), seed=23)
     x = problem.call.x.detach().clone()
     x[2, 1, 0] = float("nan")

@@ -57,13 +57,13 @@ class ByDispatch:
 
 @each_cell
 @each_option
-def test_the_operator_keeps_the_rules_of_torch_library(cell, option):
+def test_the_operator_passes_opcheck(cell, option):
     call = make_call(EVERY[cell], 4, 2, 3, 5, **OPTIONS[option])
     torch.library.opcheck(torch.ops.tidegate.sequence, arguments(call))
 
 
 @each_option
-def test_its_gradient_keeps_them_too(option):
+def test_the_gradient_of_the_operator_passes_opcheck(option):
     call = make_call(EVERY["lstm"], 4, 2, 3, 5, **OPTIONS[option])
     x = call.x.detach().transpose(0, 1).contiguous().transpose(0, 1)  # as of a layer with batch_first
     plain = [t if not isinstance(t, torch.Tensor) else t.detach() for t in arguments(replace(call, x=x))]
@@ -74,14 +74,14 @@ def test_its_gradient_keeps_them_too(option):
 
 
 @pytest.mark.parametrize("engine", ["auto", "eager"])
-def test_a_projected_output_keeps_them_too(engine):
+def test_the_operator_with_a_projected_output_passes_opcheck(engine):
     call = projected(make_call(EVERY["lstm"], 4, 2, 3, 5))
     torch.library.opcheck(torch.ops.tidegate.sequence, arguments(call, engine))
 
 
 @each_cell
 @each_option
-def test_it_computes_what_the_engine_computes(cell, option):
+def test_the_operator_gives_the_results_of_the_engine(cell, option):
     call = make_call(EVERY[cell], 6, 3, 4, 5, **OPTIONS[option])
     found, expected = run(call, ByOperator), run(call, ByDispatch)
     assert found.keys() == expected.keys()
@@ -89,7 +89,7 @@ def test_it_computes_what_the_engine_computes(cell, option):
         assert torch.equal(found[name], value), name
 
 
-def test_its_results_are_contiguous_and_share_no_memory():
+def test_the_results_of_the_operator_are_contiguous_and_share_no_memory():
     call = make_call(EVERY["lstm"], 4, 2, 3, 5, lengths=True)
     with torch.no_grad():
         found = torch.ops.tidegate.sequence(*arguments(replace(call, lengths=torch.zeros(2, dtype=torch.int64))))
@@ -97,7 +97,7 @@ def test_its_results_are_contiguous_and_share_no_memory():
     assert len({t.untyped_storage().data_ptr() for t in (*found, *call.states)}) == 5
 
 
-def test_autocast_does_not_reach_into_it():
+def test_autocast_does_not_change_the_operator():
     call = make_call(EVERY["gru"], 4, 2, 3, 5)
     for engine in ("auto", "eager"):
         expected = by_operator(call, engine).outputs
@@ -137,7 +137,7 @@ def test_a_named_engine_that_cannot_run_the_call_raises():
         by_operator(projected(make_call(EVERY["lstm"], 4, 2, 3, 5)), "cpu")
 
 
-def test_a_program_knows_the_step_by_its_content():
+def test_a_program_identifies_the_step_by_its_content():
     text = serial.dumps(make_call(EVERY["gru"], 1, 1, 1, 1).step)
     assert operator.text_of(EVERY["gru"], id(EVERY["gru"])) == text
     assert operator.text_of(serial.loads(text), 0) == text

@@ -138,7 +138,7 @@ def test_under_autocast_a_stack_has_the_bits_of_torch_nn(kind):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("lengths", [None, [6, 6, 6], [2, 6, 5], [0, 3, 1], [0, 0, 0]], ids=str)
 @pytest.mark.parametrize("steps", [T, 1])
-def test_one_direction_computes_what_the_reference_does(kind, reverse, lengths, steps):
+def test_one_direction_equals_the_reference_engine(kind, reverse, lengths, steps):
     options = [*["reverse"] * reverse, *["projected"] * (kind == "projected")]
     problem = random_problem(KINDS[kind][1], sizes=(steps, B, D, H), options=options, seed=3)
     given = None if lengths is None else torch.tensor(lengths).clamp(max=steps)
@@ -170,7 +170,7 @@ def test_a_stack_with_lengths_is_the_stack_of_a_packed_sequence(kind):
     assert all(map(torch.equal, found.states, tensors(final)))
 
 
-def test_the_weights_are_handed_over_without_a_copy():
+def test_the_weights_are_passed_without_a_copy():
     class Seen(TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
             if func is torch.gru:
@@ -227,7 +227,7 @@ class Named:
             return ((1 - z) * h + z * n,), (r, z, n)
 
 
-def test_a_cell_is_recognised_by_its_equations_whatever_its_names():
+def test_a_cell_is_recognised_by_its_equations_under_any_name():
     call = make_call(Renamed, T, B, D, H)
     expected = eager.run(call).outputs
     assert engine.refuse(call) is None
@@ -245,7 +245,7 @@ def test_another_cell_is_refused(cell):
 # What it refuses.
 
 
-def test_what_it_cannot_run_is_refused_with_a_reason():
+def test_unsupported_calls_are_refused_with_the_reason():
     call = make_call(cells.GRU, T, B, D, H)
     w = call.weights
     assert engine.refuse(call) is None
@@ -366,7 +366,7 @@ def test_on_a_gpu_in_eval_there_is_no_dropout_even_if_called_as_in_training():
     assert seen == [(0.0, True), (0.5, True)]
 
 
-def test_a_gpu_is_no_reason_to_refuse_and_two_devices_are():
+def test_calls_on_a_gpu_are_accepted_and_calls_on_two_devices_refused():
     with FakeTensorMode():
         call = on_gpu(make_call(cells.LSTM, T, B, D, H, dtype=torch.float16))
         assert engine.refuse(call) is None
@@ -461,7 +461,7 @@ def test_a_compiled_layer_runs_on_the_named_engine():
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*found, strict=True))
 
 
-def test_a_layer_that_cpu_refuses_runs_here_by_itself():
+def test_a_layer_that_cpu_refuses_runs_on_torch_automatically():
     layer = tidegate.LSTM(D, H, proj_size=2)
     x = torch.randn(T, B, D)
     assert [v.engine for v in tidegate.why(layer, x) if v.chosen] == ["torch"]
@@ -483,7 +483,7 @@ def test_under_autocast_a_cell_has_the_bits_and_dtypes_of_torch_nn(name):
         assert all(map(torch.equal, got, expected))
 
 
-def test_the_page_about_gpus_prints_what_it_says():
+def test_the_examples_in_docs_gpu_give_the_documented_output():
     page = Path(__file__).parents[2] / "docs" / "gpu.md"
     result = doctest.testfile(str(page), module_relative=False)
     assert (result.attempted, result.failed) == (2, 0)
@@ -491,7 +491,7 @@ def test_the_page_about_gpus_prints_what_it_says():
 
 @pytest.mark.parametrize("kind", ["tanh", "relu", "gru", "lstm"])
 @pytest.mark.parametrize("bias", [True, False])
-def test_own_layers_of_torchs_cells_are_laid_out_as_torch_nns(kind, bias, monkeypatch):
+def test_custom_layers_of_torchs_cells_have_the_weight_layout_of_torch_nn(kind, bias, monkeypatch):
     names = ("mode", "bias", "input_size", "hidden_size", "proj_size", "num_layers", "batch_first", "bidirectional")
     laid_out = []
     monkeypatch.setattr(nn.RNNBase, "flatten_parameters", lambda layer: laid_out.append(layer))
@@ -507,7 +507,7 @@ def test_own_layers_of_torchs_cells_are_laid_out_as_torch_nns(kind, bias, monkey
     assert all(p.dtype == torch.float64 for p in laid_out[2]._flat_weights)
 
 
-def test_other_layers_and_parametrized_ones_are_not_laid_out(monkeypatch):
+def test_the_weight_layout_of_other_layers_is_unchanged(monkeypatch):
     layer = tidegate.Recurrent(cells.GRU, D, H)
     nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
     laid_out = []

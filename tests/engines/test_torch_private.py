@@ -18,7 +18,7 @@ PRIVATE = re.compile(
 )
 
 
-def test_the_pattern_finds_private_names():
+def test_the_pattern_matches_private_names():
     for text in (
         "torch._C._functorch.x",
         "from torch._C import a",
@@ -30,7 +30,7 @@ def test_the_pattern_finds_private_names():
         assert not PRIVATE.search(text), text
 
 
-def test_no_other_file_uses_them():
+def test_no_other_file_uses_private_names():
     files = sorted(SOURCE.rglob("*.py"))
     users = {str(p.relative_to(SOURCE)) for p in files if PRIVATE.search(p.read_text())}
     assert users == {"engines/torch_private.py"}

@@ -54,7 +54,7 @@ def test_other_tensors_are_refused_by_their_kind(kind):
     assert kind in reason
 
 
-def test_every_tensor_of_a_call_is_looked_at():
+def test_every_tensor_of_a_call_is_checked():
     call = make_call(EVERY["peephole-lstm"], 3, 2, 2, 4, lengths=True, resets=True)
     assert transforms.refuse(call) is None
     odd = {"x": call.x, "lengths": call.lengths, "resets": call.resets}

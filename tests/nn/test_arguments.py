@@ -71,12 +71,12 @@ def test_what_was_accepted_is_stored_as_plain_numbers():
     assert y.shape == (5, 2, 8)
 
 
-def test_a_projection_is_for_the_lstm_alone():
+def test_only_an_lstm_can_be_projected():
     for name in ("RNN", "GRU"):
         with pytest.raises(ValueError, match=f"`proj_size` of {name} must be left out, got 2: only LSTM has a"):
             getattr(tidegate, name)(3, 4, proj_size=2)
 
 
-def test_a_string_is_no_truth_value():
+def test_a_string_is_refused_as_a_boolean():
     with pytest.raises(tidegate.ArgumentTypeError, match="`bidirectional` must be True or False, got 'False'"):
         tidegate.GRU(3, 4, bidirectional="False")

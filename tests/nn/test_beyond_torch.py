@@ -49,7 +49,7 @@ def assert_near(a, b, tolerance=1e-12) -> None:
 @each_engine
 @each_cell
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_lengths_give_the_numbers_of_packing(cell, engine, batch_first):
+def test_lengths_give_the_same_results_as_packing(cell, engine, batch_first):
     layer = make(cell, num_layers=2, bidirectional=True, batch_first=batch_first, engine=engine)
     x = torch.randn((4, 6, 2) if batch_first else (6, 4, 2), dtype=torch.float64, requires_grad=True)
     lengths = [3, 6, 1, 5]
@@ -65,7 +65,7 @@ def test_lengths_give_the_numbers_of_packing(cell, engine, batch_first):
 
 @each_engine
 @each_cell
-def test_sequences_of_length_zero_leave_the_state_alone(cell, engine):
+def test_sequences_of_length_zero_do_not_change_the_state(cell, engine):
     layer = make(cell, engine=engine)
     x, state = torch.randn(4, 2, 2, dtype=torch.float64), layer(torch.randn(3, 2, 2, dtype=torch.float64))[1]
     y, after = layer(x, state, lengths=[0, 4])
@@ -77,7 +77,7 @@ def test_sequences_of_length_zero_leave_the_state_alone(cell, engine):
 
 @pytest.mark.parametrize("engine", [name for name in ("auto", *ENGINES) if name != "torch"])
 @each_cell
-def test_resets_run_the_pieces_of_a_sequence_apart(cell, engine):
+def test_resets_separate_the_pieces_of_a_sequence(cell, engine):
     """Each piece alone is the independent statement: hx starts the first piece forwards, the last backwards."""
     layer = make(cell, bidirectional=True, engine=engine)
     x = torch.randn(7, 3, 2, dtype=torch.float64, requires_grad=True)
@@ -114,7 +114,7 @@ def test_resets_run_the_pieces_of_a_sequence_apart(cell, engine):
 
 
 @each_cell
-def test_class_indices_give_the_numbers_of_one_hot_rows(cell):
+def test_class_indices_give_the_same_results_as_one_hot_rows(cell):
     layer, ids = make(cell, bidirectional=True), torch.randint(2, (5, 3))
     one_hot = torch.nn.functional.one_hot(ids, 2).double()
     for given in (ids, ids.int()):

@@ -48,16 +48,16 @@ def test_a_layer_that_recomputes_has_the_gradients_of_one_that_does_not(name):
     ("typed", "meant"),
     [("GRU", "gru"), ("LSTM", "lstm"), ("grru", "gru"), ("peephole_lstm", "peephole-lstm"), ("ReluRNN", "rnn-relu")],
 )
-def test_a_name_that_is_nearly_right_gets_a_suggestion(typed, meant):
+def test_a_misspelt_name_gets_a_suggestion(typed, meant):
     with pytest.raises(ArgumentError, match=rf"got '{typed}'. Did you mean {meant}\?$"):
         build_layer(typed, 3, 4)
 
 
-def test_a_name_that_is_far_from_all_gets_none():
+def test_a_name_unlike_all_others_gets_no_suggestion():
     with pytest.raises(ArgumentError, match=r"got 'transformer'.$"):
         build_layer("transformer", 3, 4)
 
 
-def test_what_is_no_flag_is_refused(name):
+def test_a_value_that_is_not_a_boolean_is_refused(name):
     with pytest.raises(ArgumentError, match="`recompute` must be True or False, got 1"):
         build_layer(name, 3, 4, recompute=1)

@@ -27,7 +27,7 @@ def tensors(tree):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("batch", [(), (4,)])
-def test_twins_give_torchs_numbers_from_the_same_seed(ours, torchs, options, bias, given, batch, engine):
+def test_twins_give_the_results_of_torch_from_the_same_seed(ours, torchs, options, bias, given, batch, engine):
     torch.manual_seed(0)
     a = ours(3, 5, bias=bias, dtype=torch.float64, engine=engine, **options)
     torch.manual_seed(0)
@@ -48,7 +48,7 @@ def test_twins_give_torchs_numbers_from_the_same_seed(ours, torchs, options, bia
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_steps_one_after_the_other_are_the_layer(name):
+def test_a_cell_applied_step_by_step_equals_the_layer(name):
     layer = build_layer(name, 3, 5).double()
     cell = tidegate.RecurrentCell(CELLS[name], 3, 5, dtype=torch.float64)
     cell.load_state_dict({key.removesuffix("_l0"): value for key, value in layer.state_dict().items()})
@@ -61,7 +61,7 @@ def test_steps_one_after_the_other_are_the_layer(name):
         assert (s - t[0]).abs().max() < 1e-13
 
 
-def test_class_indices_give_the_numbers_of_one_hot_rows():
+def test_class_indices_give_the_same_results_as_one_hot_rows():
     cell, ids = tidegate.GRUCell(3, 5), torch.tensor([2, 0])
     assert torch.allclose(cell(ids), cell(torch.eye(3)[ids]))
     assert torch.allclose(cell(ids[0]), cell(torch.eye(3)[2]))

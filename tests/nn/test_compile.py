@@ -245,7 +245,7 @@ class Tagger(nn.Module):
 
 @pytest.mark.parametrize("allow_rnn", [False, True])
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-def test_a_packed_sequence_is_computed_quietly_and_with_the_same_dropout(allow_rnn, backend, caplog):
+def test_a_packed_sequence_runs_without_a_warning_and_with_the_same_dropout(allow_rnn, backend, caplog):
     caplog.set_level("WARNING")
     tagger, x, lengths = Tagger(), indices(B, T), torch.tensor([6, 2, 5])
     compiled = torch.compile(tagger, backend=backend)
@@ -263,7 +263,7 @@ def test_a_packed_sequence_is_computed_quietly_and_with_the_same_dropout(allow_r
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_without_the_switch_of_torch_a_twin_runs_uncompiled_and_quietly(packed, caplog):
+def test_a_twin_runs_uncompiled_without_a_warning_unless_torch_allows_rnns(packed, caplog):
     caplog.set_level("WARNING")
     layer, x = tidegate.GRU(D, H, 2, batch_first=True), torch.randn(B, T, D)
     given = pack_padded_sequence(x, [6, 5, 5], batch_first=True) if packed else x

@@ -317,7 +317,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("call", "kind", "message"), TABLE, ids=[message[:60] for _, _, message in TABLE])
-def test_a_wrong_call_gets_one_sentence(call, kind, message):
+def test_a_wrong_call_is_refused_in_one_sentence(call, kind, message):
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value) == message
@@ -326,7 +326,7 @@ def test_a_wrong_call_gets_one_sentence(call, kind, message):
 @pytest.mark.parametrize("value", [None, 3, "x", [1.0], torch.zeros(()), torch.zeros(2, 2, 2, 2), object()])
 @pytest.mark.parametrize("argument", ["input", "hx", "lengths", "resets"])
 @pytest.mark.parametrize("layer", [GRU, LSTM], ids=["GRU", "LSTM"])
-def test_nonsense_for_any_argument_is_refused_by_name(layer, argument, value):
+def test_an_invalid_value_of_any_argument_is_refused_by_name(layer, argument, value):
     if value is None and argument != "input":
         pytest.skip("None leaves the argument out")
     given = {"input": x} | {argument: value}

@@ -46,7 +46,7 @@ DYNAMIC = {"x": {0: torch.export.Dim("steps", min=2, max=100), 1: torch.export.D
 
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("strict", [False, True])
-def test_an_exported_model_holds_one_operator_a_layer_and_runs_at_other_sizes(name, strict):
+def test_an_exported_model_has_one_operator_per_layer_and_runs_at_other_sizes(name, strict):
     model = Model(LAYERS[name](num_layers=2))
     with torch._dynamo.config.patch(allow_rnn=True):
         program = torch.export.export(model, (torch.randn(5, 2, 3),), dynamic_shapes=DYNAMIC, strict=strict)

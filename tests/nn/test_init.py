@@ -7,7 +7,7 @@ import tidegate
 from tidegate import init
 
 
-def test_default_is_torchs():
+def test_the_default_initialisation_is_that_of_torch():
     layer = tidegate.GRU(3, 16)
     torch.manual_seed(0)
     assert init.default_(layer) is layer
@@ -19,7 +19,7 @@ def test_default_is_torchs():
 @pytest.mark.parametrize(
     "layer", [tidegate.LSTM(3, 6, 2, bidirectional=True), tidegate.ResetBeforeGRU(3, 6), tidegate.GRUCell(3, 6)]
 )
-def test_orthogonal_matrices_of_every_gate(layer):
+def test_orthogonal_initialises_the_matrix_of_every_gate(layer):
     before = [p.clone() for name, p in layer.named_parameters() if "weight_hh" not in name]
     init.orthogonal_(layer, 0.5)
     for gate in layer.cell.gates:
@@ -45,7 +45,7 @@ def test_the_forget_bias_is_the_sum_of_both(layer):
 @pytest.mark.parametrize(
     "layer", [tidegate.LSTM(3, 500, 2), tidegate.GRU(3, 500), tidegate.RecurrentCell(tidegate.cells.GRU, 3, 500)]
 )
-def test_chrono_gates_lose_one_part_in_t_of_the_range(layer):
+def test_chrono_gates_have_time_constants_over_the_whole_range(layer):
     init.chrono_(layer, 100, 10)
     gate = "f" if "f" in layer.cell.gates else "z"
     rows = layer.gate_parameters(gate)
@@ -69,7 +69,7 @@ def test_an_identity_relu_rnn_adds_up_its_inputs():
     assert torch.allclose(layer(x)[0], x.cumsum(0))
 
 
-def test_by_name():
+def test_an_initialisation_is_chosen_by_name():
     layer = tidegate.LSTM(3, 6)
     assert init.by_name(layer, "forget-bias", 3.0) is layer
     assert torch.equal(layer.gate_parameters("f")["bias_ih_l0"], torch.full((6,), 3.0))
@@ -91,6 +91,6 @@ def test_by_name():
         (lambda: init.gate_bias_(tidegate.GRU(3, 6), "f", 1), "`gate` of GRU must be one of r, z, n, got 'f'"),
     ],
 )
-def test_errors_say_what_to_write(call, match):
+def test_error_messages_say_what_to_write(call, match):
     with pytest.raises(tidegate.ArgumentError, match=match):
         call()

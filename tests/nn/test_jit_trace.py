@@ -51,7 +51,7 @@ def assert_right_or_refused(traced, module, *inputs) -> None:
 
 @each_layer
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_a_traced_layer_is_right_for_other_batches_and_right_or_refused_for_other_lengths(name, batch_first):
+def test_a_traced_layer_is_right_for_other_batches_and_right_or_refused_for_other_T(name, batch_first):
     layer = LAYERS[name](batch_first=batch_first)
     size = (lambda t, b: (b, t, D)) if batch_first else (lambda t, b: (t, b, D))
     traced = trace(layer, torch.randn(size(T, B)))

@@ -15,7 +15,7 @@ def refusals(verdicts) -> dict[str, str | None]:
     return {v.engine: v.refusal for v in verdicts}
 
 
-def test_why_takes_every_form_of_a_call():
+def test_why_accepts_every_form_of_a_call():
     layer, x = tidegate.GRU(3, 4, batch_first=True), torch.randn(2, 5, 3)
     packed = torch.nn.utils.rnn.pack_padded_sequence(x, [5, 3], batch_first=True)
     resets = torch.zeros(2, 5, dtype=torch.bool)
@@ -54,7 +54,7 @@ def test_why_marks_the_engine_that_this_layer_runs_on():
 
 # torch's own forward-mode formulas still script a function, which torch deprecates.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
-def test_transforms_and_tangents_are_left_to_the_eager_engine():
+def test_transforms_and_tangents_run_on_the_eager_engine():
     layer, x, seen = tidegate.GRU(3, 4), torch.randn(5, 2, 3), []
 
     def f(x):
@@ -108,7 +108,7 @@ def run_and_weigh(layer, x, **options):
 
 @each_engine
 @each_recomputing
-def test_recomputing_keeps_less_and_changes_nothing(make, engine):
+def test_recomputing_keeps_less_memory_and_changes_no_result(make, engine):
     whole, again = make(engine=engine, dtype=torch.float64), make(engine=engine, dtype=torch.float64, recompute=True)
     again.load_state_dict(whole.state_dict())
     x = torch.randn(101, 3, 5, dtype=torch.float64, requires_grad=True)
@@ -133,7 +133,7 @@ def test_gradients_through_recomputed_steps_have_the_same_bits(kind):
     assert all(map(torch.equal, *found))
 
 
-def test_kept_memory_grows_with_the_root_of_the_steps():
+def test_with_recomputing_memory_grows_with_the_square_root_of_the_steps():
     layer = tidegate.LSTM(1, 64, engine="cpu", recompute=True)
     beside = [run_and_weigh(layer, torch.randn(T, 2, 1, requires_grad=True))[2] for T in (400, 6400)]
     assert beside[1] < 6 * beside[0]
@@ -145,7 +145,7 @@ def test_the_repr_of_a_layer_that_recomputes_has_the_option():
     assert "recompute" not in repr(tidegate.GRU(3, 4))
 
 
-def test_engines_that_cannot_recompute_refuse():
+def test_engines_that_cannot_recompute_refuse_the_layer():
     layer, x = tidegate.GRU(3, 4, recompute=True), torch.randn(5, 2, 3)
     assert refusals(tidegate.why(layer, x))["reference"] == "it keeps every step and does not recompute"
     layer.engine = "reference"
@@ -163,7 +163,7 @@ def test_a_trace_of_a_layer_that_recomputes_keeps_every_step():
     assert trace["z_l0"].shape == (5, 2, 4)
 
 
-def test_second_derivatives_go_through_recomputed_steps():
+def test_second_derivatives_of_recomputed_steps_are_right():
     found = []
     for engine, recompute in (("cpu", True), ("eager", True), ("eager", False)):
         torch.manual_seed(3)

@@ -41,7 +41,7 @@ def near(a, b, tolerance=1e-6) -> bool:
 
 
 @each_twin
-def test_checkpoints_go_both_ways(ours, torchs):
+def test_checkpoints_can_be_loaded_in_both_directions(ours, torchs):
     a, b = ours(3, 4, 2, bidirectional=True), torchs(3, 4, 2, bidirectional=True)
     x = torch.randn(5, 2, 3)
     a.load_state_dict(b.state_dict())
@@ -117,7 +117,7 @@ def test_inside_autocast_a_layer_takes_any_dtype_and_keeps_its_own(make):
 
 
 @each_layer
-def test_meta_layers_have_shapes_and_no_numbers(make):
+def test_meta_layers_give_shapes_without_values(make):
     layer = make(device="meta", num_layers=2, bidirectional=True)
     y, state = layer(torch.randn(5, 2, 3, device="meta"))
     assert y.is_meta
@@ -139,7 +139,7 @@ def test_hooks_run(make):
 
 @each_twin
 @pytest.mark.parametrize("wrap", [parametrizations.weight_norm, parametrizations.spectral_norm])
-def test_parametrized_weights_are_read_at_every_call(ours, torchs, wrap):
+def test_parametrized_weights_are_evaluated_at_every_call(ours, torchs, wrap):
     torch.manual_seed(0)
     a = wrap(ours(3, 4), "weight_hh_l0")
     torch.manual_seed(0)

@@ -17,7 +17,7 @@ class Leaky(tidegate.Cell):
         return (0.5 * h + 0.5 * n,), (n,)
 
 
-def test_a_step_read_from_text_runs_as_the_cell_it_came_from():
+def test_a_step_read_from_text_computes_what_its_cell_computes():
     step = serial.loads(serial.dumps(trace(Leaky)))
     x = torch.randn(5, 2, 3)
     for make, given in ((tidegate.Recurrent, x), (tidegate.RecurrentCell, x[0])):
@@ -42,6 +42,6 @@ def test_the_step_of_a_known_cell_is_that_cell():
         tidegate.convert.to_torch(tidegate.Recurrent(trace(Leaky), 3, 4))
 
 
-def test_the_equations_of_an_own_layer_are_public():
+def test_the_equations_of_a_custom_layer_are_public():
     assert str(tidegate.ResetBeforeGRU(3, 4).step).startswith("ResetBeforeGRU: 2 matrix products a step")
     assert tidegate.RecurrentCell(Leaky, 3, 4).step is trace(Leaky)

@@ -144,7 +144,7 @@ def test_outputs_states_and_gradients_are_those_of_torch(cases):
             assert error <= BOUNDS[case.dtype], f"{name}: {error:.2e} in {case}"
 
 
-def test_a_wrong_gradient_is_found(monkeypatch):
+def test_the_check_detects_a_wrong_gradient(monkeypatch):
     case = Case("gru", "batched")
     monkeypatch.setattr(tidegate.GRU, "cell", tidegate.cells.ResetBeforeGRU)
     assert max(errors(case).values()) > 1e-3

@@ -20,7 +20,7 @@ class Counted(nn.Module):
 
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM", "ResetBeforeGRU", "GRUCell", "LSTMCell", "RNNCell"])
-def test_a_parametrized_weight_is_evaluated_once_a_call(kind):
+def test_a_parametrized_weight_is_evaluated_once_per_call(kind):
     module = getattr(tidegate, kind)(3, 4)
     counters = {}
     for name in [name for name, _ in module.named_parameters()]:
@@ -32,7 +32,7 @@ def test_a_parametrized_weight_is_evaluated_once_a_call(kind):
     assert {name: counter.evaluations for name, counter in counters.items()} == dict.fromkeys(counters, 1)
 
 
-def test_the_power_iteration_of_spectral_norm_moves_once_a_call():
+def test_spectral_norm_makes_one_power_iteration_per_call():
     torch.manual_seed(0)
     layer = parametrizations.spectral_norm(tidegate.GRU(3, 4), "weight_hh_l0")
     norm = layer.parametrizations.weight_hh_l0[0]

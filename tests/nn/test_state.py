@@ -80,7 +80,7 @@ def layers(kind: str, form: str, engine: str) -> tuple[nn.Module, nn.Module]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("grad", [True, False], ids=["grad", "no_grad"])
-def test_in_place_operations_do_what_they_do_after_torch_nn(kind, form, engine, grad):
+def test_in_place_operations_on_results_work_as_with_torch_nn(kind, form, engine, grad):
     wrong = []
     for target in KINDS[kind]:
         for operation in OPERATIONS:
@@ -99,7 +99,7 @@ def test_in_place_operations_do_what_they_do_after_torch_nn(kind, form, engine, 
     assert not wrong
 
 
-def test_a_wrong_outcome_is_seen():
+def test_the_check_detects_a_wrong_outcome():
     ours, theirs = layers("GRU", "plain", "eager")
     got, other = (outcome(m, "plain", "y", "mul_", grad=True) for m in (ours, theirs))
     assert not torch.allclose(got[0] + 1, other[0])

@@ -126,7 +126,7 @@ def test_traces_of_packed_and_shortened_sequences_keep_the_callers_order(kind):
                 assert not found[name][n:, b].any()
 
 
-def test_traces_with_resets_agree_with_pieces():
+def test_a_trace_with_resets_equals_the_traces_of_the_pieces():
     layer = tidegate.GRU(2, 3, dtype=torch.float64)
     x, resets = torch.randn(6, 1, 2, dtype=torch.float64), torch.zeros(1, 6, dtype=torch.bool)
     resets[0, 4] = True

@@ -36,7 +36,7 @@ def both(name: str, **options) -> tuple[nn.Module, nn.Module]:
 
 
 @each_twin
-def test_a_twin_has_the_public_names_of_torch_and_the_documented_ones(name):
+def test_a_twin_has_the_public_names_of_torch_and_the_documented_additions(name):
     ours, theirs = both(name)
     expected = DOCUMENTED if name in LAYERS else DOCUMENTED - {"recompute"}
     for a, b in ((ours, theirs), (type(ours), type(theirs))):
@@ -75,7 +75,7 @@ def test_a_repr_is_that_of_torch_and_the_engine(name, options):
 
 @each_layer
 @pytest.mark.parametrize("options", OPTIONS)
-def test_the_methods_of_rnn_base_answer_as_torchs(name, options):
+def test_the_methods_of_rnn_base_return_what_those_of_torch_return(name, options):
     ours, theirs = both(name, **options)
     x = torch.randn(2, 5, 3, dtype=options.get("dtype"))
     sizes = torch.tensor([2, 2, 1])
@@ -145,7 +145,7 @@ def test_help_explains_the_call(name):
 
 
 @each_twin
-def test_a_cell_or_layer_of_size_zero_is_what_torch_makes(name):
+def test_a_cell_or_layer_of_size_zero_is_that_of_torch(name):
     if name in LAYERS:
         for library in (nn, tidegate):
             with pytest.raises(ValueError, match="hidden_size"):

@@ -32,7 +32,7 @@ def test_each_target_is_the_token_after_its_input(partition, count, batch, steps
 
 
 @pytest.mark.parametrize(("count", "batch", "steps"), SIZES)
-def test_successive_batches_go_on_along_the_same_rows(count, batch, steps):
+def test_successive_batches_continue_the_same_rows(count, batch, steps):
     batches = Sequential(TOKENS[:count], batch, steps)
     assert Sequential.carries_state
     for epoch in range(3):
@@ -60,7 +60,7 @@ def test_random_windows_tile_the_text_without_overlap(count, batch, steps):
         assert int(begins.max()) + steps < count
 
 
-def test_random_windows_come_in_another_order_each_epoch():
+def test_random_windows_have_a_different_order_in_each_epoch():
     batches = RandomSampling(TOKENS[:1000], 4, 5)
     orders = [torch.cat([x[0] for x, _ in batches.epoch(epoch)]) // 5 for epoch in range(2)]
     assert not torch.equal(*(order[:190] for order in orders))

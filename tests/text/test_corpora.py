@@ -32,7 +32,7 @@ def test_a_file_is_named_by_its_bytes(write):
     assert text.origin.endswith("text.txt")
 
 
-def test_a_byte_order_mark_is_no_text(write):
+def test_a_byte_order_mark_is_not_part_of_the_text(write):
     assert load_text(write("\ufeffab".encode())).text == "ab"
     assert load_text(write("ab".encode("utf-16")), encoding="utf-16").text == "ab"
 
@@ -41,7 +41,7 @@ def test_the_named_encoding_is_used(write):
     assert load_text(write("café".encode("latin-1")), encoding="latin-1").text == "café"
 
 
-def test_standard_input_is_a_text(monkeypatch):
+def test_a_text_can_be_read_from_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"from a pipe")))
     text = load_text("-")
     assert (text.name, text.text) == ("stdin", "from a pipe")
@@ -60,7 +60,7 @@ def test_a_python_without_its_help_texts_is_an_error(monkeypatch):
         load_text("builtin")
 
 
-def test_a_corpus_name_wins_over_a_file_of_that_name(write, tmp_path, monkeypatch):
+def test_a_corpus_name_has_precedence_over_a_file_of_that_name(write, tmp_path, monkeypatch):
     write(b"mine", "builtin")
     monkeypatch.chdir(tmp_path)
     assert load_text("builtin").text != "mine"
@@ -133,7 +133,7 @@ def large(monkeypatch):
 RAW = "Grüße,\r\nWelt\n".encode() * 5
 
 
-def test_a_large_file_stays_where_it_is(write, large):
+def test_a_large_file_is_read_in_place(write, large):
     path = write(RAW)
     text = load_text(path)
     assert text.content == Path(path)
@@ -142,7 +142,7 @@ def test_a_large_file_stays_where_it_is(write, large):
     assert text.text == RAW.decode()
 
 
-def test_a_large_text_through_a_pipe_goes_to_a_temporary_file(monkeypatch, large):
+def test_a_large_text_from_a_pipe_is_written_to_a_temporary_file(monkeypatch, large):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(RAW)))
     text = load_text("-")
     assert (text.size, text.sha256) == (len(RAW), hashlib.sha256(RAW).hexdigest())
@@ -151,7 +151,7 @@ def test_a_large_text_through_a_pipe_goes_to_a_temporary_file(monkeypatch, large
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
 @pytest.mark.parametrize("repeat", [1, 5])
-def test_a_named_pipe_is_a_text(tmp_path, large, repeat):
+def test_a_text_can_be_read_from_a_named_pipe(tmp_path, large, repeat):
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[b"ab\ncd\n" * repeat])
     writer.start()
@@ -182,8 +182,13 @@ def test_an_unknown_encoding_is_refused(write):
 
 
 @pytest.mark.parametrize("encoding", ["hex", "rot13"])
+<<<<<<< HEAD
 def test_a_codec_that_is_no_text_encoding_is_refused(write, encoding):
     with pytest.raises(DataError, match="one that Python supports"):
+=======
+def test_a_codec_that_is_not_a_text_encoding_is_refused(write, encoding):
+    with pytest.raises(DataError, match="one that Python knows"):
+>>>>>>> prose3
         load_text(write(b"ab"), encoding=encoding)
 
 

@@ -61,7 +61,7 @@ def test_min_freq_reaches_the_vocabulary():
         ("ab", {}, "2 tokens: too short"),
     ],
 )
-def test_a_text_that_teaches_nothing_is_refused(content, settings, message):
+def test_a_text_without_enough_different_tokens_is_refused(content, settings, message):
     with pytest.raises(DataError, match=message):
         make_dataset(text(content), **settings)
 
@@ -84,7 +84,7 @@ def test_the_textbook_s_setting(reference):
     assert dataset.heldout.unknown == 0
 
 
-def test_of_the_held_out_share_of_a_large_text_the_beginning_is_evaluated(monkeypatch):
+def test_only_the_beginning_of_a_large_held_out_part_is_evaluated(monkeypatch):
     monkeypatch.setattr("tidegate.text.dataset.EVALUATED", 5)
     assert len(make_dataset(text("abcdefghij" * 10)).heldout) == 10
     monkeypatch.setattr("tidegate.text.source.LARGE", 50)
@@ -101,7 +101,7 @@ def test_a_number_of_held_out_tokens_is_evaluated_in_full(monkeypatch):
     assert len(dataset.heldout) == dataset.heldout_of == 20
 
 
-def test_bytes_that_are_no_text_count_as_one_character_each():
+def test_bytes_that_are_not_text_count_as_one_character_each():
     dataset = make_dataset(Text.of("mine", bytes(range(256)) * 2), tokens="byte", heldout=200)
     assert dataset.heldout.characters == 199
 

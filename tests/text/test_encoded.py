@@ -55,7 +55,7 @@ def test_chunks_of_any_size_give_the_tokens_of_the_text(preprocessing, kind, tex
 
 @pytest.mark.parametrize(("preprocessing", "kind"), ALL)
 @pytest.mark.parametrize("file", ["timemachine.txt", "tinyshakespeare.txt", "ptb/ptb.valid.txt"])
-def test_known_corpora_have_the_tokens_they_had(reference, file, preprocessing, kind, monkeypatch):
+def test_known_corpora_have_their_known_tokens(reference, file, preprocessing, kind, monkeypatch):
     monkeypatch.setattr(source, "CHUNK", 65_537)
     check(reference(file).read_bytes().decode(), preprocessing, kind)
 
@@ -85,7 +85,7 @@ def test_byte_tokens_of_another_encoding_are_those_of_the_utf_8_text():
     assert encoded(text, "raw", "byte")[1].tobytes() == "é".encode()
 
 
-def test_a_text_cut_inside_a_character_is_no_utf_8():
+def test_a_text_cut_inside_a_character_is_not_utf_8():
     assert not encoded(Text.of("t", "é".encode()[:1]), "raw", "byte")[0].is_utf8
 
 

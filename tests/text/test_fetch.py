@@ -46,7 +46,7 @@ def test_a_file_is_fetched_once_and_then_read_from_the_cache(serve, own_cache):
     assert kept(own_cache) == ["text.txt"]
 
 
-def test_runs_started_together_fetch_once(serve):
+def test_processes_started_together_fetch_once(serve):
     server = serve(BODY)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: read("noise", pinned(server.url))[0], range(4)))
@@ -54,13 +54,13 @@ def test_runs_started_together_fetch_once(serve):
     assert server.asked == [None]
 
 
-def test_a_cut_connection_is_resumed_where_it_broke(serve):
+def test_an_interrupted_download_is_resumed_where_it_stopped(serve):
     server = serve(BODY, cuts=[70_000, 50_000])
     assert read("noise", pinned(server.url))[0] == BODY
     assert server.asked == [None, "bytes=70000-", "bytes=120000-"]
 
 
-def test_what_a_stopped_run_left_is_gone_on_with(serve, own_cache):
+def test_a_partial_file_of_an_earlier_process_is_continued(serve, own_cache):
     own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(BODY[:1234])
     server = serve(BODY)
@@ -68,7 +68,7 @@ def test_what_a_stopped_run_left_is_gone_on_with(serve, own_cache):
     assert server.asked == ["bytes=1234-"]
 
 
-def test_a_complete_part_file_needs_no_request(serve, own_cache):
+def test_a_complete_partial_file_needs_no_request(serve, own_cache):
     own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(BODY)
     server = serve(BODY)
@@ -76,7 +76,7 @@ def test_a_complete_part_file_needs_no_request(serve, own_cache):
     assert server.asked == []
 
 
-def test_a_connection_that_is_cut_again_and_again_keeps_what_came_and_says_how_to_go_on(serve, own_cache):
+def test_repeated_interruptions_keep_the_partial_file_and_report_how_to_continue(serve, own_cache):
     server = serve(BODY, cuts=[10_000] * ATTEMPTS)
     with pytest.raises(DataError, match=r"cut after byte 40000.* 40000 of 200000 bytes are kept: run the same"):
         read("noise", pinned(server.url))
@@ -85,13 +85,13 @@ def test_a_connection_that_is_cut_again_and_again_keeps_what_came_and_says_how_t
     assert server.asked[ATTEMPTS:] == ["bytes=40000-"]
 
 
-def test_a_server_without_ranges_begins_again(serve):
+def test_a_download_from_a_server_without_ranges_starts_again(serve):
     server = serve(BODY, cuts=[70_000], ranges=False)
     assert read("noise", pinned(server.url))[0] == BODY
     assert server.asked == [None, "bytes=70000-"]
 
 
-def test_a_server_that_does_not_tell_the_length_is_resumed_too(serve):
+def test_a_download_without_a_reported_length_is_resumed_too(serve):
     server = serve(BODY, cuts=[70_000], length=False)
     assert read("noise", pinned(server.url))[0] == BODY
     assert server.asked == [None, "bytes=70000-"]
@@ -112,7 +112,7 @@ def test_a_file_with_another_hash_is_removed_and_the_error_has_both_hashes(serve
     assert kept(own_cache) == []
 
 
-def test_a_part_that_is_longer_than_the_server_s_file_is_dropped(serve, own_cache):
+def test_a_partial_file_longer_than_the_server_s_is_discarded(serve, own_cache):
     own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(BODY[:5000])
     server = serve(BODY[:100])
@@ -121,7 +121,7 @@ def test_a_part_that_is_longer_than_the_server_s_file_is_dropped(serve, own_cach
     assert server.asked == ["bytes=5000-", None]
 
 
-def test_a_damaged_part_is_found_by_the_hash_and_the_next_run_is_right(serve, own_cache):
+def test_a_damaged_partial_file_is_found_by_the_hash_and_fetched_again(serve, own_cache):
     own_cache.mkdir(parents=True)
     (own_cache / "text.txt.part").write_bytes(b"x" * 5000)
     server = serve(BODY)
@@ -136,7 +136,7 @@ def test_a_damaged_cached_file_is_fetched_again(serve, own_cache):
     assert read("noise", pinned(serve(BODY).url))[0] == BODY
 
 
-def test_offline_the_error_says_which_file_to_put_where(own_cache):
+def test_without_a_network_the_error_says_which_file_to_put_where(own_cache):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/text.txt"
@@ -148,7 +148,7 @@ def test_offline_the_error_says_which_file_to_put_where(own_cache):
 
 
 @pytest.mark.parametrize("status", [404, 503])
-def test_a_server_that_refuses_is_quoted(serve, own_cache, status):
+def test_the_http_status_of_a_refusal_is_reported(serve, own_cache, status):
     with pytest.raises(DataError, match=rf"could not be fetched from http.*HTTP {status} .*Or put the file text.txt"):
         read("noise", pinned(serve(BODY, status=status).url))
     assert kept(own_cache) == []
@@ -170,7 +170,7 @@ def test_the_data_folder_is_searched_by_hash_whatever_the_name(tmp_path, monkeyp
     assert find(pinned("http://nowhere.invalid/", b"another file")) is None
 
 
-def test_a_data_folder_that_is_none_is_refused(tmp_path, monkeypatch):
+def test_a_data_folder_that_is_not_a_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("TIDEGATE_DATA", str(tmp_path / "gone"))
     with pytest.raises(DataError, match="TIDEGATE_DATA must name a folder"):
         find(pinned("http://nowhere.invalid/"))

@@ -32,7 +32,7 @@ def by_hand(train: list[int], before: list[int], token: int, order: int, vocabul
 
 @pytest.mark.parametrize("vocabulary_size", [2, 3, 5, 40])
 @pytest.mark.parametrize(("count", "tail"), [(60, 25), (300, 40), (3, 12), (1, 5), (40, 2)])
-def test_it_agrees_with_dictionaries(vocabulary_size, count, tail):
+def test_the_result_equals_that_of_a_count_with_dictionaries(vocabulary_size, count, tail):
     random = np.random.default_rng([vocabulary_size, count])
     train, heldout = (random.integers(vocabulary_size, size=n).tolist() for n in (count, tail))
     costs = list(witten_bell(torch.tensor(train), torch.tensor(heldout), vocabulary_size, max_order=6))
@@ -54,20 +54,20 @@ def test_probabilities_sum_to_one_over_the_vocabulary():
         np.testing.assert_allclose(per_order, 1, rtol=1e-12)
 
 
-def test_a_count_that_is_off_by_one_is_seen():
+def test_the_check_detects_a_count_that_is_off_by_one():
     train, heldout = [0, 1, 0, 1, 1], [0, 1, 1]
     nats = list(witten_bell(torch.tensor(train), torch.tensor(heldout), 2, max_order=1))[1]
     assert by_hand([*train, 1], heldout[:1], 1, 1, 2) != pytest.approx(math.exp(-nats[0]))
 
 
-def test_two_tokens_by_pencil():
+def test_the_probabilities_of_two_tokens_equal_those_computed_by_hand():
     # a b a b a: P_0(a) = (3 + 2/2) / (5 + 2) = 4/7, P_1(b | a) = (2 + 3/7) / (2 + 1) = 17/21
     order0, order1 = witten_bell(torch.tensor([0, 1, 0, 1, 0]), torch.tensor([0, 1]), 2, max_order=1)
     assert math.exp(-order0[0]) == pytest.approx(3 / 7)
     assert math.exp(-order1[0]) == pytest.approx(17 / 21)
 
 
-def test_numbers_too_large_for_one_key_are_no_trouble():
+def test_contexts_too_large_for_one_integer_key_are_counted():
     size = 10**6
     train, heldout = torch.randint(size, (500,)), torch.randint(size, (50,))
     heldout[10:30] = train[100:120]
@@ -91,7 +91,7 @@ def test_the_best_order_is_reported_with_its_bits_per_character():
         ("timemachine.txt", {"preprocessing": "letters", "first": 10_000, "heldout": 10_000}, 3, 2.77331158),
     ],
 )
-def test_known_texts_land_on_known_values(reference, file, settings, order, bpc):
+def test_known_texts_have_their_known_baselines(reference, file, settings, order, bpc):
     dataset = make_dataset(load_text(str(reference(file))), **settings)
     baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary))
     assert baseline.order == order
@@ -106,7 +106,7 @@ def test_all_of_a_small_text_is_counted_and_scored():
     assert baseline.sample == ""
 
 
-def test_of_a_large_text_a_sample_is_counted_and_said(monkeypatch):
+def test_a_sample_of_a_large_text_is_counted_and_reported(monkeypatch):
     monkeypatch.setattr("tidegate.text.ngram.COUNTED", 5000)
     monkeypatch.setattr("tidegate.text.ngram.SCORED", 700)
     dataset = make_dataset(load_text("builtin"))
@@ -125,7 +125,7 @@ def treebank(reference):
     return [load_text(str(reference(f"ptb/ptb.{part}.txt"))) for part in ("train", "test")]
 
 
-def test_penn_treebank_words_land_on_known_perplexities(treebank):
+def test_penn_treebank_words_have_their_known_perplexities(treebank):
     vocabulary = Vocabulary.build(tokenize(treebank[0].text, "word"), "word")
     train, test = (make_part(text, vocabulary) for text in treebank)
     assert (len(vocabulary), len(train), len(test)) == (10_000, 929_589, 82_430)
@@ -134,7 +134,7 @@ def test_penn_treebank_words_land_on_known_perplexities(treebank):
     assert [math.exp(nats) for nats in baseline.by_order[1:3]] == pytest.approx([199.8, 188.7], abs=0.1)
 
 
-def test_penn_treebank_characters_land_on_a_known_value(treebank):
+def test_penn_treebank_characters_have_their_known_baseline(treebank):
     def characters(text: Text) -> Text:
         lines = [line.strip().replace(" ", "_") for line in text.text.splitlines()]
         return Text.of(text.name, "".join(line + "\n" for line in lines))

@@ -40,5 +40,5 @@ def test_the_time_machine_has_the_textbook_s_170580_letters(reference):
 
 
 @pytest.mark.parametrize("pieces", [[], [b""], [b"\n", b" 1"]])
-def test_a_text_without_letters_gives_nothing(pieces):
+def test_a_text_without_letters_has_no_tokens(pieces):
     assert b"".join(letters(pieces)) == b""

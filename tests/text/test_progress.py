@@ -21,16 +21,16 @@ def shown(*, terminal: bool, done: int = 50) -> str:
     return out.getvalue()
 
 
-def test_in_a_terminal_there_is_a_bar():
+def test_a_terminal_shows_a_progress_bar():
     assert "Reading [b]x" in shown(terminal=True)
     assert "50%" in shown(terminal=True)
 
 
-def test_elsewhere_nothing_is_shown_of_what_is_quick():
+def test_without_a_terminal_short_stages_show_nothing():
     assert shown(terminal=False) == "a [note]\n"
 
 
-def test_elsewhere_a_line_comes_every_ten_seconds(monkeypatch):
+def test_without_a_terminal_a_line_is_printed_every_ten_seconds(monkeypatch):
     times = iter([0.0, 11.0, 11.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
     assert shown(terminal=False) == "Reading [b]x: 50%\na [note]\n"
@@ -59,7 +59,7 @@ class Stages(Progress):
         return nullcontext(advance)
 
 
-def test_every_stage_of_a_large_text_comes_to_its_total(tmp_path, monkeypatch):
+def test_the_progress_of_every_stage_of_a_large_text_reaches_its_total(tmp_path, monkeypatch):
     for module in ("source", "corpora"):
         monkeypatch.setattr(f"tidegate.text.{module}.LARGE", 10)
     monkeypatch.setattr(source, "CHUNK", 7)

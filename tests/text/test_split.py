@@ -24,7 +24,7 @@ def test_the_held_out_part_follows_the_training_part(count, settings, train, end
 
 
 @given(st.integers(30, 10**7), st.floats(0.1, 0.9))
-def test_without_first_every_token_has_its_part(count, share):
+def test_without_first_every_token_belongs_to_a_part(count, share):
     train, heldout = split(count, share)
     assert (train.start, train.stop, heldout.stop) == (0, heldout.start, count)
 

@@ -27,7 +27,7 @@ def array(request, tmp_path):
 EXPECTED = 3 * torch.arange(1000) % 251
 
 
-def test_slices_and_places_are_int64(array):
+def test_slices_and_indices_are_int64(array):
     assert len(array) == 1000
     assert torch.equal(array[:], EXPECTED)
     assert torch.equal(array[100:200], EXPECTED[100:200])
@@ -35,14 +35,14 @@ def test_slices_and_places_are_int64(array):
     assert torch.equal(array.at(places.numpy()), EXPECTED[places])
 
 
-def test_a_part_has_its_own_places(array):
+def test_a_part_has_its_own_indices(array):
     part = array.part(slice(100, 300))
     assert len(part) == 200
     assert torch.equal(part[:], EXPECTED[100:300])
 
 
 @pytest.mark.parametrize("overlap", [0, 1])
-def test_blocks_go_over_the_array_and_give_their_pages_back(array, overlap, monkeypatch):
+def test_blocks_cover_the_array_and_release_their_pages(array, overlap, monkeypatch):
     monkeypatch.setattr(token_array, "BLOCK", 300)
     blocks = list(array.blocks(overlap))
     assert len(blocks) == 4

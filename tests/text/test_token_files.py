@@ -96,7 +96,7 @@ def test_the_key_covers_the_text_and_its_tokenisation(text, encodings, other):
     assert len(encodings) == 2
 
 
-def test_a_small_text_leaves_nothing(monkeypatch, text):
+def test_a_small_text_is_not_cached(monkeypatch, text):
     monkeypatch.setattr(source, "LARGE", 1000)
     assert spelt(read_tokens(text, "raw", "char", Progress())) == CONTENT
     assert not folder().exists()
@@ -146,7 +146,7 @@ def test_in_python_the_note_is_a_warning(text, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are of POSIX")
 @pytest.mark.parametrize("cached", [True, False])
-def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, monkeypatch, cached):
+def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path, monkeypatch, cached):
     text = Text.of("t", CONTENT * 500)
     if not cached:
         (tmp_path / "file").touch()
@@ -165,7 +165,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, monkeypatch, cache
         assert spelt(read_tokens(text, "raw", "char", Progress())) == CONTENT * 500
 
 
-def test_a_text_that_changes_while_it_is_read_leaves_nothing(tmp_path, monkeypatch):
+def test_a_text_that_changes_while_it_is_read_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tidegate.text.corpora.LARGE", 10)
     path = tmp_path / "t.txt"
     path.write_text(CONTENT)
@@ -197,7 +197,7 @@ token_files.read_tokens(Text.of("t", sys.argv[3]), "raw", "char", Progress())
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
 @pytest.mark.parametrize(("where", "call"), [("encode", 1), ("_write", 2), ("_write", 4), ("_prune", 1)])
-def test_a_process_that_is_killed_leaves_nothing_that_is_used(text, encodings, where, call):
+def test_an_incomplete_file_of_a_killed_process_is_not_used(text, encodings, where, call):
     done = subprocess.run([sys.executable, "-c", KILLED, where, str(call), CONTENT], timeout=100)
     assert done.returncode == -signal.SIGKILL
     assert spelt(read_tokens(text, "raw", "char", Progress())) == CONTENT
@@ -232,7 +232,7 @@ def test_of_several_processes_one_encodes_and_all_read(tmp_path):
     assert sum(count for _, count in found) == 1
 
 
-def test_the_folder_is_bounded_and_keeps_what_was_used_last(monkeypatch, encodings):
+def test_the_folder_has_a_limit_and_keeps_the_files_used_last(monkeypatch, encodings):
     texts = [Text.of(f"t{k}", CONTENT + str(k)) for k in range(4)]
     for text in texts[:3]:
         read_tokens(text, "raw", "char", Progress())
@@ -246,7 +246,7 @@ def test_the_folder_is_bounded_and_keeps_what_was_used_last(monkeypatch, encodin
     assert len(encodings) == 4
 
 
-def test_entries_tell_what_is_kept_and_clear_removes_it(text):
+def test_entries_lists_the_cached_files_and_clear_removes_them(text):
     assert (entries(), clear()) == ([], (0, 0))
     read_tokens(text, "letters", "word", Progress())
     (folder() / "0123.part").mkdir()
@@ -258,7 +258,7 @@ def test_entries_tell_what_is_kept_and_clear_removes_it(text):
     assert set(kept()) == {".lock"}
 
 
-def test_clear_leaves_what_another_process_is_writing(text):
+def test_clear_keeps_a_file_that_another_process_is_writing(text):
     read_tokens(text, "raw", "char", Progress())
     (entry,) = entries()
     with FileLock(f"{entry.where}.lock"):
@@ -266,13 +266,13 @@ def test_clear_leaves_what_another_process_is_writing(text):
     assert [found.name for found in entries()] == ["t"]
 
 
-def test_tokens_that_are_removed_stay_with_those_who_read_them(text):
+def test_removed_tokens_stay_readable_where_they_are_open(text):
     tokens = read_tokens(text, "raw", "char", Progress())
     clear()
     assert spelt(tokens) == CONTENT
 
 
-def test_an_entry_of_another_format_is_written_anew(text, encodings):
+def test_an_entry_of_another_format_is_rewritten(text, encodings):
     read_tokens(text, "raw", "char", Progress())
     facts = Path(entries()[0].where) / "facts.json"
     facts.write_text(json.dumps(json.loads(facts.read_text()) | {"format": 0}))

@@ -17,7 +17,7 @@ def test_characters_are_code_points():
     assert list(tokenize("né\ne", "char")) == ["n", "é", "\n", "e"]
 
 
-def test_bytes_are_those_of_utf_8():
+def test_byte_tokens_are_the_bytes_of_utf_8():
     assert [ord(token) for token in tokenize("né", "byte")] == list("né".encode())
 
 

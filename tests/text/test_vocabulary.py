@@ -12,7 +12,7 @@ from tidegate.text.tokens import tokenize
 from tidegate.text.vocabulary import Vocabulary
 
 
-def test_tokens_are_numbered_by_falling_count_after_unk():
+def test_tokens_are_indexed_by_decreasing_count_after_unk():
     vocabulary = Vocabulary.build("banana b")
     assert vocabulary.tokens == ("<unk>", "a", "b", "n", " ")
     assert vocabulary.unknown == 0
@@ -27,14 +27,14 @@ def test_rare_tokens_become_unk():
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8")), st.sampled_from(["char", "byte"]))
-def test_a_text_comes_back_from_its_numbers(text, kind):
+def test_a_text_is_decoded_from_its_indices(text, kind):
     tokens = tokenize(text, kind)
     vocabulary = Vocabulary.build(tokens, kind)
     assert vocabulary.decode(vocabulary.encode(tokens)) == text
 
 
 @given(st.lists(st.lists(st.text("abc,.", min_size=1), min_size=0)))
-def test_words_come_back_with_single_spaces(lines):
+def test_words_are_decoded_with_single_spaces(lines):
     text = "".join(" ".join(words) + "\n" for words in lines)
     tokens = tokenize(text, "word")
     vocabulary = Vocabulary.build(tokens, "word")
@@ -42,7 +42,7 @@ def test_words_come_back_with_single_spaces(lines):
 
 
 @given(st.text(min_size=1), st.sampled_from(["char", "byte", "word"]))
-def test_a_vocabulary_comes_back_from_json(text, kind):
+def test_a_vocabulary_is_restored_from_json(text, kind):
     vocabulary = Vocabulary.build(tokenize(text, kind), kind)
     assert Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json()))) == vocabulary
 
@@ -66,14 +66,14 @@ def test_damaged_json_is_refused(data):
         Vocabulary.from_json(data)
 
 
-def test_bytes_stream_as_soon_as_a_character_is_complete():
+def test_bytes_are_decoded_as_soon_as_a_character_is_complete():
     vocabulary = Vocabulary.build("", "byte")
     assert (len(vocabulary), vocabulary.unknown) == (256, None)
     assert list(vocabulary.stream("aé".encode())) == ["a", "", "é", ""]
     assert vocabulary.decode([0xC3]) == "\ufffd"
 
 
-def test_streaming_asks_for_one_number_at_a_time():
+def test_streaming_reads_one_index_at_a_time():
     def numbers():
         yield 1
         raise RuntimeError("asked too early")
@@ -96,11 +96,11 @@ def test_the_word_unk_itself_may_be_prompted():
     ("unknown", "nearest"),
     [("A", "a"), ("é", "e"), ("É", "e"), ("’", "'"), ("—", "-"), ("7", "1"), ("ﬁ", "f"), ("?", "'")],
 )
-def test_the_nearest_character_is_what_a_person_would_type(unknown, nearest):
+def test_the_nearest_character_is_the_one_usually_typed_instead(unknown, nearest):
     assert Vocabulary.build("aaaeef'''-1").nearest(unknown)[0] == nearest
 
 
-def test_the_nearest_words_are_spelt_alike():
+def test_the_nearest_words_have_a_similar_spelling():
     vocabulary = Vocabulary.build(["machine", "traveller", "time"], "word")
     assert vocabulary.nearest("machines") == ["machine"]
     with pytest.raises(DataError, match=r"the word 'travelled' .* Nearest: 'traveller'"):

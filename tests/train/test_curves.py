@@ -39,7 +39,7 @@ def test_every_held_out_figure_and_the_baseline_lie_inside_the_frame():
     assert high > max(3.2 - 3 / 12, 2.3)
 
 
-def test_the_file_is_a_picture_that_shows_both_curves(tmp_path):
+def test_the_png_file_shows_both_curves(tmp_path):
     def coloured(records, colour):
         draw(tmp_path / "curves.png", records, BASELINE, title="gru on cats")
         pixels = np.rint(matplotlib.image.imread(tmp_path / "curves.png")[..., :3] * 255)
@@ -51,6 +51,6 @@ def test_the_file_is_a_picture_that_shows_both_curves(tmp_path):
 
 
 @pytest.mark.parametrize("records", [[], TRAIN[:1], HELDOUT[:1]])
-def test_a_run_of_one_step_or_none_has_a_picture_too(tmp_path, records):
+def test_the_curves_of_a_run_of_one_step_or_none_are_drawn(tmp_path, records):
     draw(tmp_path / "curves.png", records, BASELINE, title="gru on cats")
     assert matplotlib.image.imread(tmp_path / "curves.png").shape == (600, 1050, 4)

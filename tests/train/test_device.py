@@ -21,13 +21,13 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("found", "chosen"), [((), "cpu"), (("cuda",), "cuda"), (("mps",), "mps"), (("cuda", "mps"), "cuda")]
 )
-def test_auto_takes_cuda_before_mps_before_the_cpu(machine, found, chosen):
+def test_auto_prefers_cuda_to_mps_to_the_cpu(machine, found, chosen):
     machine(found)
     assert find_device("auto") == torch.device(chosen)
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda", "mps"])
-def test_a_device_that_is_there_is_taken_by_name(machine, name):
+def test_an_available_device_is_chosen_by_name(machine, name):
     machine(found=("cuda", "mps"))
     assert find_device(name) == torch.device(name)
 
@@ -41,7 +41,7 @@ def test_a_device_that_is_there_is_taken_by_name(machine, name):
         ("mps", (), f"PyTorch {torch.__version__} is built without mps"),
     ],
 )
-def test_a_device_that_is_not_there_is_refused_with_the_reason(machine, name, built, words):
+def test_an_unavailable_device_is_refused_with_the_reason(machine, name, built, words):
     machine(built=built)
     with pytest.raises(ArgumentError) as refused:
         find_device(name)

@@ -76,6 +76,6 @@ def test_evaluation_turns_dropout_off_and_leaves_the_model_training(trainer_of, 
     assert model.training
 
 
-def test_a_perplexity_beyond_a_float_is_infinite():
+def test_a_perplexity_beyond_the_range_of_a_float_is_infinite():
     assert perplexity(1e9) == math.inf
     assert perplexity(0.0) == 1.0

@@ -37,7 +37,7 @@ def raw(**changes):
     return json.loads(json.dumps(facts | changes))
 
 
-def test_what_is_written_is_read():
+def test_facts_that_are_written_are_read():
     found = read_facts(raw(), "last")
     assert found.model == ModelFacts("mine.py:Own", trace(Own), 8, 1, 0.1)
     assert found.recipe == Recipe(cell="mine.py:Own", hidden=8, epochs=3)
@@ -100,9 +100,9 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("changes", TAMPERED.values(), ids=TAMPERED)
-def test_facts_that_no_run_writes_are_refused_and_execute_nothing(changes, tmp_path, monkeypatch):
+def test_invalid_facts_are_refused_and_execute_nothing(changes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match=r"last.safetensors holds facts that no run of this version writes"):
+    with pytest.raises(CheckpointError, match=r"last.safetensors does not contain valid facts of this version"):
         read_facts(raw(**changes), "last.safetensors")
     assert list(tmp_path.iterdir()) == []
 

@@ -11,9 +11,11 @@ def test_a_new_folder_is_made_with_its_parents(tmp_path):
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
-def test_a_folder_that_holds_a_run_is_refused_with_the_remedy(tmp_path):
+def test_a_folder_that_contains_a_run_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "last.safetensors").touch()
-    with pytest.raises(ArgumentError, match=rf"--out {tmp_path} holds a run already. .*--resume {tmp_path}, or choose"):
+    with pytest.raises(
+        ArgumentError, match=rf"--out {tmp_path} already contains a run. .*--resume {tmp_path}, or choose"
+    ):
         folder.create(tmp_path)
 
 
@@ -21,7 +23,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "run").touch()
     with pytest.raises(ArgumentError, match="--out must be a folder, got the file"):
         folder.create(tmp_path / "run")
-    with pytest.raises(ArgumentError, match="--out must be a folder that can be written"):
+    with pytest.raises(ArgumentError, match="--out must be a writable folder"):
         folder.create(tmp_path / "run" / "deeper")
 
 
@@ -29,7 +31,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(ArgumentError, match=r"that can be written, got .*: Permission denied"):
+        with pytest.raises(ArgumentError, match=r"a writable folder, got .*: Permission denied"):
             folder.create(tmp_path / "run")
     finally:
         tmp_path.chmod(0o700)

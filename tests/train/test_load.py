@@ -86,7 +86,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(saved):
 
 
 @pytest.mark.parametrize("name", ["hidden", "layers"])
-def test_sizes_that_are_not_those_of_the_weights_take_no_memory(saved, name):
+def test_sizes_that_differ_from_the_weights_are_refused_before_allocation(saved, name):
     run = saved()
     rewritten(run, lambda _, facts: facts["model"].__setitem__(name, 2**31 - 1))
     with pytest.raises(CheckpointError, match="does not hold the model that it describes"):
@@ -100,7 +100,7 @@ def test_a_checkpoint_without_weights_is_refused(saved):
         tidegate.load(run)
 
 
-def test_a_name_of_a_checkpoint_or_device_that_there_is_not_is_refused(saved, monkeypatch):
+def test_an_unknown_checkpoint_or_device_is_refused(saved, monkeypatch):
     run = saved()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ArgumentError, match="`checkpoint` must be one of last, best, got 'first'"):
@@ -109,5 +109,5 @@ def test_a_name_of_a_checkpoint_or_device_that_there_is_not_is_refused(saved, mo
         tidegate.load(run, device="cuda")
 
 
-def test_the_engine_is_the_callers(saved):
+def test_the_engine_can_be_chosen_by_the_caller(saved):
     assert tidegate.load(saved(), engine="eager").model.recurrent.engine == "eager"

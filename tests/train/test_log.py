@@ -4,7 +4,7 @@ from tidegate.errors import CheckpointError
 from tidegate.train.log import Log, read
 
 
-def test_records_come_back_in_order_with_any_character(tmp_path):
+def test_records_are_read_in_order_with_any_character(tmp_path):
     log = Log(tmp_path / "log.jsonl")
     records = [{"step": k, "sample": "a\n\u2028é"} for k in range(3)]
     for record in records:
@@ -23,7 +23,7 @@ def test_an_incomplete_last_line_is_left_out_and_removed(tmp_path):
     assert read(log.path) == [{"step": 1}, {"step": 3}]
 
 
-def test_what_came_after_the_checkpoint_is_dropped(tmp_path):
+def test_records_after_the_checkpoint_are_removed(tmp_path):
     log = Log(tmp_path / "log.jsonl")
     for step in range(5):
         log.append({"step": step})
@@ -31,7 +31,7 @@ def test_what_came_after_the_checkpoint_is_dropped(tmp_path):
     assert [record["step"] for record in read(log.path)] == [0, 1, 2]
 
 
-def test_a_disk_that_refuses_is_reported_with_how_to_continue(tmp_path):
+def test_a_failed_write_is_reported_with_how_to_continue(tmp_path):
     (tmp_path / "log.jsonl").mkdir()
     with pytest.raises(CheckpointError, match=r"cannot write .*log.jsonl: .* --resume"):
         Log(tmp_path / "log.jsonl").append({"step": 1})

@@ -66,7 +66,7 @@ def test_a_clipped_step_is_clipping_and_a_step(name, clip, fused):
     torch.testing.assert_close(*twins, rtol=1e-5, atol=1e-6)
 
 
-def test_it_learns_and_the_position_counts(trainer_of):
+def test_training_lowers_the_loss_and_advances_the_position(trainer_of):
     trainer = trainer_of(hidden=16, lr=0.02, epochs=10)
     trainer.train(Interrupt())
     per_epoch = [trainer.batches.count(epoch) for epoch in range(10)]
@@ -77,7 +77,7 @@ def test_it_learns_and_the_position_counts(trainer_of):
     assert trainer.heldout.bpc < 0.3 * math.log2(len(trainer.dataset.vocabulary))
 
 
-def test_evaluations_are_twelve_or_every_given_number_of_steps_and_at_the_end(trainer_of):
+def test_evaluations_are_twelve_or_every_given_number_of_steps_and_one_at_the_end(trainer_of):
     spread = trainer_of(epochs=3)
     spread.train(Interrupt())
     steps = evaluations(spread)
@@ -157,7 +157,7 @@ def test_a_run_whose_steps_are_estimated_ends_after_its_last_epoch(trainer_of, m
         assert estimated.progress == 1.0
 
 
-def test_a_seed_decides_the_run(trainer_of):
+def test_a_run_is_determined_by_its_seed(trainer_of):
     def head(seed):
         trainer = trainer_of(seed=seed, epochs=1)
         trainer.train(Interrupt())

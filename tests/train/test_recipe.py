@@ -30,12 +30,12 @@ def test_an_explicit_length_replaces_the_recipes_of_either_kind():
         ("schedule", "linear"), ("preprocess", "lower"), ("tokens", "bpe"), ("sampling", "shuffle"), ("minutes", 0.0),
     ],
 )  # fmt: skip
-def test_a_value_that_no_run_can_have_is_refused_by_the_name_of_its_option(option, value):
+def test_an_invalid_value_is_refused_by_the_name_of_its_option(option, value):
     with pytest.raises(ArgumentError, match=f"--{option.replace('_', '-')} must be .*, got "):
         recipe("default", **{option: value})
 
 
-def test_a_run_has_a_length():
+def test_a_run_without_a_length_is_refused():
     with pytest.raises(ArgumentError, match="got neither"):
         Recipe()
 
@@ -46,11 +46,11 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize(("name", "near"), [("D2L", "d2l"), ("d2", "d2l"), ("Default", "default")])
-def test_a_recipe_that_is_nearly_right_is_suggested(name, near):
+def test_a_misspelt_recipe_gets_a_suggestion(name, near):
     with pytest.raises(ArgumentError, match=rf"Did you mean {near}\?"):
         recipe(name)
 
 
-def test_a_choice_that_is_nearly_right_is_suggested():
+def test_a_misspelt_choice_gets_a_suggestion():
     with pytest.raises(ArgumentError, match=r"--optimizer must be one of adamw, sgd, got 'Adam'. Did you mean adamw\?"):
         recipe("default", optimizer="Adam")

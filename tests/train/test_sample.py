@@ -13,19 +13,19 @@ def drawn(scores, n=4000, **settings):
     return Counter(draw(scores, **settings, generator=generator) for _ in range(n))
 
 
-def test_tokens_are_drawn_as_often_as_the_softmax_says():
+def test_tokens_are_drawn_with_the_frequencies_of_the_softmax():
     scores = torch.tensor([0.0, 1.0, 2.0])
     counts, shares = drawn(scores), scores.softmax(0)
     assert all(abs(counts[k] / 4000 - shares[k]) < 0.03 for k in range(3))
 
 
-def test_a_low_temperature_sharpens_and_zero_takes_the_likeliest():
+def test_a_low_temperature_favours_and_zero_takes_the_most_likely_token():
     scores = torch.tensor([0.0, 1.0, 2.0])
     assert drawn(scores, temperature=0.5)[2] > drawn(scores)[2]
     assert drawn(scores, n=50, temperature=0) == {2: 50}
 
 
-def test_top_k_draws_among_the_k_likeliest():
+def test_top_k_draws_among_the_k_most_likely():
     assert drawn(torch.tensor([0.0, 3.0, 1.0, 2.0]), top_k=2).keys() == {1, 3}
 
 
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_sample_and_the_excluded_token_is_never_dra
 
 
 @pytest.mark.parametrize("temperature", [1e-30, 1e-45, 5e-324])
-def test_the_coldest_temperatures_take_the_likeliest(temperature):
+def test_the_smallest_temperatures_take_the_most_likely_token(temperature):
     scores = torch.tensor([-300.0, 2.0, 2.5, -1.0])
     assert draw(scores, temperature, 0, torch.Generator().manual_seed(0)) == 2
 
@@ -69,7 +69,7 @@ def test_the_sample_follows_its_prompt_with_the_state_carried(trainer_of):
         ((9, 1.0, 0, 2**63), "--seed"),
     ],
 )
-def test_settings_that_no_sample_can_have_are_refused_by_name(settings, option):
+def test_invalid_settings_are_refused_by_name(settings, option):
     with pytest.raises(ArgumentError, match=f"{option} must be .* got"):
         check(*settings)
 

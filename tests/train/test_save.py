@@ -32,7 +32,7 @@ def model_of(cell="gru", **options):
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn-relu", "residual-sigmoid", "peephole-lstm", Own])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_model_comes_back_with_its_weights_and_scores(tmp_path, cell, layers):
+def test_a_loaded_model_has_the_saved_weights_and_scores(tmp_path, cell, layers):
     model = model_of(cell, layers=layers, dropout=0.3)
     tidegate.save(tmp_path / "run", model, VOCABULARY)
     trained = tidegate.load(tmp_path / "run")
@@ -52,7 +52,7 @@ def test_double_precision_is_kept(tmp_path):
     assert loaded.head.weight.dtype == torch.float64
 
 
-def test_the_folder_is_evaluated_on_a_text_that_is_named_and_writes(tmp_path):
+def test_a_saved_model_can_be_evaluated_on_a_text_and_sampled(tmp_path):
     model = model_of()
     tidegate.save(tmp_path / "run", model, VOCABULARY)
     text = tmp_path / "text.txt"
@@ -78,7 +78,7 @@ def test_the_folder_holds_no_code(tmp_path):
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"run.json", "best.safetensors"}
 
 
-def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path):
+def test_invalid_arguments_are_refused_before_anything_is_written(tmp_path):
     broken = model_of()
     with torch.no_grad():
         broken.head.bias[2] = math.nan
@@ -94,10 +94,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_holds_a_run_is_left_as_it_was(tmp_path):
+def test_a_folder_that_contains_a_run_is_not_changed(tmp_path):
     tidegate.save(tmp_path / "run", model_of(), VOCABULARY)
     before = (tmp_path / "run" / "best.safetensors").read_bytes()
-    with pytest.raises(ArgumentError, match=r"`path` .*run holds a run already. Choose another `path`"):
+    with pytest.raises(ArgumentError, match=r"`path` .*run already contains a run. Choose another `path`"):
         tidegate.save(tmp_path / "run", model_of("lstm"), VOCABULARY)
     assert (tmp_path / "run" / "best.safetensors").read_bytes() == before
 

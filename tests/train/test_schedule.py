@@ -7,7 +7,7 @@ def test_constant_is_constant():
     assert {rate("constant", 0.3, p / 10) for p in range(11)} == {0.3}
 
 
-def test_cosine_climbs_to_its_peak_and_falls_to_its_floor():
+def test_cosine_rises_to_its_peak_and_falls_to_its_floor():
     assert rate("cosine", 2.0, 0.0) == pytest.approx(2.0 * FLOOR)
     assert rate("cosine", 2.0, WARM_UP) == pytest.approx(2.0)
     assert rate("cosine", 2.0, (1 + WARM_UP) / 2) == pytest.approx(2.0 * (1 + FLOOR) / 2)

@@ -51,7 +51,7 @@ def test_training_2n_steps_and_stopping_on_the_way_give_the_same_bits(trainer_of
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
-def test_the_optimisers_moments_and_the_carried_state_matter(trainer_of):
+def test_a_resumed_run_differs_without_the_moments_or_the_carried_state(trainer_of):
     """Dropping either must change the result: the test above could not pass without them."""
     straight = trained(trainer_of())
     for dropped in ("optimizer", "state"):
@@ -98,7 +98,7 @@ def test_a_checkpoint_of_a_gpu_is_continued_on_the_cpu(trainer_of):
         lambda checkpoint: checkpoint.tensors.update({"optimizer.x.y": torch.zeros(1)}),
     ],
 )
-def test_a_checkpoint_whose_rest_is_not_a_runs_is_refused(trainer_of, spoil):
+def test_a_checkpoint_with_an_invalid_optimiser_or_position_is_refused(trainer_of, spoil):
     saved = snapshot.capture(trained(trainer_of(), 5))
     spoil(saved)
     with pytest.raises(CheckpointError, match="the checkpoint cannot be continued: its optimiser, state or position"):

@@ -30,7 +30,7 @@ def test_without_a_terminal_figures_are_plain_lines(monkeypatch):
     assert shown(False, monkeypatch, lambda status: status.figures(FIGURES)) == LINE + "\n"
 
 
-def test_plain_lines_come_at_most_every_few_seconds(monkeypatch):
+def test_plain_lines_are_printed_at_most_every_few_seconds(monkeypatch):
     out, seconds = io.StringIO(), itertools.count()
     monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     with Status(Console(file=out, width=200), "char") as shown:
@@ -46,7 +46,7 @@ def test_in_a_terminal_the_figures_are_a_live_bar(monkeypatch):
     assert "held-out ppl 7.100 bpc 2.830" in text
 
 
-def test_an_evaluation_stays_with_its_mark_and_a_sample(monkeypatch):
+def test_an_evaluation_is_printed_permanently_with_its_mark_and_a_sample(monkeypatch):
     text = shown(False, monkeypatch, lambda status: status.evaluation(FIGURES, True, "The\ncat [bold]sat"))
     assert text == LINE + "  best\n    The⏎cat [bold]sat\n"
 

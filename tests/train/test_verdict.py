@@ -33,7 +33,7 @@ def test_overfitting_is_described_with_its_figures_and_what_to_try():
     ) in found.words()
 
 
-def test_what_to_try_leaves_out_what_cannot_help():
+def test_the_advice_leaves_out_what_cannot_help():
     """Fewer epochs where the best came in the last one, more dropout where there is much already."""
     words = outcome(train_bpc=1.2, heldout_bpc=2.4, best_bpc=2.1, best_epoch=11.5, dropout=0.5).words()
     assert "Try fewer --hidden units, or more text." in words

@@ -54,7 +54,7 @@ WITHOUT = [Independent, Leaky, Constant]
 
 
 @pytest.mark.parametrize("cell", WITHOUT)
-def test_a_cell_without_products_is_verified_and_every_planted_error_found(cell):
+def test_a_cell_without_products_is_verified_and_its_planted_errors_found(cell):
     found = verify(cell, options=["lengths", "resets", "reverse"])
     assert found.passed, str(found)
     assert {"cpu float32", "cpu float64", "eager float64", "reference", "RTRL"} <= {c.oracle for c in found.checks}
@@ -65,7 +65,7 @@ def test_a_cell_without_products_is_verified_and_every_planted_error_found(cell)
 @pytest.mark.parametrize("engine", ["cpu", "eager", "reference"])
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (5, 3, 4, 7), (9, 33, 5, 16), (4, 2, 40, 70)], ids=str)
 @pytest.mark.parametrize("cell", WITHOUT)
-def test_every_engine_runs_it_at_every_size(cell, sizes, engine):
+def test_every_engine_runs_a_cell_without_products_at_every_size(cell, sizes, engine):
     options = [option for option in options_of(trace(cell)) if option in ("lengths", "resets", "reverse")]
     problem = random_problem(cell, sizes=sizes, options=options, seed=71)
     ours, theirs = choose.dispatch(problem.call, engine), unroll(problem.call, cell)
@@ -76,21 +76,21 @@ def test_every_engine_runs_it_at_every_size(cell, sizes, engine):
         torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-12)
 
 
-def test_a_layer_of_it_is_verified_by_its_own_parameters():
+def test_a_layer_without_products_is_verified_with_its_own_parameters():
     layer = Recurrent(Independent, 3, 4, num_layers=2, bidirectional=True)
     assert verify(layer).passed
 
 
 @pytest.mark.parametrize("cell", WITHOUT)
 @pytest.mark.parametrize("format", FORMATS)
-def test_its_derivation_mentions_no_recurrent_matrix(cell, format):
+def test_the_derivation_of_a_cell_without_products_has_no_recurrent_matrix(cell, format):
     text = derive(cell, unroll=2).render(format)
     for absent in ("U_", "c_g", "weight_hh", "bias_hh", "dq", "<mi>U</mi>"):
         assert absent not in text
     assert "no recurrent matrix product" in " ".join(text.split())
 
 
-def test_what_is_no_cell_is_refused():
+def test_an_argument_that_is_not_a_cell_is_refused():
     for subject in (3, torch.nn.GRU, None):
         with pytest.raises(ArgumentError, match=r"`subject` must be a class that derives from tidegate.Cell"):
             verify(subject)

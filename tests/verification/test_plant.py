@@ -15,7 +15,7 @@ TERMS = [
 
 
 @pytest.mark.parametrize(("cell", "term"), TERMS)
-def test_a_planted_error_is_found_and_its_owner_named(cell, term):
+def test_a_planted_error_is_found_and_its_gate_or_state_named(cell, term):
     step = trace(cell)
     problem, gradient = random_problem(cell, seed=41), term.partition(":")[0]
     owners = {f"d{s}'": s for s in step.state} | {f"d{s}": s for s in step.state}
@@ -32,7 +32,7 @@ def test_a_planted_error_is_found_and_its_owner_named(cell, term):
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_what_is_derived_has_no_fault(cell):
+def test_derived_terms_have_no_fault(cell):
     for options in ((), ("reverse",), ("indexed", "no bias")):
         assert find_fault(random_problem(cell, seed=41, options=options), adjoint(trace(cell))) is None
 
@@ -57,7 +57,7 @@ def test_a_term_is_found_by_the_start_of_its_name_where_that_is_enough():
 
 
 @pytest.mark.parametrize(("name", "message"), [("dz", "names 2 terms"), ("dy", "names no term"), ("d", "no term")])
-def test_a_name_of_no_term_or_of_several_lists_them(name, message):
+def test_an_unknown_or_ambiguous_term_name_lists_the_terms(name, message):
     with pytest.raises(ArgumentError, match=message):
         plant(trace(GRU), name)
 

@@ -14,7 +14,7 @@ def test_a_seed_and_a_size_make_the_same_problem_in_every_precision():
     assert not torch.equal(exact.call.x, random_problem(trace(GRU), seed=5).call.x)
 
 
-def test_an_option_changes_what_it_names_and_nothing_else():
+def test_an_option_changes_only_what_it_names():
     plain, lengths = random_problem(trace(GRU)), random_problem(trace(GRU), options=["lengths"])
     assert torch.equal(plain.call.weights.w_hh, lengths.call.weights.w_hh)
     assert plain.call.lengths is None
@@ -22,7 +22,7 @@ def test_an_option_changes_what_it_names_and_nothing_else():
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_does_something(option):
+def test_every_option_changes_the_problem(option):
     plain, changed = (random_problem(trace(LSTM), options=o).call for o in ((), (option,)))
     fields = ("x", "states", "weights", "reverse", "lengths", "resets")
     assert any(repr(getattr(plain, f)) != repr(getattr(changed, f)) for f in fields)
@@ -39,6 +39,6 @@ def test_a_gru_cannot_be_projected():
     ("arguments", "message"),
     [({"options": ["backward"]}, "`options` must be among reverse"), ({"sizes": (1, 2, 0, 3)}, "T, B, D, H >= 1")],
 )
-def test_a_wrong_argument_is_told(arguments, message):
+def test_a_wrong_argument_is_refused_with_a_message(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         random_problem(trace(GRU), **arguments)

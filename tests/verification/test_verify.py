@@ -57,7 +57,7 @@ def test_an_error_planted_in_any_term_fails_the_comparison(cell):
 
 
 @pytest.mark.parametrize(("term", "gate"), [("dn: d_h * (1 - z)", "n"), ("dU_z: p^T dq_z", "z"), ("db_r", "r")])
-def test_a_plant_is_found_and_its_gate_named(term, gate):
+def test_a_planted_error_is_found_and_its_gate_named(term, gate):
     found = verify("gru", plant=term, sizes=(4, 2, 3, 4))
     assert not found.passed
     assert found.worst_gate == gate
@@ -67,14 +67,14 @@ def test_a_plant_is_found_and_its_gate_named(term, gate):
     assert against == set(found.comparisons[0].oracles)
 
 
-def test_a_random_plant_is_found_at_every_seed():
+def test_a_random_planted_error_is_found_at_every_seed():
     for seed in range(8):
         found = verify("lstm", plant="random", seed=seed, engine="eager", dtype=torch.float64, sizes=(3, 2, 2, 3))
         assert not found.passed
         assert found.comparisons[0].fault is not None
 
 
-def test_a_cell_of_ones_own_is_verified_and_a_plant_in_it_found():
+def test_a_custom_cell_is_verified_and_a_planted_error_in_it_found():
     assert verify(TIDE).passed
     step = trace(find_cell(TIDE))
     problem = random_problem(step, sizes=(3, 2, 2, 3), seed=44)
@@ -84,7 +84,7 @@ def test_a_cell_of_ones_own_is_verified_and_a_plant_in_it_found():
         assert any(np.linalg.norm(wrong[q] - right[q]) > 1e-9 for q in right), term
 
 
-def test_an_engine_that_is_wrong_is_named(monkeypatch):
+def test_an_engine_with_wrong_results_is_named(monkeypatch):
     class Wrong:
         NAME = "wrong"
         refuse = staticmethod(eager.refuse)
@@ -102,7 +102,7 @@ def test_an_engine_that_is_wrong_is_named(monkeypatch):
     assert "agrees with autograd" in str(found)
 
 
-def test_nan_never_passes(monkeypatch):
+def test_a_comparison_with_nan_fails(monkeypatch):
     class Lost:
         NAME = "lost"
         refuse = staticmethod(eager.refuse)
@@ -118,7 +118,7 @@ def test_nan_never_passes(monkeypatch):
     assert not next(c for c in found.checks if c.quantity == "y" and c.oracle == "lost float32").passed
 
 
-def test_an_engine_that_refuses_is_listed_with_its_reason(monkeypatch):
+def test_an_engine_that_cannot_run_the_call_is_listed_with_its_reason(monkeypatch):
     class Shy:
         NAME = "shy"
         refuse = staticmethod(lambda call: "it is shy")
@@ -179,7 +179,7 @@ def test_verify_all_covers_every_cell_and_option():
     assert "all agree" in summary
 
 
-def test_a_plant_that_is_not_noticed_fails_and_is_named(monkeypatch):
+def test_a_planted_error_that_is_not_found_fails_and_is_named(monkeypatch):
     from tidegate.verification import everything
 
     monkeypatch.setattr(everything, "is_found", lambda step, term, seed: not term.startswith("dW_n"))
@@ -211,12 +211,12 @@ def test_the_dataclass_is_plain_json():
         ({"plant": "nothing"}, ArgumentError, "names no term"),
     ],
 )
-def test_a_wrong_argument_is_told(arguments, error, message):
+def test_a_wrong_argument_is_refused_with_a_message(arguments, error, message):
     with pytest.raises(error, match=message):
         verify("gru", **arguments)
 
 
-def test_differences_choose_their_step_and_know_their_error():
+def test_finite_differences_choose_their_step_and_estimate_their_error():
     x = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
     found = differentiate(lambda x: (x.exp() * x.sin()).sum(), x)
     exact = x.exp() * (x.sin() + x.cos())

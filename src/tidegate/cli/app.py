@@ -64,9 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TidegateError as error:
         refuse(as_typed(str(error), parameters(arguments)), 3 if isinstance(error, DivergenceError) else 2)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch has no type for it
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch's out-of-memory error
             raise
-        refuse("this needs more memory than there is. Try a smaller --hidden, --batch, --steps or text.", 2)
+        refuse("this needs more memory than is available. Try a smaller --hidden, --batch, --steps or text.", 2)
     except OSError as error:
         if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO):
             raise
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parameters(arguments: Sequence[str]) -> dict[str, str]:
-    """The options and arguments of the verb that was called, as they are typed, by their names in Python."""
+    """The options and arguments of the verb that was called, as a user types them, by their names in Python."""
     verbs = typer.main.get_group(app).commands
     found = next((verbs[word].params for word in arguments if word in verbs), [])
     return {p.name: max(p.opts, key=len) if p.param_type_name == "option" else p.name.upper() for p in found if p.name}

@@ -1,4 +1,4 @@
-"""`tidegate data`: the corpora that have a name, where they are, and what the cache keeps."""
+"""`tidegate data`: the named corpora, where they are, and the tokens in the cache."""
 
 import json
 from dataclasses import asdict
@@ -9,9 +9,9 @@ import typer
 
 def data(
     as_json: Annotated[bool, typer.Option("--json", help="Print the corpora as JSON.")] = False,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove the kept tokens of large texts.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the cached tokens of large texts.")] = False,
 ) -> None:
-    """List the corpora that have a name, and the texts whose tokens are kept in the cache."""
+    """List the named corpora, and the texts whose tokens are in the cache."""
     from tidegate.text import token_files
     from tidegate.text.corpora import list_corpora
     from tidegate.text.fetch import FOLDER, folder

@@ -1,4 +1,4 @@
-"""`tidegate derive`: a cell's gradients, printed as mathematics."""
+"""`tidegate derive`: derive a cell's gradients and print the equations."""
 
 from pathlib import Path
 from typing import Annotated

@@ -14,7 +14,7 @@ def evaluate(
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Another text [the run's held-out text].")] = None,
     checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
     streams: Annotated[
-        int | None, integer_option("Read the text as this many streams; 1 carries the state through all of it.")
+        int | None, integer_option("Cut the text into this many streams; 1 carries the state through all of it.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the other text [the run's].")] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = "auto",
@@ -42,7 +42,7 @@ def evaluate(
     )
     if found["unknown"]:
         are = "tokens are" if found["unknown"] > 1 else "token is"
-        typer.echo(f"{found['unknown']:,} {are} not in the model's vocabulary, and count as <unk>.")
+        typer.echo(f"{found['unknown']:,} {are} not in the model's vocabulary (scored as <unk>).")
     baseline = found["baseline"]
     if baseline is None:
         typer.echo(f"No n-gram baseline: {found['baseline_missing'].rstrip('.')}.")

@@ -1,4 +1,4 @@
-"""Options that are numbers: what cannot be read as one is repeated in the message."""
+"""Numeric options. The error message for a value that is not a number repeats the value."""
 
 from typing import Any
 

@@ -32,7 +32,7 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = None,
     recipe: Annotated[str | None, typer.Option(help="default (two minutes) or d2l (the textbook's).")] = None,
     batch: Annotated[int | None, integer_option("Rows of a batch.")] = None,
-    steps: Annotated[int | None, integer_option("Tokens of a window, through which gradients flow back.")] = None,
+    steps: Annotated[int | None, integer_option("Tokens of a window: the length of truncated BPTT.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
     lr: Annotated[float | None, number_option("Learning rate at its peak.")] = None,
     schedule: Annotated[str | None, typer.Option(help="constant or cosine.")] = None,
@@ -43,9 +43,9 @@ def train(
     seed: Annotated[int | None, integer_option("Seed of the weights and of the batches.")] = None,
     preprocess: Annotated[str | None, typer.Option(help="raw, or letters (a to z and space).")] = None,
     tokens: Annotated[str | None, typer.Option(help="char, byte or word.")] = None,
-    min_freq: Annotated[int | None, integer_option("Rarer tokens become <unk>.")] = None,
+    min_freq: Annotated[int | None, integer_option("Tokens with fewer occurrences become <unk>.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the file.")] = None,
-    first: Annotated[int | None, integer_option("Train on this many tokens, the first of the text.")] = None,
+    first: Annotated[int | None, integer_option("Train only on this many tokens, from the start of the text.")] = None,
     heldout: Annotated[float | None, number_option("Held-out share of the text, or number of tokens.")] = None,
     sampling: Annotated[str | None, typer.Option(help="sequential (state carried) or random.")] = None,
     eval_every: Annotated[int | None, integer_option("Steps between evaluations [12 in a run].")] = None,
@@ -75,13 +75,13 @@ def train(
     try:
         if resume is None:
             if checkpoint is not None:
-                raise ArgumentError("--checkpoint belongs to --resume RUN; a new run has none.")
+                raise ArgumentError("--checkpoint is only for --resume RUN; a new run has none.")
             folder, result = job.start(
                 named(recipe or "default", **options), "builtin" if text is None else text, out, console=console
             )
         else:
             if recipe is not None:
-                raise ArgumentError("--recipe and --resume exclude each other: a resumed run has its recipe.")
+                raise ArgumentError("--recipe and --resume exclude each other: a resumed run keeps its recipe.")
             if out is not None:
                 raise ArgumentError("--out and --resume exclude each other: a resumed run stays in its folder.")
             folder, result = job.resume(resume, options, source=text, which=checkpoint or "last", console=console)
@@ -95,7 +95,7 @@ def train(
 
 
 def echo_if_open(line: str) -> None:
-    """Print a line, unless the terminal was closed; then further output, buffered or not, goes nowhere."""
+    """Print a line, unless the terminal was closed; in that case all further output is discarded."""
     try:
         typer.echo(line)
     except OSError as error:

@@ -13,7 +13,7 @@ from tidegate.cli.numbers import integer_option
 
 def verify(
     cell: Annotated[
-        str | None, typer.Argument(help="A cell by name, or FILE.py:CLASS; left out, it needs --all.", metavar="[CELL]")
+        str | None, typer.Argument(help="A cell by name, or FILE.py:CLASS; optional with --all.", metavar="[CELL]")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Use every option and size, for the cell or all cells.")] = False,
     engine: Annotated[str | None, typer.Option(help="This engine only [every engine].")] = None,
@@ -31,7 +31,7 @@ def verify(
     show: Annotated[bool, typer.Option("--show", help="Print the arrays side by side.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparisons as JSON.")] = False,
 ) -> None:
-    """Compare a cell's gradients, number by number, with independent oracles.
+    """Compare a cell's gradients, element by element, with independent oracles.
 
     The derived BPTT in float64 is compared with torch's autograd, finite differences, the reference engine, real-time
     recurrent learning, torch.nn and every engine. Exit code 0 if all agree, 1 if any does not.
@@ -70,7 +70,7 @@ def verify(
 
 
 def show_progress() -> Callable[[object], None]:
-    """A function that counts the problems on one line of a terminal, and prints nothing elsewhere."""
+    """A function that counts the problems on one line of a terminal; without a terminal it prints nothing."""
     counter = itertools.count(1)
 
     def report(comparison: object) -> None:

@@ -1,8 +1,8 @@
 """Checkpoints: one safetensors file with JSON in its header, written atomically and verified when read.
 
-A checkpoint is one file, so its tensors and its JSON are always of the same step. It holds no pickle. A temporary file
-in the same folder is written, flushed to the disk, and renamed to replace the old one: a run that is killed while it
-writes keeps the older checkpoint. A SHA-256 over the JSON and every tensor detects damage.
+A checkpoint is one file, so its tensors and its JSON always belong to the same step. It contains no pickle. It is
+written to a temporary file in the same folder, flushed to the disk, and renamed to replace the old one: if the process
+is killed while it writes, the old checkpoint remains. A SHA-256 over the JSON and every tensor detects damage.
 """
 
 import contextlib
@@ -24,16 +24,16 @@ FORMAT = "tidegate-1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`tensors` by name, on the CPU when loaded, and `facts`, JSON values. `tidegate.train.snapshot` and
-    `tidegate.train.facts` say what a run writes into them."""
+    """`tensors` by name, on the CPU when loaded, and `facts`, JSON values. Their content is documented
+    in `tidegate.train.snapshot` and `tidegate.train.facts`."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint to `path` in one atomic step. Raises CheckpointError when the disk refuses it."""
-    import safetensors.torch  # here, so that `import tidegate` need not load it
+    """Write the checkpoint to `path` in one atomic step. Raises CheckpointError when the file cannot be written."""
+    import safetensors.torch  # imported here, so that `import tidegate` does not load it
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     facts = json.dumps(checkpoint.facts, ensure_ascii=False)
@@ -72,11 +72,11 @@ def damaged(path: Path, reason: str) -> str:
 
 
 def remedy(path: Path) -> str:
-    """What to do without the checkpoint at `path`: the run's other one, if there is one."""
+    """What to do when the checkpoint at `path` cannot be used: use the run's other one, if it exists."""
     other = path.with_name("best.safetensors" if path.name == "last.safetensors" else "last.safetensors")
     if other == path or not other.is_file():
-        return "no other checkpoint is beside it; train again"
-    return f"{other.name} is beside it and can be used with --checkpoint {other.stem}"
+        return "its folder has no other checkpoint; train again"
+    return f"{other.name} is in the same folder and can be used with --checkpoint {other.stem}"
 
 
 def digest(tensors: Mapping[str, Tensor], facts: str) -> str:
@@ -90,7 +90,7 @@ def digest(tensors: Mapping[str, Tensor], facts: str) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one rename, or leave it as it was and raise CheckpointError."""
+    """Replace the file `path` with `content` in one rename; on failure keep the old file and raise CheckpointError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(temporary, "wb") as file:

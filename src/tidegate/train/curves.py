@@ -35,7 +35,7 @@ def curves(records: Sequence[dict[str, Any]], baseline: Baseline, *, title: str)
         baseline.bpc, label=f"n-gram baseline (order {baseline.order})", color=GREY, linestyle="--", linewidth=1
     )
     low = min([baseline.bpc, *train[1]])
-    high = max([baseline.bpc, *heldout[1]])  # the training curve may begin above the frame
+    high = max([baseline.bpc, *heldout[1]])  # the training curve may begin above the y limit
     axes.set(xlabel="epochs", ylabel="bits per character", title=title, ylim=(0.9 * low, 1.1 * high))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
@@ -43,7 +43,7 @@ def curves(records: Sequence[dict[str, Any]], baseline: Baseline, *, title: str)
 
 
 def points(records: Sequence[dict[str, Any]], kind: str, key: str) -> tuple[list[float], list[float]]:
-    """The epochs and the values of the figure `key` of every record of this kind that has both."""
+    """The epochs and the values of `key`, from every record of this kind that has both."""
     found = [(record.get("epochs"), record.get(key)) for record in records if record.get("kind") == kind]
     both = [(x, y) for x, y in found if isinstance(x, int | float) and isinstance(y, int | float)]
     return [x for x, _ in both], [y for _, y in both]

@@ -10,7 +10,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def find_device(name: str) -> torch.device:
     """The device "cpu", "cuda" or "mps"; "auto" is cuda where PyTorch finds it, else mps, else cpu.
 
-    ArgumentError says why a device that was named is not available.
+    Raises ArgumentError, with the reason, where the name is unknown or the named device is not available.
     """
     if name not in DEVICES:
         raise ArgumentError(f"`device` must be one of {', '.join(DEVICES)}, got {name!r}.{hint(name)}")
@@ -27,7 +27,7 @@ def find_device(name: str) -> torch.device:
 
 
 def hint(name: str) -> str:
-    """What a name that is no device may mean."""
+    """A hint for a name that is not a device."""
     if name == "gpu":
         return " Did you mean cuda (NVIDIA, AMD) or mps (Apple)?"
     if name.startswith("cuda:"):
@@ -46,5 +46,5 @@ def missing(name: str, needs: str, *, built: bool) -> str:
 
 
 def describe(device: torch.device) -> str:
-    """The device in words: "cpu", "mps", or "cuda (NVIDIA H200)"."""
+    """A description of the device: "cpu", "mps", or "cuda (NVIDIA H200)"."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type

@@ -9,8 +9,8 @@ from tidegate.text import Part, heldout_windows
 from tidegate.train.model import LanguageModel, cross_entropy
 
 SCORES_AT_ONCE = 2**22  # entries of one (T, B, V) tensor of scores: bounds the memory, not the result
-STREAM = 2000  # least number of tokens in a stream, where the number of streams is not given
-STREAMS = 32  # largest number of streams then
+STREAM = 2000  # minimum number of tokens in a stream when the number of streams is not given
+STREAMS = 32  # maximum number of streams in that case
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,22 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """exp(nats per token); only models with the same tokens can be compared by it."""
+        """exp(nats per token); comparable only between models with the same tokens."""
         return perplexity(self.nats)
 
 
 def perplexity(nats: float) -> float:
-    """exp(nats), infinite where that is beyond a float."""
+    """exp(nats), infinite where the result exceeds the range of a float."""
     return math.exp(nats) if nats < 700 else math.inf
 
 
 @torch.no_grad()
 def evaluate(model: LanguageModel, part: Part, *, streams: int | None = None) -> Score:
-    """Predict every token of `part` but its first from those before it.
+    """Predict every token of `part`, except the first, from the tokens before it.
 
     The text is cut into `streams` equal parts, the rows of a batch. Within a part the state is carried from its first
-    token to its last; each part begins from the zero state. One stream carries the state through the entire text, and
-    takes longest; by default there are as many as have 2,000 tokens each, at most 32.
+    token to its last; each part begins with the zero state. With one stream the state is carried through the entire
+    text, which takes longest. By default there is one stream per 2,000 tokens, but at least 1 and at most 32.
     """
     predicted = len(part) - 1
     streams = min(streams or max(1, min(STREAMS, predicted // STREAM)), predicted)

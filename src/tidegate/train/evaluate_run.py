@@ -1,4 +1,4 @@
-"""Evaluation of a run's model on its held-out text or on another."""
+"""Evaluation of a run's model on its held-out text or on another text."""
 
 import sys
 import time
@@ -23,18 +23,18 @@ def evaluate_run(
     engine: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Score the run's held-out text, or all of the text `source`; the figures as JSON values.
+    """Score the run's held-out text, or all of the text `source`. Returns the results as JSON values.
 
-    The n-gram baseline of another text is counted on the run's training text, as the model was trained; where that text
-    is not available, `baseline` is None and `baseline_missing` says why. Raises CheckpointError where the run's own
-    held-out text is wanted and its text is no longer the one that it was trained on.
+    For another text, the n-gram baseline is still counted on the run's training text, on which the model was trained;
+    where that text is not available, `baseline` is None and `baseline_missing` says why. Raises CheckpointError where
+    `source` is None and the text of the run has changed since the training.
     """
     if streams is not None and streams < 1:
         raise ArgumentError(f"`streams` must be an integer of at least 1, got {streams}.")
     trained = load(path, which, device=device, engine=engine)
     if source is None:
         if encoding is not None:
-            raise ArgumentError("`encoding` is for another text; the run's own text has the run's encoding.")
+            raise ArgumentError("`encoding` is only for another text; the run's own text has the run's encoding.")
         dataset = training_text(trained, path, progress)
         text, part, name = dataset.text, dataset.heldout, f"{evaluated(dataset)} of {dataset.text.name}"
         baseline, missing = trained.baseline, None
@@ -69,14 +69,14 @@ def evaluate_run(
 
 
 def evaluated(dataset: Dataset) -> str:
-    """What is evaluated of a text, in words."""
+    """A description of the part of the text that is evaluated."""
     if len(dataset.heldout) == dataset.heldout_of:
         return "the held-out text"
     return f"the first {len(dataset.heldout):,} of {dataset.heldout_of:,} held-out tokens"
 
 
 def training_text(trained: Trained, path: Path, progress: Progress | None) -> Dataset:
-    """The data set of a run: its text in two parts."""
+    """The data set of a run: its training and held-out text."""
     facts = trained.facts
     if facts.recipe is None or facts.text is None:
         raise DataError(f"the model in {path} was saved from Python, without a text. Name one to evaluate it on: "
@@ -89,15 +89,15 @@ def training_text(trained: Trained, path: Path, progress: Progress | None) -> Da
 def baseline_of(
     part: Part, trained: Trained, path: Path, *, piped: bool, progress: Progress | None
 ) -> tuple[Baseline | None, str | None]:
-    """The n-gram baseline, counted on the run's training text, on `part`; or None, and why.
+    """The score on `part` of the n-gram baseline counted on the run's training text; or None and the reason.
 
-    `piped` says that `part` came through standard input, which then cannot give the training text too.
+    `piped`: `part` was read from standard input, so the training text cannot be read from there too.
     """
     text = trained.facts.text
     if text is None:
         return None, "the model was saved from Python, without its training text"
     if text["source"] == "-" and (piped or sys.stdin.isatty()):
-        return None, "the run's training text came through standard input and was not kept"
+        return None, "the run's training text was read from standard input and was not saved"
     try:
         dataset = training_text(trained, path, progress)
     except (DataError, CheckpointError) as error:

@@ -1,13 +1,15 @@
-"""What a checkpoint records beside its tensors, read with checks: a run folder may come from anyone, and holds no code.
+"""What a checkpoint records in addition to its tensors.
 
-model        {"cell": name for people, "step": the traced equations as JSON, "hidden", "layers", "dropout"}
+A run folder may come from anyone, so everything is checked when it is read. It contains no code.
+
+model        {"cell": display name, "step": the traced equations as JSON, "hidden", "layers", "dropout"}
 vocabulary   {"kind", "tokens"}                preprocess   how the text became tokens
 recipe       the settings of the run           text         {"source", "name", "sha256", "size"}
 baseline     the n-gram baseline               versions     of Tidegate, torch, NumPy and Python
-position     where the run is                  optimizer, state   as `tidegate.train.snapshot` writes them
+position     steps and epochs completed        optimizer, state   as `tidegate.train.snapshot` writes them
 
-A model that was saved from Python has no recipe, text, baseline and position. Checkpoints of version 0.1 have no model:
-there the recipe names the cell.
+A model that was saved from Python has no recipe, text, baseline or position. Checkpoints of version 0.1 have no model:
+in these the recipe names the cell.
 """
 
 from collections.abc import Mapping
@@ -26,7 +28,7 @@ from tidegate.train.recipe import Recipe
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a language model is built from, beside its vocabulary. `cell` is its name for people."""
+    """The arguments that a language model is built from, except its vocabulary. `cell` is only a display name."""
 
     cell: str
     step: Step
@@ -49,7 +51,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts of one checkpoint. `raw` is the JSON they were read from; the parts that are None were not saved."""
+    """The facts of one checkpoint. `raw` is the JSON that they were read from; facts that were not saved are None."""
 
     model: ModelFacts
     vocabulary: Vocabulary
@@ -64,7 +66,7 @@ class Facts:
 
 
 def read_facts(raw: Mapping[str, Any], where: str) -> Facts:
-    """The facts of the checkpoint `where`. Raises CheckpointError for JSON that no run writes."""
+    """Read and check the facts of the checkpoint `where`. Raises CheckpointError where they are not valid."""
     try:
         recipe = Recipe(**raw["recipe"]) if raw.get("recipe") is not None else None
         position = raw.get("position") or {}
@@ -88,7 +90,7 @@ def read_facts(raw: Mapping[str, Any], where: str) -> Facts:
         else:
             reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(
-            f"{where} holds facts that no run of this version writes ({reason.rstrip('.')}). Restore the file, or "
+            f"{where} does not contain valid facts of this version ({reason.rstrip('.')}). Restore the file, or "
             "train again."
         ) from error
 

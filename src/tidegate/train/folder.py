@@ -1,9 +1,9 @@
 """The folder of a run: what is in it, how a new one is made, and its default name.
 
 run.json           the model, the recipe, the text and its hash, the versions; written once
-last.safetensors   the latest checkpoint (complete in itself)      best.safetensors   the best on the held-out text
+last.safetensors   the latest checkpoint (complete in itself)      best.safetensors   that of the lowest held-out loss
 log.jsonl          one JSON object per line: figures, evaluations, samples
-summary.json       the results           curves.png   their figure
+summary.json       the results           curves.png   a plot of the losses
 
 A folder holds no code: the equations of the cell are data in run.json and in each checkpoint.
 """
@@ -48,7 +48,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep every other process from training in this folder; CheckpointError where one is training there.
+        """Prevent other processes from training in this folder. Raises CheckpointError where one already is.
 
         The system releases the lock when the process ends, however it ends.
         """
@@ -62,8 +62,8 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise CheckpointError(
-                f"cannot write in {self.path}: {error.strerror or error}. Copy the run to a folder that can be "
-                "written, and resume it there."
+                f"cannot write in {self.path}: {error.strerror or error}. Copy the run to a "
+                "writable folder, and resume it there."
             ) from error
         try:
             yield
@@ -71,17 +71,17 @@ class RunFolder:
             lock.release()
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write `value` as the file `name`, readable and in one atomic step."""
+        """Write `value` as the file `name`, indented, in one atomic step."""
         write_atomically(self.path / name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def check_free(path: Path, argument: str = "--out") -> None:
-    """Raise ArgumentError, naming the argument, where a new run cannot go to `path`: a file, or a run's folder."""
+    """Raise ArgumentError, with the name of the argument, where `path` is a file or already contains a run."""
     if path.exists() and not path.is_dir():
         raise ArgumentError(f"{argument} must be a folder, got the file {path}. Choose another {argument}.")
     if any((path / name).exists() for name in OURS):
         resume = f"Continue it with --resume {path}, or choose" if argument == "--out" else "Choose"
-        raise ArgumentError(f"{argument} {path} holds a run already. {resume} another {argument}.")
+        raise ArgumentError(f"{argument} {path} already contains a run. {resume} another {argument}.")
 
 
 def create(path: Path, argument: str = "--out") -> RunFolder:
@@ -94,7 +94,7 @@ def create(path: Path, argument: str = "--out") -> RunFolder:
         probe.unlink()
     except OSError as error:
         raise ArgumentError(
-            f"{argument} must be a folder that can be written, got {path}: {error.strerror}. Choose another {argument}."
+            f"{argument} must be a writable folder, got {path}: {error.strerror}. Choose another {argument}."
         ) from error
     return RunFolder(path)
 
@@ -110,7 +110,7 @@ def open_run(path: Path) -> RunFolder:
 
 
 def next_free(text: str, cell: str) -> Path:
-    """runs/<text>-<cell>-<n> with the least n from 1 that is free."""
+    """runs/<text>-<cell>-<n> with the smallest n >= 1 for which there is no such folder yet."""
     stem = f"{slug(Path(text).stem if text != '-' else 'stdin')}-{slug(cell.rpartition(':')[2])}"
     n = 1
     while Path("runs", f"{stem}-{n}").exists():

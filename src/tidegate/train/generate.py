@@ -23,10 +23,10 @@ def generate(
     device: str = "auto",
     engine: str | None = None,
 ) -> Iterator[str]:
-    """The prompt and `length` tokens after it, piece by piece as they are drawn.
+    """Yield the prompt and `length` tokens after it, each piece of text as soon as it is drawn.
 
-    Without a prompt the text begins as after a line end, which is not shown. Raises DataError, with the nearest
-    choices, for a prompt outside the model's vocabulary.
+    Without a prompt, the first input of the model is the token `line_start`, which is not part of the output. Raises
+    DataError, with the nearest choices, for a prompt outside the model's vocabulary.
     """
     check(length, temperature, top_k, seed)
     trained = load(path, which, device=device, engine=engine)
@@ -40,7 +40,7 @@ def generate(
 
 
 def line_start(vocabulary: Vocabulary) -> torch.Tensor:
-    """The token before the beginning of a line: a line end, a space where there is none, or the most frequent token."""
+    """The token before the start of a line: a line end if the vocabulary has one, else a space, else token 1."""
     for token in ("\n", " "):
         if token in vocabulary.tokens:
             return vocabulary.encode([token])

@@ -1,4 +1,4 @@
-"""The guard against NaN and infinity: it refuses a step before the weights change, and finds the first bad value."""
+"""The guard against NaN and infinity: it rejects a step before the weights change, and finds the first such value."""
 
 import math
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def weights_sound(model: LanguageModel) -> bool:
 
 
 def diverged(model: LanguageModel, x: Tensor, y: Tensor, state: State, *, step: int, loss: float, norm: float) -> str:
-    """What went wrong at a step on the window x, y (T, B) from `state`, in words."""
+    """A description of the failure of a step on the window x, y (T, B) from `state`."""
     return (
         f"training diverged at step {step:,}: loss {loss:.4g} nats per token, gradient norm {norm:.4g}. "
         f"{first_bad(model, x, y, state)}"
@@ -51,12 +51,12 @@ def diverged(model: LanguageModel, x: Tensor, y: Tensor, state: State, *, step: 
 
 
 def first_bad(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> str:
-    """The first value that is not finite, in words.
+    """A description of the first value that is not finite.
 
-    Weights come first: a block that is not finite explains the rest. Then the gates and states of the forward pass,
-    step by step. Then the gradient of the loss on the last n steps of the window, n = 1, 2, ...: at the first n with a
-    gradient that is not finite, backpropagation through time broke. Where every gradient is finite, only the
-    perplexity is not: then the block with the largest weights is named.
+    Checked in this order: the weights, since a weight that is not finite explains all other values; the gates and
+    states of the forward pass, step by step; the gradient of the loss on the last n steps of the window, for
+    n = 1, 2, ... up to the first n with a gradient that is not finite. Where all of these are finite and only the
+    perplexity is not, the block with the largest weights is named.
     """
     parameters = dict(model.named_parameters())
     bad = [(name, gate) for name, gate, rows in blocks(model) if not parameters[name][rows].isfinite().all()]
@@ -81,9 +81,9 @@ def first_bad(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> str:
 
 @torch.no_grad()
 def bad_value(model: LanguageModel, x: Tensor, state: State) -> str | None:
-    """The first gate or state of the forward pass that is not finite, in words; None where all are finite."""
+    """A description of the first gate or state of the forward pass that is not finite; None where all are finite."""
     layer = model.recurrent
-    engine, layer.engine = layer.engine, "eager"  # it runs every cell on every device and keeps every gate
+    engine, layer.engine = layer.engine, "eager"  # "eager" runs every cell on every device and returns every gate
     try:
         traced = trace(layer, x, state)
     finally:
@@ -100,7 +100,7 @@ def bad_value(model: LanguageModel, x: Tensor, state: State) -> str | None:
 
 
 def equations_remedy(model: LanguageModel, x: Tensor, state: State) -> str | None:
-    """What to try where the first step of a run fails and the cell is the cause; None where it is not."""
+    """Advice for a run whose first step fails because of the cell's equations; None where they are not the cause."""
     if bad_value(model, x, state) is None:
         return None
     return (
@@ -110,7 +110,7 @@ def equations_remedy(model: LanguageModel, x: Tensor, state: State) -> str | Non
 
 
 def listed(found: list[tuple[str, str]]) -> str:
-    """Blocks (parameter, gate) in words: "gates r, z of weight_hh_l0, gate n of bias_hh_l0"."""
+    """Blocks (parameter, gate) as text: "gates r, z of weight_hh_l0, gate n of bias_hh_l0"."""
     gates: dict[str, list[str]] = {}
     for name, gate in found:
         gates.setdefault(name.removeprefix("recurrent."), []).append(gate)
@@ -118,7 +118,7 @@ def listed(found: list[tuple[str, str]]) -> str:
 
 
 def suffix_gradients(model: LanguageModel, x: Tensor, y: Tensor, state: State, n: int) -> dict[str, Tensor]:
-    """Gradients, by parameter, of the loss on the last `n` steps of the window, cut before them."""
+    """Gradients, by parameter, of the loss on the last `n` steps of the window, from the detached state before them."""
     split = len(x) - n
     if split:
         with torch.no_grad():

@@ -1,5 +1,5 @@
-"""Ctrl-C, SIGTERM and a closed terminal: the first signal lets the run finish its step and save, the second stops it
-immediately."""
+"""Ctrl-C, SIGTERM and a closed terminal: after the first signal the run finishes its step and saves, the second stops
+it immediately."""
 
 import signal
 import threading
@@ -12,9 +12,9 @@ class Interrupt:
     """A context in which the first of SIGINT, SIGTERM and SIGHUP only sets `received` to its number.
 
     A second SIGINT or SIGTERM raises KeyboardInterrupt immediately; checkpoints are replaced in one rename, so none is
-    damaged. SIGHUP never does: a closed terminal may send it twice, or together with SIGTERM. A SIGHUP that the process
-    already ignores, as under nohup, stays ignored. Outside the main thread Python delivers no signals, and the context
-    has no effect.
+    damaged. SIGHUP never raises it: a closed terminal may send SIGHUP twice, or together with SIGTERM. If the process
+    already ignores SIGHUP, as under nohup, it stays ignored. Outside the main thread Python delivers no signals, and
+    the context has no effect.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A run, from its start or from a checkpoint, to its summary."""
+"""Start a run, or resume one from a checkpoint, and train it to the end."""
 
 import dataclasses
 import os
@@ -36,12 +36,12 @@ CHANGEABLE = (
     "eval_every",
     "engine",
     "device",
-)  # by --resume; other options are fixed
+)  # options that --resume may change; the others are fixed
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything about a run that is known before its first step. `source` is the text as `load_text` takes it."""
+    """Everything about a run that is known before its first step. `source` is the first argument of `load_text`."""
 
     recipe: Recipe
     source: str
@@ -62,7 +62,7 @@ class Job:
         checkpoint.save(self.folder.checkpoint(which), Checkpoint(now.tensors, self.facts() | now.facts))
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint records of its run, beside its position: see `tidegate.train.facts`."""
+        """What a checkpoint records about its run, except its position: see `tidegate.train.facts`."""
         text = self.dataset.text
         return {
             "model": self.model.to_json(),
@@ -74,7 +74,7 @@ class Job:
         }
 
     def run(self, trainer: Trainer) -> "Finished":
-        """Train to the end and write summary.json and curves.png; Stopped where a signal ends it before."""
+        """Train to the end and write summary.json and curves.png. Raises Stopped where a signal ends the run early."""
         with Interrupt() as interrupt, self.status:
             try:
                 trainer.train(interrupt)
@@ -86,7 +86,7 @@ class Job:
 
 
 class Finished(NamedTuple):
-    """The folder of a run that has reached its end, and its summary."""
+    """The folder and the summary of a finished run."""
 
     folder: Path
     summary: dict[str, Any]
@@ -101,7 +101,7 @@ def start(
 ) -> Finished:
     """Train a new model on the text `source` into the folder `out` (None: the next free one under runs/).
 
-    Everything that can be refused is refused before the folder is made.
+    All options and the text are checked before the folder is made.
     """
     model = ModelFacts(recipe.cell, trace(find_cell(recipe.cell)), recipe.hidden, recipe.layers, recipe.dropout)
     find_device(recipe.device)
@@ -110,7 +110,7 @@ def start(
     progress = ConsoleProgress(console)
     dataset = read(recipe, source, progress)
     baseline = ngram_baseline(dataset.train, dataset.heldout, len(dataset.vocabulary), progress=progress)
-    out = out or folder.next_free(source, recipe.cell)  # not earlier, since another run may have started meanwhile
+    out = out or folder.next_free(source, recipe.cell)  # chosen late, since another run may have started meanwhile
     source = source if source == "-" or not Path(source).is_file() else os.path.abspath(source)
     job = Job(recipe, source, dataset, baseline, model, RunFolder(out), Status(console, recipe.tokens))
     trainer = job.trainer()
@@ -131,8 +131,8 @@ def resume(
 ) -> Finished:
     """Continue the run in `out` from its checkpoint `which`.
 
-    `changes` are the recipe fields that were given. Raises CheckpointError where one of them cannot change, and where
-    the text or its vocabulary is not the run's, naming what differs.
+    `changes` has the recipe fields that the user gave. Raises CheckpointError, with the difference, where one of them
+    cannot be changed, or where the text or its vocabulary is not that of the run.
     """
     run = folder.open_run(out)
     with run.locked():
@@ -140,7 +140,7 @@ def resume(
 
 
 def go_on(run: RunFolder, changes: Mapping[str, Any], *, source: str | None, which: str, console: Console) -> Finished:
-    """`resume` in a folder that is locked."""
+    """`resume`, called while the folder is locked."""
     out = run.path
     facts, tensors = read_checkpoint(run, which)
     if facts.recipe is None or facts.text is None or facts.baseline is None:
@@ -162,14 +162,14 @@ def go_on(run: RunFolder, changes: Mapping[str, Any], *, source: str | None, whi
             "continue."
         )
     if not run.checkpoint("best").is_file():
-        trainer.position.best = None  # the next evaluation writes it again
+        trainer.position.best = None  # so that the next evaluation writes best.safetensors again
     trainer.log.truncate(trainer.position.step)
     job.status.begin(f"Continuing at step {trainer.position.step:,}, epoch {trainer.epochs:.2f}.", out)
     return job.run(trainer)
 
 
 def same_cell(model: ModelFacts, given: str | None, out: Path) -> None:
-    """Raise CheckpointError where --cell is given and has other equations than the run."""
+    """Raise CheckpointError where --cell is given and its equations are not those of the run."""
     if given is not None and trace(find_cell(given)) is not model.step:
         what = f"{model.cell}, got {given}" if given != model.cell else f"{model.cell}, whose equations have changed"
         raise CheckpointError(
@@ -179,8 +179,8 @@ def same_cell(model: ModelFacts, given: str | None, out: Path) -> None:
 
 
 def own_source(text: Mapping[str, Any]) -> str:
-    """The text of a run as `load_text` takes it. Raises DataError where it is gone, or came from a pipe and is not
-    sent again."""
+    """The text of a run, as the first argument of `load_text`. Raises DataError where its file no longer exists, or
+    where it was read from standard input, which is now a terminal."""
     source = text["source"]
     if os.path.isabs(source) and not os.path.exists(source):
         raise DataError(
@@ -189,14 +189,14 @@ def own_source(text: Mapping[str, Any]) -> str:
         )
     if source == "-" and sys.stdin.isatty():
         raise DataError(
-            f"the text of the run came through standard input and was not kept. Send it again: tidegate ... < FILE, or "
-            f"name a file with the same {text['size']:,} bytes (SHA-256 {text['sha256'][:12]}...)."
+            f"the text of the run was read from standard input and was not saved. Send it again: tidegate ... < FILE, "
+            f"or name a file with the same {text['size']:,} bytes (SHA-256 {text['sha256'][:12]}...)."
         )
     return source
 
 
 def read(recipe: Recipe, source: str, progress: Progress | None = None) -> Dataset:
-    """The data set of a recipe: the text in two parts."""
+    """The data set of a recipe: training and held-out text."""
     return make_dataset(
         load_text(source, encoding=recipe.encoding, progress=progress),
         preprocessing=recipe.preprocess,
@@ -209,7 +209,7 @@ def read(recipe: Recipe, source: str, progress: Progress | None = None) -> Datas
 
 
 def changed(recipe: Recipe, changes: Mapping[str, Any], out: Path) -> Recipe:
-    """The run's recipe with the changes that a run may have. Raises CheckpointError for another."""
+    """The run's recipe with `changes`. Raises CheckpointError for an option that cannot be changed."""
     given = {name: value for name, value in changes.items() if value is not None}
     for name, value in given.items():
         own = getattr(recipe, name)

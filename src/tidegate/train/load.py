@@ -1,4 +1,4 @@
-"""A trained model from its run folder: `tidegate.load`."""
+"""Load a trained model from its run folder: `tidegate.load`."""
 
 import json
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ from tidegate.train.recipe import Recipe
 class Trained:
     """A trained language model.
 
-    model: in evaluation mode, on the device that was named.   vocabulary: its tokens and their indices.
+    model: in evaluation mode, on the requested device.   vocabulary: its tokens and their indices.
     recipe: the settings of the run.   baseline: the n-gram baseline on the held-out text: its order, bpc and ppl.
     best: the lowest held-out figures up to this checkpoint: step, epochs, heldout_ppl, heldout_bpc.
-    epochs, step: when this checkpoint was written.   facts: all that it records.
+    epochs, step: when this checkpoint was written.   facts: everything that it records.
 
     A model that `tidegate.save` wrote has None for recipe, baseline, best, epochs and step; a run before its first
     evaluation has None for best.
@@ -43,7 +43,7 @@ class Trained:
 
 
 def load(run: str | Path, checkpoint: str = "best", *, device: str = "cpu", engine: str | None = None) -> Trained:
-    """The model that `tidegate train` or `tidegate.save` wrote into the folder `run`. Nothing in it is executed.
+    """The model that `tidegate train` or `tidegate.save` wrote into the folder `run`. No code in it is executed.
 
         trained = tidegate.load("runs/builtin-gru-1")
         trained.best.heldout_bpc, trained.baseline.bpc            # bits per held-out character
@@ -51,8 +51,8 @@ def load(run: str | Path, checkpoint: str = "best", *, device: str = "cpu", engi
         scores, state = trained.model(x[:, None])                 # (N, 1, V), and the state after the last token
 
     `checkpoint` is "best" (on the held-out text) or "last"; `device` is "cpu", "cuda", "mps" or "auto"; `engine` None
-    is that of the run. Raises CheckpointError where the run or its checkpoint is missing, damaged or of another run,
-    and ArgumentError for a device that is not available.
+    uses that of the run. Raises CheckpointError where the run or its checkpoint is missing or damaged, or where the
+    checkpoint belongs to another run, and ArgumentError for a device that is not available.
     """
     where = find_device(device)
     found, tensors = read_checkpoint(folder.open_run(Path(run)), checkpoint)
@@ -66,7 +66,7 @@ def load(run: str | Path, checkpoint: str = "best", *, device: str = "cpu", engi
 
 
 def read_checkpoint(run: RunFolder, which: str) -> tuple[Facts, dict[str, Tensor]]:
-    """The checkpoint `which` of a run, "last" or "best". CheckpointError where it is no checkpoint of this run."""
+    """The checkpoint `which` of a run, "last" or "best". Raises CheckpointError where it is not valid for this run."""
     path = run.checkpoint(which)
     saved = checkpoint.load(path)
     facts = read_facts(saved.facts, str(path))
@@ -76,7 +76,7 @@ def read_checkpoint(run: RunFolder, which: str) -> tuple[Facts, dict[str, Tensor
 
 
 def check_sizes(facts: Facts, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """CheckpointError unless the recorded sizes are those of the weights, before memory is taken for a model."""
+    """Raise CheckpointError unless the recorded sizes match the weights. Checked before a model is allocated."""
     V, H, layers = len(facts.vocabulary), facts.model.hidden, facts.model.layers
     weights = model_weights(tensors)
     head = tuple(weights["head.weight"].shape) if "head.weight" in weights else "none"
@@ -88,7 +88,7 @@ def check_sizes(facts: Facts, tensors: Mapping[str, Tensor], path: Path) -> None
 
 
 def check_same_run(facts: Facts, run: RunFolder, path: Path) -> None:
-    """CheckpointError where run.json describes another run than the checkpoint, as after copying files by hand."""
+    """Raise CheckpointError where run.json describes another run than the checkpoint, as after copying files."""
     described = read_description(run)
     if described is None:
         return
@@ -113,7 +113,7 @@ def check_same_run(facts: Facts, run: RunFolder, path: Path) -> None:
 
 
 def read_description(run: RunFolder) -> dict[str, Any] | None:
-    """The content of run.json; None where there is none. CheckpointError where it is not JSON."""
+    """The content of run.json; None where there is none. Raises CheckpointError where it is not JSON."""
     try:
         found = json.loads(run.description.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -11,13 +11,13 @@ from tidegate.train.checkpoint import write_atomically
 
 
 class Log:
-    """Appends records to a file and flushes each: a run that is killed loses at most one line."""
+    """Appends records to a file and flushes each: if the process is killed, at most one line is lost."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record. Raises CheckpointError where the disk refuses it."""
+        """Write one record. Raises CheckpointError where the file cannot be written."""
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -26,13 +26,13 @@ class Log:
                                   f"space, then continue with --resume {self.path.parent}.") from error  # fmt: skip
 
     def truncate(self, step: int) -> None:
-        """Remove the records after `step`, and a last line that is incomplete: the run continues from there."""
+        """Remove the records after `step` and an incomplete last line, before the run continues from `step`."""
         kept = [record for record in read(self.path) if record["step"] <= step]
         write_atomically(self.path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept).encode())
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The records of the file, without lines that are not records: an incomplete last line, or damage."""
+    """The records of the file, without incomplete or damaged lines."""
     if not path.is_file():
         return []
     records = []

@@ -30,18 +30,18 @@ from tidegate.train.schedule import rate
 from tidegate.train.status import Figures, Status
 from tidegate.train.text_length import check_length
 
-EVALUATIONS = 12  # in a run without `eval_every`
+EVALUATIONS = 12  # number of evaluations in a run without `eval_every`
 TICK = 1.0  # seconds between two records of the log
-COUNTED = 10_000  # epochs whose steps are counted one by one; an epoch has more or fewer by one step at random
-BEFORE_THE_END = math.nextafter(1.0, 0.0)  # the progress of an estimate that is exceeded
-SAVE_EVERY = 30.0  # seconds between two checkpoints, where no evaluation makes one
+COUNTED = 10_000  # epochs whose steps are counted exactly; a random offset can change the steps of an epoch by one
+BEFORE_THE_END = math.nextafter(1.0, 0.0)  # progress of a run that exceeds its estimated number of steps
+SAVE_EVERY = 30.0  # maximum seconds between two checkpoints; every evaluation saves one too
 PROMPT = 20  # tokens of the held-out text that a sample continues
 SAMPLE = 100  # tokens of the sample
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
-    """The run was stopped by `signal`. Where `saved`, the last checkpoint in `folder` is of its last step, otherwise of
-    an earlier one."""
+    """The run was stopped by `signal`. If `saved`, the last checkpoint in `folder` is that of its last step, otherwise
+    that of an earlier step."""
 
     def __init__(self, signal: int, folder: Path, *, saved: bool) -> None:
         super().__init__(signal)
@@ -57,11 +57,11 @@ def optimiser(recipe: Recipe, parameters: Sequence[nn.Parameter]) -> Optimizer:
 
 
 def step_clipped(optimizer: Optimizer, norm: float, clip: float) -> None:
-    """A step of the optimiser after torch.nn.utils.clip_grad_norm_, for gradients of this norm.
+    """A step with gradients clipped as by torch.nn.utils.clip_grad_norm_; `norm` is their global norm.
 
-    torch's fused updates divide gradients by `grad_scale` as they read them, so clipping needs no pass over memory.
+    torch's fused updates divide gradients by `grad_scale` as they read them, so clipping needs no extra memory pass.
     """
-    scale = (norm + 1e-6) / clip  # the 1e-6 is torch's
+    scale = (norm + 1e-6) / clip  # the 1e-6 is that of clip_grad_norm_
     group = optimizer.param_groups[0]
     if group["fused"]:
         here = group["params"][0].device
@@ -74,13 +74,13 @@ def step_clipped(optimizer: Optimizer, norm: float, clip: float) -> None:
 
 
 class Trainer:
-    """A run in memory. `train` continues from `position` to the end of the recipe.
+    """The training of one run. `train` continues from `position` to the end of the recipe.
 
-    `model`, `optimizer`, `state` and `position` are what a checkpoint holds (see `tidegate.train.snapshot`). Sequential
-    batches carry the state from window to window of an epoch, detached between windows; random ones begin
-    every window from zero. `facts` say what model to build; `save` writes the checkpoint "last" or "best" of this
-    trainer. torch's global generators are set to the recipe's seed; weights are drawn on the CPU, so that they are the
-    same on every device.
+    `model`, `optimizer`, `state` and `position` are saved in a checkpoint (see `tidegate.train.snapshot`). Sequential
+    batches carry the state from window to window of an epoch, detached between windows; random batches begin each
+    window with the zero state. `facts` describes the model to build; `save` writes the checkpoint "last" or "best" of
+    this trainer. torch's global generators are set to the recipe's seed; weights are drawn on the CPU, so that they are
+    the same on every device.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Trainer:
 
     @cached_property
     def total_steps(self) -> int | None:
-        """The steps of the run; None where minutes alone end it. Past COUNTED epochs it is an estimate."""
+        """The steps of the run; None where only minutes limit it. For more than COUNTED epochs it is an estimate."""
         epochs = self.recipe.epochs
         if epochs is None:
             return None
@@ -128,7 +128,7 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """The share of the run that is done, from 0 to 1: of its steps or of its time, whichever ends it first."""
+        """The completed share of the run, from 0 to 1: of its steps or of its time, whichever is greater."""
         if self.recipe.epochs is not None and self.position.epoch >= self.recipe.epochs:
             return 1.0
         of_steps = min(self.position.step / self.total_steps, BEFORE_THE_END) if self.total_steps else 0.0
@@ -141,7 +141,7 @@ class Trainer:
         return self.position.epoch + self.position.batch / self.count(self.position.epoch)
 
     def train(self, interrupt: Interrupt, after_step: Callable[["Trainer"], None] = lambda _: None) -> None:
-        """Train to the end of the recipe, with evaluations, records and checkpoints.
+        """Train to the end of the recipe, with evaluations, log records and checkpoints.
 
         `after_step` is called after each step. Raises DivergenceError when the guard stops the run, and Stopped, after
         saving, when `interrupt` received a signal.
@@ -173,7 +173,7 @@ class Trainer:
                 saved = time.perf_counter()
 
     def save(self, which: str) -> None:
-        """Write the checkpoint "last" or "best"; DivergenceError rather than write weights that are not finite."""
+        """Write the checkpoint "last" or "best"; DivergenceError where a weight is not finite."""
         if not weights_sound(self.model):
             raise self.divergence(f"a weight is not finite after step {self.position.step:,}.")
         self._save(self, which)
@@ -194,7 +194,7 @@ class Trainer:
         return x.to(self.device), y.to(self.device)
 
     def step(self) -> None:
-        """One batch: forward, backward, guard, clip, update. Raises DivergenceError before a bad update."""
+        """One batch: forward, backward, guard, clip, update. The guard raises DivergenceError before a bad update."""
         begin = time.perf_counter()
         recipe, position = self.recipe, self.position
         x, y = self.batch(position.epoch, position.batch)
@@ -269,7 +269,7 @@ class Trainer:
         return vocabulary.decode(prompt) + "|" + vocabulary.decode(tokens)
 
     def figures(self) -> Figures:
-        """The present figures of the run."""
+        """The current figures of the run."""
         position, norms = self.position, list(self.norms)
         window = min(WINDOW, len(position.losses))
         nats = position.recent_loss(window)
@@ -295,7 +295,7 @@ class Trainer:
         )
 
     def report(self) -> None:
-        """Show the figures and record them."""
+        """Show the figures and append them to the log."""
         figures = self.figures()
         self.log.append({"kind": "train"} | asdict(figures))
         self.status.figures(figures)

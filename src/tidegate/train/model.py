@@ -18,13 +18,13 @@ class LanguageModel(nn.Module):
     """Scores of the next token: y, state' = layer(one-hot x, state); scores = dropout(y) W^T + b.
 
     `cell` is a Cell class, a traced Step, or a name as on the command line ("gru", "mine.py:MyCell"); `vocabulary` (V)
-    is the number of tokens, `hidden` (H) the number of units. `dropout` acts on the outputs of each layer.
+    is the number of tokens, `hidden` (H) the number of units. `dropout` is applied to the outputs of each layer.
 
     A call takes token indices x, (T, B) integers in 0..V-1, and a state (None is zero); it returns the scores (T, B, V)
     before the softmax, and the new state. The product of a one-hot row with W_ih is a row of W_ih, so no one-hot
     tensor is made.
 
-    A model that was trained is saved with `tidegate.save(path, model, vocabulary)`.
+    Save a trained model with `tidegate.save(path, model, vocabulary)`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class LanguageModel(nn.Module):
 
 
 def cell_name(step: Step) -> str | None:
-    """The name of a built-in cell with these equations; None for a user's own."""
+    """The name of a built-in cell with these equations; None where there is none."""
     return next((name for name, cell in CELLS.items() if trace(cell) is step), None)
 
 
@@ -69,7 +69,7 @@ def model_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Copy the weights into the model, whatever its device.
+    """Copy the weights into the model, which may be on any device.
 
     Raises CheckpointError, naming the parameter, where one does not fit the model or is not finite.
     """
@@ -85,12 +85,12 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def detach(state: State) -> State:
-    """The same state without its graph, so that gradients end at the beginning of the window."""
+    """The same state without its graph, so that backpropagation stops at the beginning of the window."""
     if state is None:
         return None
     return state.detach() if isinstance(state, Tensor) else tuple(part.detach() for part in state)
 
 
 def cross_entropy(scores: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
-    """Cross-entropy of the tokens `y` (T, B) under `scores` (T, B, V), in nats; targets of -100 do not count."""
+    """Cross-entropy of the tokens `y` (T, B) under `scores` (T, B, V), in nats; targets of -100 are ignored."""
     return functional.cross_entropy(scores.flatten(0, 1), y.flatten(), ignore_index=-100, reduction=reduction)

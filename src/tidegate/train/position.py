@@ -1,14 +1,14 @@
-"""The position of a run: what its next step depends on, beside the model, the optimiser and the carried state."""
+"""The position of a run: what its next step depends on, besides the model, the optimiser and the carried state."""
 
 from collections import deque
 from dataclasses import dataclass, field
 
-WINDOW = 100  # steps over which the status shows the train perplexity, the gradient norm and the clipped share
+WINDOW = 100  # number of latest steps over which the status shows the train perplexity and the clipped share
 
 
 @dataclass(frozen=True)
 class Best:
-    """The evaluation with the lowest held-out loss so far, and where it was taken."""
+    """The evaluation with the lowest held-out loss so far, and its step."""
 
     step: int
     epochs: float
@@ -18,8 +18,9 @@ class Best:
 
 @dataclass
 class Position:
-    """`epoch` passes and `batch` batches of the next one are done. `seconds` is the time of training with evaluations,
-    `stepping` that of the steps alone. `losses` are the nats per token of the latest steps, an epoch at least."""
+    """`epoch` epochs, and `batch` batches of the next epoch, are complete. `seconds` is the time of training including
+    evaluations, `stepping` that of the steps alone. `losses` has the nats per token of the latest steps: those of one
+    epoch, or of WINDOW steps if an epoch has fewer."""
 
     step: int = 0
     epoch: int = 0
@@ -31,6 +32,6 @@ class Position:
     best: Best | None = None
 
     def recent_loss(self, steps: int) -> float:
-        """Mean nats per token of the last `steps` steps, or of as many as there are."""
+        """Mean nats per token of the last `steps` steps, or of all steps where there are fewer."""
         recent = list(self.losses)[-steps:]
         return sum(recent) / len(recent)

@@ -20,12 +20,12 @@ class Recipe:
     """All settings of a run. Each field is the command-line option of the same name.
 
     A run lasts `epochs` passes over the training text or `minutes` of training time; where both are set, whichever
-    ends first. Minutes depend on the clock: only a run of epochs alone gives the same bits each time.
-    `first` limits the training text to that many tokens; the held-out text is what follows the training text.
-    `heldout` below 1 is its share of the text, from 1 on its number of tokens: see `tidegate.text.split`.
+    ends first. Minutes depend on the clock: only a run limited by epochs alone is reproducible bit for bit.
+    `first` limits the training text to that many tokens; the held-out text follows the training text.
+    `heldout` is its share of the text if below 1, otherwise its number of tokens: see `tidegate.text.split`.
     `eval_every` counts steps; None spreads twelve evaluations over the run.
 
-    Raises ArgumentError, naming the option, for a value that no run can have.
+    Raises ArgumentError, with the name of the option, for an invalid value.
     """
 
     cell: str = "gru"
@@ -65,11 +65,11 @@ class Recipe:
             value = getattr(self, name)
             require(name, value, value > 0 and math.isfinite(value), "a positive number")
         require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "a number of at least 0")
-        require("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0 to below 1")
+        require("dropout", self.dropout, 0 <= self.dropout < 1, "a number of at least 0 and below 1")
         whole = 2 <= self.heldout < 2**63 and float(self.heldout).is_integer()
         require(
             "heldout", self.heldout, 0 < self.heldout < 1 or whole,
-            "a share of the text between 0 and 1, such as 0.1, or a whole number of tokens from 2 on",
+            "a share of the text between 0 and 1, such as 0.1, or a whole number of at least 2 tokens",
         )  # fmt: skip
         for name, allowed in CHOICES.items():
             value = getattr(self, name)
@@ -81,7 +81,7 @@ class Recipe:
 
 
 def require(field: str, value: object, holds: bool, expected: str, remedy: str = "") -> None:
-    """Raise ArgumentError with the option's name unless `holds`."""
+    """Raise ArgumentError, with the name of the option, unless `holds`."""
     if not holds:
         raise ArgumentError(f"--{field.replace('_', '-')} must be {expected}, got {value!r}.{remedy}")
 
@@ -109,7 +109,7 @@ RECIPES = {
 
 
 def recipe(name: str, **explicit: object) -> Recipe:
-    """The recipe `name` with the explicit options instead of its own; None is an option that was not given.
+    """The recipe `name`, overridden by the explicit options; None means that an option was not given.
 
     An explicit length (`epochs`, `minutes` or both) replaces the recipe's.
     """

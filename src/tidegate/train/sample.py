@@ -10,12 +10,12 @@ from tidegate.train.model import LanguageModel
 
 
 def check(length: int, temperature: float, top_k: int, seed: int) -> None:
-    """Raise ArgumentError, naming the option, for settings that no sample can have."""
+    """Raise ArgumentError, with the name of the option, for an invalid value."""
     if length < 1:
         raise ArgumentError(f"--length must be an integer of at least 1, got {length}.")
     if not 0 <= temperature < float("inf"):
         raise ArgumentError(
-            f"--temperature must be a number of at least 0 (0: always the likeliest), got {temperature}."
+            f"--temperature must be a number of at least 0 (0: always the most likely token), got {temperature}."
         )
     if top_k < 0:
         raise ArgumentError(f"--top-k must be an integer of at least 0 (0: no limit), got {top_k}.")
@@ -36,11 +36,12 @@ def sample(
 ) -> Iterator[int]:
     """Yield `length` tokens that follow `prompt` (N,), each drawn from softmax(scores / temperature).
 
-    `temperature` 0 takes the likeliest token; `top_k` above 0 draws among the k likeliest; the token `never` is not
-    drawn. Only `generator` is used, so a sample neither depends on other random numbers nor changes them.
+    `temperature` 0 takes the most likely token; `top_k` above 0 draws among the k most likely; the token `never` is not
+    drawn. The only random numbers used are those of `generator`; torch's global generators are neither read nor
+    advanced.
 
-    Raises ArgumentError for an empty prompt, and DivergenceError where the scores are no longer finite, as with a cell
-    whose state grows without bound.
+    Raises ArgumentError for an empty prompt, and DivergenceError where the scores are no longer finite, for
+    example because the state of the cell grows without bound.
     """
     if not len(prompt):
         raise ArgumentError("`prompt` must hold at least one token, got none.")
@@ -50,7 +51,7 @@ def sample(
         device = model.head.weight.device
         scores, state = model(prompt.unsqueeze(1).to(device))
         for drawn in range(length):
-            last = scores[-1, 0].cpu()  # the generator is on the CPU, whatever the device
+            last = scores[-1, 0].cpu()  # the generator is always on the CPU
             if not last.isfinite().all():
                 raise DivergenceError(
                     f"the scores of the model are not finite after {len(prompt) + drawn} tokens, so no token can be "
@@ -69,7 +70,8 @@ def draw(scores: Tensor, temperature: float, top_k: int, generator: torch.Genera
     """One token from the scores (V,)."""
     if temperature == 0:
         return int(scores.argmax())
-    scores = (scores - scores.max()) / max(temperature, torch.finfo(scores.dtype).tiny)  # however cold, no overflow
+    # A smaller temperature could round to 0 in the dtype of the scores, and 0 / 0 is NaN.
+    scores = (scores - scores.max()) / max(temperature, torch.finfo(scores.dtype).tiny)
     if 0 < top_k < len(scores):
         least = scores.topk(top_k).values[-1]
         scores = scores.masked_fill(scores < least, float("-inf"))

@@ -1,4 +1,4 @@
-"""A model that was trained in Python, into a run folder: `tidegate.save`."""
+"""Save a model that was trained in Python as a run folder: `tidegate.save`."""
 
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ def save(path: str | Path, model: LanguageModel, vocabulary: Vocabulary, *, prep
         tidegate.save("runs/mine", model, vocabulary)
 
     `preprocess` says how a text becomes tokens, "raw" or "letters"; the kind of token is the vocabulary's. The folder
-    keeps no text, so `tidegate eval` needs the name of one, and no optimiser, so it cannot be resumed.
+    contains no text, so `tidegate eval` must be given one, and no optimiser state, so the run cannot be resumed.
 
-    Raises ArgumentError where the vocabulary does not fit the model, a weight is not finite, or `path` holds a run, and
-    CheckpointError where the disk refuses to write.
+    Raises ArgumentError where the vocabulary does not fit the model, a weight is not finite, or `path` already contains
+    a run, and CheckpointError where a file cannot be written.
     """
     if not isinstance(model, LanguageModel):
         raise ArgumentError(f"`model` must be a tidegate.LanguageModel, got {type(model).__name__}. A layer or another "
@@ -49,7 +49,7 @@ def save(path: str | Path, model: LanguageModel, vocabulary: Vocabulary, *, prep
 
 
 def describe(model: LanguageModel) -> ModelFacts:
-    """What the model is built from."""
+    """The arguments that the model was built from."""
     layer: Any = model.recurrent
     return ModelFacts(
         cell_name(model.step) or model.step.name, model.step, layer.hidden_size, layer.num_layers, model.dropout.p

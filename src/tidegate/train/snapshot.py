@@ -1,4 +1,4 @@
-"""A trainer to a checkpoint and back: on the same device the run continues with the same numbers, to the bit."""
+"""Save a trainer in a checkpoint and restore it. On the same device the run has the same bits as without a stop."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from tidegate.train.position import Best, Position
 
 
 def capture(trainer: Trainer) -> Checkpoint:
-    """Everything that the next step of the trainer depends on, beside the recipe and the text."""
+    """Everything that the next step of the trainer depends on, except the recipe and the text."""
     tensors = weight_tensors(trainer.model)
     moments, groups = optimiser_parts(trainer.optimizer)
     tensors |= moments
@@ -41,22 +41,22 @@ def capture(trainer: Trainer) -> Checkpoint:
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
-    """Put the trainer where `capture` found it, on the trainer's own device.
+    """Restore what `capture` recorded, on the trainer's own device.
 
-    Raises CheckpointError where the tensors are another model's, or are not those that `capture` writes.
+    Raises CheckpointError where the tensors belong to another model, or are not those that `capture` writes.
     """
     load_weights(trainer.model, model_weights(checkpoint.tensors))
     try:
         restore_rest(trainer, checkpoint.tensors, checkpoint.facts)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise CheckpointError(
-            f"the checkpoint cannot be continued: its optimiser, state or position is not what a run writes "
-            f"({type(error).__name__}: {error}). Try the other one of --checkpoint last and best, or train again."
+            f"the checkpoint cannot be continued: its optimiser, state or position is not valid "
+            f"({type(error).__name__}: {error}). Try the other --checkpoint, last or best, or train again."
         ) from error
 
 
 def restore_rest(trainer: Trainer, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """The optimiser, the recurrent state, the random generators and the position."""
+    """Restore the optimiser, the recurrent state, the random generators and the position."""
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-BAR = 24  # cells of the progress bar
-PLAIN = 10.0  # seconds between two lines where there is no terminal
+BAR = 24  # width of the progress bar in characters
+PLAIN = 10.0  # seconds between two lines where the output is not a terminal
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The status of a run. `train_ppl` is over the last `window` steps; norm and clipped share are over them too."""
+    """The status of a run. `train_ppl`, `train_bpc` and `clipped` are over the last `window` steps, and
+    `gradient_norm` is that of the last step."""
 
     progress: float
     epochs: float
@@ -44,7 +45,7 @@ class Figures:
         )
 
     def pace(self, token: str) -> str:
-        """Speed, gradient norm, learning rate and time left; `token` names what is counted."""
+        """Speed, gradient norm, learning rate and time left; `token` is the kind of token."""
         return (
             f"{self.tokens_per_s:,.0f} {token}/s  grad {self.gradient_norm:.2f}  clipped {self.clipped:.0%}  "
             f"lr {self.lr:.2g}  {clock(self.seconds_left)} left"
@@ -52,14 +53,14 @@ class Figures:
 
 
 def clock(seconds: float) -> str:
-    """m:ss, or h:mm:ss from an hour on."""
+    """m:ss, or h:mm:ss for an hour or more."""
     whole = round(seconds)
     minutes, hours = whole // 60, whole // 3600
     return f"{hours}:{minutes % 60:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
 class Status:
-    """Shows a run on `console`. `token` names what is counted ("char", "byte", "word")."""
+    """Shows a run on `console`. `token` is the kind of token ("char", "byte", "word")."""
 
     def __init__(self, console: Console, token: str) -> None:
         self.console = console
@@ -80,7 +81,7 @@ class Status:
                 self.live.stop()
 
     def begin(self, headline: str, folder: Path) -> None:
-        """Describe the run and its folder."""
+        """Print the description of the run and the path of its folder."""
         self.say(headline)
         self.say(f"Writing to {folder}. Ctrl-C stops and saves.")
 
@@ -89,7 +90,7 @@ class Status:
         self.console.print(Text(text), soft_wrap=True)
 
     def figures(self, figures: Figures) -> None:
-        """Show the present figures: in a terminal they replace the live line, elsewhere they are a new line."""
+        """Show the current figures: in a terminal they replace the live line, elsewhere they are a new line."""
         if self.live is None:
             now = time.monotonic()
             if now - self.shown >= PLAIN:

@@ -15,7 +15,7 @@ from tidegate.train.versions import versions
 
 
 def headline(recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trainer) -> str:
-    """The model, the text and the baseline, in words."""
+    """A description of the model, the text and the baseline."""
     weights, name = sum(parameter.numel() for parameter in trainer.model.parameters()), dataset.text.name
     train, heldout = dataset.train, dataset.heldout
     evaluated = f" (the first {len(heldout):,} are evaluated)" if len(heldout) < dataset.heldout_of else ""
@@ -28,17 +28,17 @@ def headline(recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trai
 
 
 def length(recipe: Recipe) -> str:
-    """How long a run lasts, in words."""
+    """The length of a run, as text."""
     parts = [f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}"] if recipe.epochs else []
     parts += [f"{recipe.minutes:g} minute{'s' * (recipe.minutes != 1)}"] if recipe.minutes else []
     return " or ".join(parts)
 
 
 def write(run: RunFolder, recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trainer) -> dict[str, Any]:
-    """Write summary.json and curves.png of a finished run; the summary.
+    """Write summary.json and curves.png of a finished run. Returns the summary.
 
-    `train_*` is over the last `train_window` steps: an epoch of them, or all where there were fewer. `heldout_*` is of
-    the weights after the last step, `best` of the best checkpoint.
+    `train_*` is over the last `train_window` steps: one epoch, or all steps where there were fewer.
+    `heldout_*` is for the weights after the last step, `best` for the best checkpoint.
     """
     position, heldout = trainer.position, trainer.heldout
     assert heldout is not None

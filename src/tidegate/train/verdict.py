@@ -1,10 +1,10 @@
-"""What the figures of a run mean, in words: against the n-gram baseline, and whether the model overfitted."""
+"""The verdict on a run, in words: whether it beats the n-gram baseline, and whether it overfitted."""
 
 import math
 from dataclasses import dataclass
 
 MEMORISED = 0.7  # a training bpc below this share of the held-out bpc is far below it
-OVERFITTED = 0.01  # the held-out bpc may rise by this share of its best before it counts; smaller rises are noise
+OVERFITTED = 0.01  # a rise of the held-out bpc by at most this share of its best is noise
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,17 @@ class Outcome:
 
     @property
     def overfitted(self) -> bool:
-        """True where the held-out bpc rose after its best while the training bpc is below it."""
+        """True where the held-out bpc at the end is above its best by more than noise, and above the training bpc."""
         return self.train_bpc < self.heldout_bpc and self.gap > OVERFITTED * self.best_bpc
 
     @property
     def memorised(self) -> bool:
-        """True where the model knows its training text and not the language: training bpc far below the held-out bpc,
-        and held-out bpc above the baseline."""
+        """True where the training bpc is far below the held-out bpc, and the held-out bpc is above the baseline."""
         return self.heldout_bpc > self.baseline_bpc and self.train_bpc < MEMORISED * self.heldout_bpc
 
     @property
     def gap(self) -> float:
-        """By how much the held-out bpc at the end is above its best."""
+        """The held-out bpc at the end minus its best."""
         return self.heldout_bpc - self.best_bpc
 
     def words(self) -> str:

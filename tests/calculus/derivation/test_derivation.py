@@ -183,7 +183,7 @@ TEXTBOOK = {
 
 
 @pytest.mark.parametrize("name", TEXTBOOK)
-def test_it_reads_as_a_textbook_does(name):
+def test_the_derivation_has_the_form_of_a_textbook(name):
     written = text(name)
     for line in TEXTBOOK[name]:
         assert line in written
@@ -202,7 +202,7 @@ def test_a_gradient_is_used_only_after_it_is_computed():
             known |= {left, F.Name("q", left.sub, 0, d=True)} if left.letter == "a" else {left}
 
 
-def test_unrolling_writes_the_product_out():
+def test_unrolling_prints_every_factor_of_the_product():
     written = text("residual", unroll=3)
     assert "∂h[t]/∂h[t-3] = J[t] J[t-1] J[t-2]" in written
     assert "J[t-2]        = I" in written
@@ -210,7 +210,7 @@ def test_unrolling_writes_the_product_out():
     assert "written out" not in text("residual").replace("products written out", "")
 
 
-def test_jacobian_only_leaves_the_recursion_out():
+def test_jacobian_only_omits_the_recursion():
     titles = [s.title for s in derive(find_cell("gru"), jacobian_only=True).sections]
     assert titles == ["The step", "The Jacobian of a step", "What the Jacobian does to a gradient over K steps"]
 

@@ -70,7 +70,7 @@ FORMS = {f.__name__: f for f in (pending, imaginary, real, transposed, inside_la
 @each_cell
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("recompute", [False, True])
-def test_every_form_of_memory_gives_the_same_numbers(cell, form, recompute):
+def test_every_memory_layout_gives_the_same_results(cell, form, recompute):
     call = in_double(make_call(EVERY[cell], 5, 3, 4, 6, lengths=True, resets=True))
     call = replace(call, recompute=recompute)
     assert_same(changed(call, FORMS[form]), call)
@@ -78,7 +78,7 @@ def test_every_form_of_memory_gives_the_same_numbers(cell, form, recompute):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("keep_gates", [False, True])
-def test_gradients_of_every_form_give_the_same_numbers(form, keep_gates):
+def test_every_memory_layout_of_cotangents_gives_the_same_results(form, keep_gates):
     call = in_double(make_call(EVERY["lstm"], 5, 3, 4, 6, keep_gates=keep_gates))
     result = cpu.run(call)
     outputs = [result.outputs, *result.states, *result.sequences.values(), *result.gates.values()]
@@ -91,7 +91,7 @@ def test_gradients_of_every_form_give_the_same_numbers(form, keep_gates):
 
 
 @each_cell
-def test_tensors_whose_numbers_share_memory_are_read(cell):
+def test_tensors_whose_elements_share_memory_are_read(cell):
     """expand() makes dimensions of stride 0."""
     call = in_double(make_call(EVERY[cell], 5, 3, 4, 6))
     x, states = call.x.detach(), [s.detach() for s in call.states]
@@ -127,7 +127,7 @@ def test_class_indices_out_of_range_are_an_index_error(dtype, index, engine):
         choose.dispatch(replace(call, x=x), engine)
 
 
-def test_class_indices_that_change_before_the_backward_pass_are_not_written_by():
+def test_class_indices_changed_before_the_backward_pass_are_an_error():
     call = make_call(EVERY["gru"], 5, 3, 4, 6, indexed=True)
     y = cpu.run(call).outputs.sum()
     call.x.fill_(4_000_000)
@@ -152,7 +152,7 @@ def part_of_resized(t: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("change", [lambda t: resized(t, 0), lambda t: resized(t, 8), part_of_resized])
 @pytest.mark.parametrize("name", ["x", "state", "w_ih", "w_hh", "b_ih", "b_hh"])
-def test_a_storage_without_the_numbers_is_an_error(change, name):
+def test_a_storage_without_the_elements_is_an_error(change, name):
     call = make_call(EVERY["gru"], 5, 3, 4, 6)
     if name == "x":
         call = replace(call, x=change(call.x.detach()))
@@ -179,7 +179,7 @@ def test_masks_without_values_are_an_error(name):
         cpu.run(replace(call, **{name: getattr(call, name).to("meta")}))
 
 
-def test_resets_are_what_is_not_zero():
+def test_any_nonzero_value_is_a_reset():
     call = make_call(EVERY["gru"], 5, 3, 4, 6, resets=True)
     expected = cpu.run(call).outputs
     for dtype in (torch.uint8, torch.int64, torch.float32):
@@ -200,7 +200,7 @@ class Logged(torch.Tensor):
         return super().__torch_function__(function, types, args, kwargs or {})
 
 
-def test_a_subclass_is_computed_by_operations_that_it_can_see():
+def test_a_tensor_subclass_runs_by_operations_that_it_can_intercept():
     call = make_call(EVERY["gru"], 5, 3, 4, 6)
     Logged.seen.clear()
     y = choose.dispatch(replace(call, x=call.x.detach().as_subclass(Logged)), "eager").outputs
@@ -279,7 +279,7 @@ def test_gradcheck_also_of_batched_gradients(cell):
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-def test_a_gradient_that_carries_a_tangent_passes_it_on():
+def test_a_gradient_with_a_tangent_propagates_the_tangent():
     """Forward mode over reverse mode: J^T v is linear in v, so its tangent is J^T applied to the tangent of v."""
     call = in_double(make_call(EVERY["gru"], 5, 3, 4, 6))
     y = cpu.run(call).outputs

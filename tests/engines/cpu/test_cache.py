@@ -43,7 +43,7 @@ def compiled(monkeypatch) -> list[str]:
     return seen
 
 
-def test_the_second_time_nothing_is_compiled(folder, monkeypatch):
+def test_the_second_process_compiles_nothing(folder, monkeypatch):
     seen = compiled(monkeypatch)
     first = answer()
     assert answer() == first
@@ -62,7 +62,7 @@ def test_damaged_files_are_rebuilt(folder, monkeypatch, damage):
     assert cache.read(file.stem) == first
 
 
-def test_files_with_each_others_names_are_rebuilt(folder, monkeypatch):
+def test_files_with_exchanged_names_are_rebuilt(folder, monkeypatch):
     seen = compiled(monkeypatch)
     codes = {name: answer(name, value) for name, value in (("one", 1), ("two", 2))}
     files = {name: folder / f"{name}.o" for name in codes}
@@ -187,7 +187,7 @@ def test_a_user_without_a_home_keeps_no_kernels(tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
 
 
-def test_kernels_on_disk_are_found_without_writing_their_programs(folder, monkeypatch):
+def test_kernels_on_disk_are_found_without_generating_their_programs(folder, monkeypatch):
     def link() -> list:
         made = (kernels.shared, kernels.forward_kernel, kernels.backward_kernel)
         for function in made:
@@ -204,7 +204,7 @@ def test_kernels_on_disk_are_found_without_writing_their_programs(folder, monkey
     assert link() == first
 
 
-def test_with_its_kernels_on_disk_a_process_loads_nothing_that_writes_them(folder):
+def test_a_process_with_all_kernels_on_disk_does_not_import_the_code_generator(folder):
     program = (
         "import sys, torch, tidegate\n"
         "tidegate.GRU(5, 7, engine='cpu')(torch.zeros(3, 2, 5))[0].sum().backward()\n"
@@ -216,11 +216,11 @@ def test_with_its_kernels_on_disk_a_process_loads_nothing_that_writes_them(folde
     assert [run.stdout.strip() for run in runs] == ["True", "False"]
 
 
-def test_parts_of_a_key_do_not_run_together():
+def test_the_parts_of_a_key_are_separated():
     assert cache.key("a", "b") != cache.key("a", "c") != cache.key("ab", "")
 
 
-def test_writers_in_several_processes_leave_a_whole_file(folder, tmp_path):
+def test_writers_in_several_processes_leave_a_complete_file(folder, tmp_path):
     stop = tmp_path / "stop"
     program = (
         "import os, sys\n"

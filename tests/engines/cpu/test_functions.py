@@ -68,7 +68,7 @@ def test_floats_over_the_whole_range(name, where):
 
 @pytest.mark.parametrize("where", targets(), ids=lambda t: f"{t.vector_bytes * 8} bits")
 @pytest.mark.parametrize("name", EXACT)
-def test_doubles_against_forty_digits(name, where):
+def test_double_precision_agrees_with_forty_digits(name, where):
     random = np.random.default_rng(0)
     x = np.concatenate([random.normal(size=256) * 10.0**k for k in (-9, -3, -1, 0, 1)])
     x = np.abs(x) if name == "log" else x[x > -1][: len(x[x > -1]) // 64 * 64] if name == "log1p" else x

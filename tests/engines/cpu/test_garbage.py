@@ -23,13 +23,13 @@ print(len(collections))
 """
 
 
-def test_importing_the_engine_collects_once_when_it_is_done():
+def test_importing_the_engine_collects_garbage_once_at_the_end():
     done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True, timeout=120, check=True)
     assert int(done.stdout) <= 1
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_the_collector_is_left_as_it_was(running):
+def test_the_garbage_collector_keeps_its_setting(running):
     before = gc.isenabled()
     try:
         (gc.enable if running else gc.disable)()
@@ -43,7 +43,7 @@ def test_the_collector_is_left_as_it_was(running):
         (gc.enable if before else gc.disable)()
 
 
-def test_it_is_off_while_a_program_is_generated(tmp_path, monkeypatch):
+def test_the_garbage_collector_is_off_while_a_program_is_generated(tmp_path, monkeypatch):
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
 
     def program() -> str:

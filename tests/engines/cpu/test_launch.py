@@ -23,7 +23,7 @@ def test_float64_is_exact_at_odd_sizes(name, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", EVERY)
-def test_float32_keeps_its_bounds_at_odd_sizes(name, kind):
+def test_float32_is_within_its_bounds_at_odd_sizes(name, kind):
     # A residual state grows and its map expands, so what every engine loses there is not the kernel's to keep.
     sizes = ODD[:5] if "residual" in name else ODD
     for size in sizes:
@@ -33,7 +33,7 @@ def test_float32_keeps_its_bounds_at_odd_sizes(name, kind):
 
 @pytest.mark.parametrize("sizes", [(200, 2, 5, 48), (3, 2, 130, 260)])
 @pytest.mark.parametrize("name", ["gru", "reset-before-gru", "lstm"])
-def test_long_and_wide_calls_keep_the_bounds(name, sizes):
+def test_long_and_wide_calls_are_within_the_bounds(name, sizes):
     for what, error in errors(make_call(EVERY[name], *sizes)).items():
         assert error <= (1e-5 if what.startswith("d ") else 1e-6), what
 
@@ -59,7 +59,7 @@ def test_kernels_for_avx2_are_exact(name, monkeypatch):
             assert error <= (1e-5 if what.startswith("d ") else 1e-6), what
 
 
-def test_a_wrong_gradient_would_be_found(monkeypatch, tmp_path):
+def test_the_check_detects_a_wrong_gradient(monkeypatch, tmp_path):
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))  # where no right kernel is, and the wrong one stays
     right = functions.table
     monkeypatch.setattr(functions, "table", lambda code: {**right(code), "tanh": functions.sigmoid})
@@ -90,7 +90,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(name, sizes, threads, monke
 
 
 @pytest.mark.parametrize("name", ["gru", "lstm", "reset-before-gru"])
-def test_forward_bits_do_not_depend_on_the_batch_a_sequence_travels_in(name):
+def test_forward_bits_of_a_sequence_do_not_depend_on_its_batch(name):
     call = make_call(EVERY[name], 12, 33, 20, 72)
     with torch.no_grad():
         whole = cpu.run(call).outputs
@@ -109,7 +109,7 @@ def test_training_inference_and_traces_give_the_same_bits(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_nan_in_one_sequence_stays_there(name):
+def test_nan_in_one_sequence_does_not_change_others(name):
     call = make_call(EVERY[name], 6, 5, 3, 17)
     clean = cpu.run(call)
     x = call.x.detach().clone()
@@ -124,7 +124,7 @@ def test_nan_in_one_sequence_stays_there(name):
     assert same_bits(d_x[:, others], expected[:, others])
 
 
-def test_gradients_pass_a_relu_of_nan_as_in_torch():
+def test_gradients_through_a_relu_of_nan_are_those_of_torch():
     x = torch.tensor([[[torch.nan, 1.0]]], requires_grad=True)
     found = []
     for kind in (tidegate.RNN, torch.nn.RNN):
@@ -137,7 +137,7 @@ def test_gradients_pass_a_relu_of_nan_as_in_torch():
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_what_stands_beyond_a_sequences_end_does_not_matter(reverse):
+def test_values_beyond_the_end_of_a_sequence_have_no_effect(reverse):
     call = make_call(EVERY["gru"], 9, 4, 3, 20, lengths=True, reverse=reverse)
     x = call.x.detach().clone()
     for b, n in enumerate(call.lengths.tolist()):

@@ -46,7 +46,7 @@ def split(x: np.ndarray) -> np.ndarray:
 
 
 @needs_unit
-def test_three_parts_make_up_their_number_exactly():
+def test_three_parts_add_up_to_the_number_exactly():
     random = np.random.default_rng(0)
     x = (random.normal(size=5003) * 10.0 ** random.integers(-30, 37, size=5003)).astype(np.float32)
     terms = split(x)
@@ -56,7 +56,7 @@ def test_three_parts_make_up_their_number_exactly():
 
 
 @needs_unit
-def test_infinity_has_no_rest_and_nan_stays():
+def test_infinity_has_zero_remainders_and_nan_stays_nan():
     odd = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001], np.uint32).view(np.float32)
     assert np.isnan(split(odd)).any(0).all()
     terms = split(np.array([np.inf, -np.inf, np.nan, np.nan, 0.0, -0.0], np.float32))
@@ -91,7 +91,7 @@ SIZES = [(1, 1, 1), (3, 5, 7), (16, 31, 16), (17, 32, 50), (31, 33, 16), (32, 10
 
 @needs_unit
 @pytest.mark.parametrize("sizes", SIZES)
-def test_products_are_as_near_to_float64_as_single_precision_can_be(sizes):
+def test_products_have_the_accuracy_of_single_precision(sizes):
     M, K, N = sizes
     random = np.random.default_rng(1)
     x, w, c = (random.normal(size=shape).astype(np.float32) for shape in ((M, K), (N, K), (N,)))
@@ -102,7 +102,7 @@ def test_products_are_as_near_to_float64_as_single_precision_can_be(sizes):
 
 
 @needs_unit
-def test_a_product_of_two_parts_only_would_be_found(monkeypatch):
+def test_the_check_detects_a_product_of_two_parts_only(monkeypatch):
     x, w = (np.random.default_rng(2).normal(size=(32, 64)).astype(np.float32) for _ in range(2))
     expected = x.astype(float) @ w.astype(float).T
     x_cut = split(x.ravel())[:2].sum(0).reshape(x.shape)
@@ -110,7 +110,7 @@ def test_a_product_of_two_parts_only_would_be_found(monkeypatch):
 
 
 @needs_unit
-def test_an_element_has_the_same_bits_whatever_surrounds_it():
+def test_an_element_does_not_depend_on_other_rows_and_columns():
     random = np.random.default_rng(3)
     x, w = (random.normal(size=shape).astype(np.float32) for shape in ((40, 70), (200, 70)))
     whole = multiply(x, w)
@@ -123,7 +123,7 @@ def test_an_element_has_the_same_bits_whatever_surrounds_it():
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", EVERY)
-def test_calls_on_the_unit_keep_the_bounds_of_float32(name, kind):
+def test_calls_on_the_matrix_unit_are_within_the_bounds_of_float32(name, kind):
     for size in ODD[:5] if "residual" in name else ODD:
         for what, error in errors(make_call(EVERY[name], *size, **KINDS[kind])).items():
             assert error <= (1e-5 if what.startswith("d ") else 1e-6), f"{what} at T, B, D, H = {size}"
@@ -132,7 +132,7 @@ def test_calls_on_the_unit_keep_the_bounds_of_float32(name, kind):
 @needs_unit
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("name", ["gru", "reset-before-gru", "lstm", "three-stages"])
-def test_gradients_on_the_unit_have_the_same_bits_for_any_number_of_threads(name, threads, monkeypatch):
+def test_gradients_on_the_matrix_unit_have_the_same_bits_for_any_number_of_threads(name, threads, monkeypatch):
     monkeypatch.setattr(launch_plan, "SMALL_CALL", 0)
     monkeypatch.setattr(launch_plan, "SMALL_STEP", 0)
     for sizes in [(9, 37, 30, 96), (5, 3, 20, 200)]:
@@ -147,7 +147,7 @@ def test_gradients_on_the_unit_have_the_same_bits_for_any_number_of_threads(name
 
 
 @needs_unit
-def test_forward_bits_on_the_unit_do_not_depend_on_the_batch():
+def test_forward_bits_on_the_matrix_unit_do_not_depend_on_the_batch():
     call = make_call(EVERY["gru"], 12, 33, 140, 72)
     with torch.no_grad():
         whole = cpu.run(call).outputs
@@ -159,7 +159,7 @@ def test_forward_bits_on_the_unit_do_not_depend_on_the_batch():
 @needs_unit
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("name", ["gru", "lstm", "three-stages"])
-def test_nan_in_one_sequence_stays_there_on_the_unit(name):
+def test_nan_in_one_sequence_does_not_change_others_on_the_matrix_unit(name):
     call = make_call(EVERY[name], 6, 5, 3, 17)
     x = call.x.detach().clone()
     x[2, 3] = torch.nan
@@ -173,14 +173,14 @@ def test_nan_in_one_sequence_stays_there_on_the_unit(name):
 
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "three-stages"])
-def test_large_calls_without_the_unit_keep_the_bounds(name, monkeypatch):
+def test_large_calls_without_the_matrix_unit_are_within_the_bounds(name, monkeypatch):
     without = replace(kernels.here(), matrix=False)
     monkeypatch.setattr(kernels, "here", lambda: without)
     for what, error in errors(make_call(EVERY[name], 5, 33, 130, 160)).items():
         assert error <= (1e-5 if what.startswith("d ") else 1e-6), what
 
 
-def test_the_inner_loop_touches_no_stack():
+def test_the_inner_loop_does_not_use_the_stack():
     code = Code(target.AMX, "float")
     matrix.emit(code)
     assembly = runtime.assembly(str(code.module).replace("define internal", "define"), code.target)
@@ -189,7 +189,7 @@ def test_the_inner_loop_touches_no_stack():
     assert not any("%rsp" in loop for loop in loops)
 
 
-def test_targets_without_the_unit_do_not_ask_for_it():
+def test_targets_without_the_matrix_unit_do_not_use_it():
     code = Code(target.AVX512, "float")
     tile.emit(code)
     assert "llvm.x86.t" not in str(code.module)
@@ -197,7 +197,7 @@ def test_targets_without_the_unit_do_not_ask_for_it():
     assert not abi.matrix_usable(target.AMX, "double")
 
 
-def test_kernels_for_the_unit_can_be_compiled_and_planned_on_every_x86_machine(monkeypatch, tmp_path):
+def test_kernels_for_the_matrix_unit_can_be_compiled_on_every_x86_machine(monkeypatch, tmp_path):
     host = target.host()
     if host is None or not host.triple.startswith("x86"):
         pytest.skip("links code for x86-64")
@@ -224,7 +224,7 @@ class Features(dict[str, bool]):
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="AMX is a unit of x86-64")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux grants the unit by a system call")
 @pytest.mark.parametrize(("answer", "granted"), [(0, True), (-1, False)])
-def test_the_unit_is_used_only_where_the_system_grants_it(answer, granted, monkeypatch):
+def test_the_matrix_unit_is_used_only_where_the_system_permits_it(answer, granted, monkeypatch):
     names = ("avx512f", "avx512dq", "avx512vl", "fma", "amx-tile", "amx-bf16")
     monkeypatch.setattr(llvm, "get_host_cpu_features", lambda: Features.fromkeys(names, True))
     monkeypatch.setattr(ctypes, "CDLL", lambda *_: type("libc", (), {"syscall": staticmethod(lambda *_: answer)}))

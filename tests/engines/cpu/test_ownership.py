@@ -57,7 +57,7 @@ def test_a_folder_inside_one_that_others_can_write_is_accepted_only_under_the_st
             own_folder(place, create=True)
 
 
-def test_the_sticky_bit_does_not_excuse_the_folder_itself(tmp_path):
+def test_the_sticky_bit_does_not_apply_to_the_folder_itself(tmp_path):
     tmp_path.chmod(0o1777)
     with pytest.raises(PermissionError, match=f"write {tmp_path} "):
         own_folder(tmp_path)
@@ -97,7 +97,7 @@ def test_a_user_accepts_folders_and_files_of_their_own_and_of_root_but_of_no_oth
                 read_own_file(place / "k.o")
 
 
-def test_links_are_followed_and_what_they_lead_to_is_examined(tmp_path):
+def test_links_are_followed_and_their_targets_checked(tmp_path):
     (tmp_path / "real" / "kernels").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "absolute").symlink_to(tmp_path / "link")

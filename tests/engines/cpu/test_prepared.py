@@ -36,7 +36,7 @@ def test_prepared_weights_are_a_copy():
 def test_prepared_weights_of_another_kind_are_refused():
     call, other = make_call(EVERY["gru"], 3, 2, 4, 5), make_call(EVERY["reset-before-gru"], 3, 2, 4, 5)
     prepared = launch.prepare(other.step, other.weights)
-    with pytest.raises(EngineError, match=r"ResetBeforeGRU.*prepare the weights anew"):
+    with pytest.raises(EngineError, match=r"ResetBeforeGRU in .* and the call needs GRU .* prepare the weights again"):
         launch.forward(call, save=False, prepared=prepared)
     double = launch.prepare(call.step, in_double(call).weights)
     with pytest.raises(EngineError, match="float64"):

@@ -19,7 +19,7 @@ def asked_anew():
 
 
 @pytest.mark.usefixtures("asked_anew")
-def test_what_it_cannot_run_is_refused_with_a_reason():
+def test_unsupported_calls_are_refused_with_the_reason():
     call = make_call(EVERY["gru"], 3, 2, 2, 4)
     assert "bfloat16" in cpu.refuse(replace(call, weights=replace(call.weights, w_hh=call.weights.w_hh.bfloat16())))
     assert "empty" in cpu.refuse(replace(call, x=call.x[:0]))
@@ -30,5 +30,5 @@ def test_what_it_cannot_run_is_refused_with_a_reason():
             choose.dispatch(call, "cpu")
 
 
-def test_auto_takes_this_engine():
+def test_auto_chooses_this_engine():
     assert [v.engine for v in choose.why(make_call(EVERY["gru"], 3, 2, 2, 4)) if v.chosen] == ["cpu"]

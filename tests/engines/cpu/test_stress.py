@@ -40,7 +40,7 @@ def test_random_calls_in_threads_and_forked_children_are_right():
     assert findings.calls["in a forked child"]
 
 
-def test_a_wrong_function_would_be_found(monkeypatch, tmp_path, forgotten):
+def test_the_stress_test_detects_a_wrong_function(monkeypatch, tmp_path, forgotten):
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
     right = functions.table
     monkeypatch.setattr(functions, "table", lambda code: {**right(code), "tanh": functions.sigmoid})
@@ -48,12 +48,12 @@ def test_a_wrong_function_would_be_found(monkeypatch, tmp_path, forgotten):
 
 
 @needs_unit
-def test_bits_that_depend_on_the_batch_would_be_found(monkeypatch, forgotten):
+def test_the_stress_test_detects_bits_that_depend_on_the_batch(monkeypatch, forgotten):
     monkeypatch.setattr(launch_plan, "matrix_inputs", lambda shape: launch_plan.on_matrix_unit(shape) and shape.B > 8)
     assert any("of the sequences has other bits" in wrong for wrong in stress.run(seed=2, rounds=range(3)).wrong)
 
 
-def test_a_number_nobody_wrote_would_be_found(monkeypatch):
+def test_the_stress_test_detects_unwritten_memory(monkeypatch):
     forward = launch.forward
 
     def forgetful(*arguments, **options):

@@ -110,7 +110,7 @@ def test_there_is_no_openmp_on_windows(monkeypatch):
 
 
 @needs_fork
-def test_a_forked_child_has_the_threads_of_its_parent_and_sets_their_number_as_it_likes():
+def test_a_forked_child_has_the_thread_count_of_its_parent_and_can_change_it():
     assert run(FORKED) == "[0, 0, 0]"
 
 
@@ -131,7 +131,7 @@ def test_where_threads_cannot_be_ended_before_a_fork_the_child_starts_with_one(m
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_an_openmp_that_survives_forks_by_itself_is_left_alone(monkeypatch, threads):
+def test_an_openmp_that_supports_forks_is_not_changed(monkeypatch, threads):
     """As LLVM's and Intel's, which are known by __kmpc_fork_call."""
     threads(2)
     monkeypatch.setattr(team, "openmp", lambda: type("LLVM", (), {"__kmpc_fork_call": 0, "omp_pause_resource_all": 0}))

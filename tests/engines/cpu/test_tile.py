@@ -93,7 +93,7 @@ def inner_loops(assembly: str) -> list[str]:
     return found
 
 
-def test_a_spill_would_be_seen():
+def test_the_check_detects_a_spill():
     loop = ".LBB0_1:\n\tvmovups 64(%rsp), %zmm1\n\tvfmadd231ps %zmm1, %zmm2, %zmm3\n\tjl .LBB0_1\n"
     (found,) = inner_loops(loop)
     assert re.search(MULTIPLY_ADD["AVX-512"], found)

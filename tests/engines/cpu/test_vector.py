@@ -28,16 +28,16 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("make", NOTHING.values(), ids=NOTHING)
-def test_arithmetic_that_changes_nothing_is_not_written(make):
+def test_arithmetic_without_effect_is_not_generated(make):
     assert written(make) == []
 
 
 @pytest.mark.parametrize("make", [lambda code, n: n + 1, lambda code, n: n * 2, lambda code, n: 0 - n])
-def test_other_arithmetic_is(make):
+def test_other_arithmetic_is_generated(make):
     assert len(written(make)) == 1
 
 
-def test_an_address_moves_by_numbers_other_than_zero_only():
+def test_an_address_offset_of_zero_is_not_generated():
     code = Code(AVX512, "float")
     with code.function("f", "pi", public=True) as (p, n):
         assert (p + 0) is p
@@ -46,6 +46,6 @@ def test_an_address_moves_by_numbers_other_than_zero_only():
         assert (p + 1).v is not p.v
 
 
-def test_a_number_that_is_known_stays_known():
+def test_constants_are_folded():
     code = Code(AVX512, "float")
     assert [(code.int(6) * 1).known, (code.int(6) * 0).known, (code.int(6) + 0).known] == [6, 0, 6]

@@ -12,7 +12,7 @@ from tidegate.engines.cpu import workspace
 SHAPE = (1 << 18,)
 
 
-def test_memory_comes_back_when_its_last_tensor_is_gone():
+def test_memory_is_released_when_its_last_tensor_is_deleted():
     workspace.release()
     x = workspace.empty(SHAPE, torch.float32)
     view, at = x[5:], x.data_ptr()
@@ -65,7 +65,7 @@ def test_the_pool_is_bounded_and_can_be_emptied(monkeypatch):
     assert workspace.pool.kept() == 0
 
 
-def test_memory_larger_than_the_limit_is_not_kept_and_drops_nothing_else():
+def test_memory_larger_than_the_limit_is_freed_and_other_memory_kept():
     pool = workspace.Pool(3 << 20)
     small, large = pool.take(1 << 20), pool.take(4 << 20)
     pool.give_back(small)
@@ -74,7 +74,7 @@ def test_memory_larger_than_the_limit_is_not_kept_and_drops_nothing_else():
     assert pool.in_use() == 0
 
 
-def test_a_lower_limit_drops_what_came_back_first():
+def test_a_lower_limit_frees_the_memory_released_first():
     pool = workspace.Pool(1 << 30)
     taken = [pool.take(1 << 20) for _ in range(4)]
     for memory in taken:
@@ -87,7 +87,7 @@ def test_a_lower_limit_drops_what_came_back_first():
     assert not pool.free
 
 
-def test_memory_that_many_calls_had_no_use_for_is_dropped(monkeypatch):
+def test_memory_that_many_calls_did_not_use_is_freed(monkeypatch):
     monkeypatch.setattr(workspace, "RETURNS", 10)
     pool = workspace.Pool(1 << 30)
     unused, used = pool.take(50_000_000), pool.take(1 << 20)
@@ -118,7 +118,7 @@ def test_memory_is_neither_too_small_nor_much_too_large():
     assert sorted(m.size for m in pool.free) == [workspace.HUGE_PAGE, 20 * workspace.HUGE_PAGE]
 
 
-def test_memory_that_another_thread_takes_first_is_left_to_it():
+def test_memory_that_another_thread_takes_first_is_not_used():
     stolen: list[workspace.Memory] = []
 
     class Contested(list):

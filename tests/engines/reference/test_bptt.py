@@ -45,7 +45,7 @@ def test_outputs_and_gradients_are_autograd_of_the_equations(cell, options):
 
 @pytest.mark.parametrize("options", [(), ("reverse", "lengths", "resets")], ids=" ".join)
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_gradients_are_the_limit_of_differences(cell, options):
+def test_gradients_equal_finite_differences(cell, options):
     problem = random_problem(cell, sizes=(4, 2, 2, 3), options=options, seed=12)
     call, step, random = problem.call, 1e-6, torch.Generator().manual_seed(0)
     found = gradients(problem, choose.dispatch(call, "reference"))
@@ -70,7 +70,7 @@ TWINS = {"rnn": "RNN", "rnn-relu": "RNN", "gru": "GRU", "lstm": "LSTM"}
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
 @pytest.mark.parametrize("name", TWINS)
-def test_it_is_torchs_layer_to_1e_12(name, backwards, bias):
+def test_results_equal_those_of_torchs_layer_to_1e_12(name, backwards, bias):
     """Direction, lengths and all: the backwards half of a bidirectional torch layer on a packed batch."""
     options = {"lengths"} | ({"reverse"} if backwards else set()) | (set() if bias else {"no bias"})
     problem = random_problem(CELLS[name], sizes=(6, 4, 3, 5), options=options, seed=13)
@@ -104,7 +104,7 @@ def test_it_is_torchs_layer_to_1e_12(name, backwards, bias):
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
-def test_kept_gates_and_states_are_the_equations_and_carry_gradients(cell):
+def test_returned_gates_and_states_satisfy_the_equations_and_have_gradients(cell):
     problem = random_problem(cell, options={"lengths", "resets"}, seed=14)
     call = replace(problem.call, keep_gates=True)
     ours, theirs = choose.dispatch(call, "reference"), unroll(call, cell)
@@ -184,7 +184,7 @@ def test_a_second_derivative_is_refused_and_never_taken_for_zero():
         torch.autograd.grad(y.sum(), problem.call.x, create_graph=True)
 
 
-def test_a_wrong_term_in_the_adjoint_is_seen_by_differences():
+def test_finite_differences_detect_a_wrong_term_in_the_adjoint():
     """The differences above can fail: with one term's sign turned, the error is not small."""
     problem = random_problem(GRU, sizes=(4, 2, 2, 3), seed=12)
     found = gradients(problem, choose.dispatch(problem.call, "reference"))
@@ -195,7 +195,7 @@ def test_a_wrong_term_in_the_adjoint_is_seen_by_differences():
     assert error(changed, wanted["W_hh"]) > 1e-2
 
 
-def test_its_sigmoid_does_not_overflow():
+def test_the_sigmoid_does_not_overflow():
     from tidegate.engines.reference.functions import OPERATIONS
 
     with np.errstate(all="raise", under="ignore"):

@@ -55,7 +55,7 @@ def close(got, expected):
 
 
 @pytest.mark.parametrize("op", [op for op in FUNCTIONS if op not in ("step", "sign")])
-def test_a_dual_number_carries_the_limit_of_differences(op):
+def test_a_dual_number_has_the_derivative_of_finite_differences(op):
     x, y, small = np.array([0.7, 1.9]), np.array([1.3, 0.4]), 1e-6
     symbols = [symbol("x"), symbol("y")][: find(op).arity]
     e = Expression(op, *symbols)
@@ -68,7 +68,7 @@ def test_a_dual_number_carries_the_limit_of_differences(op):
     np.testing.assert_allclose(dual.slope[0], (at(small) - at(-small)) / (2 * small), rtol=1e-8)
 
 
-def test_its_cost_is_known_before_it_runs():
+def test_the_number_of_rtrl_directions_is_computed_in_advance():
     random = random_problem(trace(CELLS["gru"]), sizes=(5, 2, 3, 4))
     problem = as_problem(random.call, random.call.x, random.call.states, random.call.weights)
     assert count_directions(problem) == 3 * (4 * 3 + 4 * 4 + 4 + 4) + 5 * 3 + 4

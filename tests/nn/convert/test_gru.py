@@ -58,7 +58,7 @@ def test_a_diagonal_candidate_matrix_converts(kind):
 
 
 @pytest.mark.parametrize("kind", [tidegate.GRU, tidegate.ResetBeforeGRU])
-def test_the_other_gru_runs_as_the_first_one_did(kind):
+def test_the_converted_gru_computes_the_same(kind):
     other = both_ways(gru(kind, H=1, engine="eager", recompute=True, bias=False))
     assert (other.engine, other.recompute) == ("eager", True)
 
@@ -70,7 +70,7 @@ def test_one_unit_converts(kind):
 
 
 @pytest.mark.parametrize("kind", [tidegate.GRU, tidegate.ResetBeforeGRU])
-def test_no_recurrence_in_the_candidate_converts(kind):
+def test_a_candidate_without_recurrence_converts(kind):
     layer = gru(kind, num_layers=2)
     zero(layer, "n", "weight_hh")
     if kind is tidegate.GRU:
@@ -102,7 +102,7 @@ def test_units_that_share_a_reset_gate_may_be_coupled(kind):
     both_ways(layer)
 
 
-def test_others_are_refused_with_the_reason():
+def test_layers_that_cannot_be_converted_are_refused_with_the_reason():
     with pytest.raises(tidegate.ArgumentError, match=r"U_n couples unit 0 to unit 1 in l0 \(12 such pairs\)"):
         convert.to_reset_before(gru())
     with pytest.raises(tidegate.ArgumentError, match=r"U_n couples unit 0 to unit 1 in l0 \(12 such pairs\)"):
@@ -115,7 +115,7 @@ def test_others_are_refused_with_the_reason():
         convert.to_reset_before(tidegate.LSTM(D, H))
 
 
-def test_refused_layers_do_differ():
+def test_the_two_grus_of_refused_layers_differ():
     layer, other = gru(), gru(tidegate.ResetBeforeGRU)
     other.load_state_dict(layer.state_dict())
     x = torch.randn(7, 2, D, dtype=torch.float64)

@@ -71,7 +71,9 @@ KINDS = [
 @pytest.mark.parametrize(("cell", "gates", "bias", "compute", "kind", "options"), KINDS)
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_lists_give_keras_numbers_there_and_back(cell, gates, bias, compute, kind, options, with_bias, bidirectional):
+def test_keras_lists_give_the_numbers_of_keras_in_both_directions(
+    cell, gates, bias, compute, kind, options, with_bias, bidirectional
+):
     random = np.random.default_rng(0)
     lists = [arrays(gates, bias if with_bias else None, random) for _ in range(2 if bidirectional else 1)]
     flat = [array for one in lists for array in one]
@@ -88,7 +90,7 @@ def test_lists_give_keras_numbers_there_and_back(cell, gates, bias, compute, kin
         assert np.array_equal(mine, theirs)
 
 
-def test_a_layer_of_ours_goes_to_keras_and_computes_the_same():
+def test_a_layer_converted_to_keras_computes_the_same():
     x = np.random.default_rng(1).normal(size=(2, 5, D))
     for layer, compute in (
         (tidegate.GRU(D, H, dtype=torch.float64, batch_first=True), lambda x, w: gru(x, w, True)),
@@ -121,6 +123,6 @@ def test_stacked_layers_are_lists_of_lists():
         (lambda: convert.to_keras(torch.nn.GRU(3, 4)), "from_torch"),
     ],
 )
-def test_errors_say_what_to_write(call, match):
+def test_error_messages_say_what_to_write(call, match):
     with pytest.raises((tidegate.ArgumentError, tidegate.ShapeError), match=match):
         call()

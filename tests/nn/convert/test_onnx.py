@@ -81,7 +81,7 @@ KINDS = [
 @pytest.mark.parametrize(("op", "gates", "options", "kind"), KINDS)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("direction", ["forward", "bidirectional"])
-def test_nodes_give_the_specifications_numbers_there_and_back(op, gates, options, kind, bias, direction):
+def test_onnx_nodes_give_the_numbers_of_the_specification_in_both_directions(op, gates, options, kind, bias, direction):
     random, n = np.random.default_rng(0), 1 + (direction == "bidirectional")
     options = options | ({"P": random.normal(size=(n, 3 * H))} if "P" in options else {})
     node = OnnxNode(
@@ -133,7 +133,7 @@ def one(**changes):
         (one(B="none"), "`B` must be an array"),
     ],
 )
-def test_errors_say_what_to_write(node, match):
+def test_error_messages_say_what_to_write(node, match):
     with pytest.raises((tidegate.ArgumentError, tidegate.ShapeError), match=match):
         convert.from_onnx(node)
 

@@ -140,7 +140,7 @@ def test_a_layer_with_two_names_and_the_model_itself_are_replaced():
 
 
 @pytest.mark.parametrize(("module", "reason"), LEFT, ids=[type(m).__name__ for m, _ in LEFT])
-def test_what_is_not_replaced_is_named_with_the_reason(module, reason):
+def test_layers_that_are_not_replaced_are_named_with_the_reason(module, reason):
     model = nn.ModuleDict({"good": nn.GRU(3, 4), "bad": module})
     assert str(convert.replacements(model)[0]) == "good (GRU): can be replaced"
     assert str(convert.replacements(model)[1]) == f"bad ({reason}"
@@ -169,7 +169,7 @@ def test_a_model_without_recurrent_layers_is_named_and_a_replaced_one_is_not():
     assert convert.replacements(model) == ()
 
 
-def test_what_torch_does_not_have_is_not_restored_and_named():
+def test_layers_that_torch_does_not_have_are_named_and_not_restored():
     model = nn.ModuleList([tidegate.GRU(3, 4), tidegate.ResetBeforeGRU(3, 4), tidegate.GRUCell(3, 4)])
     with pytest.warns(UserWarning, match=r"restore_layers left 1 \(ResetBeforeGRU\): torch.nn has no such class"):
         convert.restore_layers(model)

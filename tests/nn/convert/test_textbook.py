@@ -64,7 +64,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("letters", "peepholes", "compute", "kind"), KINDS)
-def test_names_give_the_textbooks_numbers_there_and_back(letters, peepholes, compute, kind):
+def test_textbook_parameters_give_the_textbooks_numbers_in_both_directions(letters, peepholes, compute, kind):
     random = np.random.default_rng(0)
     p = named(letters, random, peepholes)
     layer, x = convert.from_textbook(p), random.normal(size=(5, 2, D))
@@ -75,13 +75,13 @@ def test_names_give_the_textbooks_numbers_there_and_back(letters, peepholes, com
     assert all(np.array_equal(back[k], p[k]) for k in p)
 
 
-def test_a_trained_layer_with_two_biases_goes_to_the_textbook():
+def test_a_trained_layer_with_two_biases_converts_to_the_textbook():
     layer, x = tidegate.LSTM(D, H, dtype=torch.float64), np.random.default_rng(1).normal(size=(5, 2, D))
     (p,) = convert.to_textbook(layer)
     assert np.abs(layer(torch.from_numpy(x))[0].detach().numpy() - lstm(x, p)).max() < 1e-13
 
 
-def test_torchs_gru_goes_to_the_textbook_only_where_they_are_one_function():
+def test_torchs_gru_converts_to_the_textbook_only_where_both_are_equal():
     layer, x = tidegate.GRU(D, H, dtype=torch.float64), np.random.default_rng(1).normal(size=(5, 2, D))
     with pytest.raises(tidegate.ArgumentError, match="different functions"):
         convert.to_textbook(layer)
@@ -93,7 +93,7 @@ def test_torchs_gru_goes_to_the_textbook_only_where_they_are_one_function():
     assert np.abs(layer(torch.from_numpy(x))[0].detach().numpy() - gru(x, p)).max() < 1e-13
 
 
-def test_errors_say_what_to_write():
+def test_error_messages_say_what_to_write():
     p = named("rzh", np.random.default_rng(0))
     del p["b_z"]
     with pytest.raises(tidegate.ArgumentError, match="the names of a layer must be"):

@@ -68,7 +68,7 @@ def test_options_reach_the_layers():
 
 
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"])
-def test_a_program_may_put_the_twins_in_torchs_place(monkeypatch, name):
+def test_the_twins_can_replace_the_classes_of_torch(monkeypatch, name):
     plain, twin = getattr(nn, name), getattr(tidegate, name)
     monkeypatch.setattr(nn, name, twin)
     layer = nn.__dict__[name](3, 4)
@@ -78,7 +78,7 @@ def test_a_program_may_put_the_twins_in_torchs_place(monkeypatch, name):
     layer(torch.randn(5, 3))
 
 
-def test_errors_say_what_to_write():
+def test_error_messages_say_what_to_write():
     with pytest.raises(tidegate.ArgumentError, match="replace_layers"):
         convert.from_torch(nn.Linear(3, 4))
     with pytest.raises(tidegate.ArgumentError, match=r"torch.nn has no ResetBeforeGRU.*to_reset_after"):
