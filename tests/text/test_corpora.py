@@ -182,13 +182,8 @@ def test_an_unknown_encoding_is_refused(write):
 
 
 @pytest.mark.parametrize("encoding", ["hex", "rot13"])
-<<<<<<< HEAD
-def test_a_codec_that_is_no_text_encoding_is_refused(write, encoding):
-    with pytest.raises(DataError, match="one that Python supports"):
-=======
 def test_a_codec_that_is_not_a_text_encoding_is_refused(write, encoding):
-    with pytest.raises(DataError, match="one that Python knows"):
->>>>>>> prose3
+    with pytest.raises(DataError, match="one that Python supports"):
         load_text(write(b"ab"), encoding=encoding)
 
 

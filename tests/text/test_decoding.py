@@ -51,11 +51,6 @@ def test_a_nul_byte_is_named_with_its_offset(size):
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "hex", "rot13", ""])
-<<<<<<< HEAD
-def test_what_is_no_text_encoding_is_refused(encoding):
-    with pytest.raises(DataError, match="must be one that Python supports"):
-=======
 def test_a_name_that_is_not_a_text_encoding_is_refused(encoding):
-    with pytest.raises(DataError, match="must be one that Python knows"):
->>>>>>> prose3
+    with pytest.raises(DataError, match="must be one that Python supports"):
         codec(encoding)
