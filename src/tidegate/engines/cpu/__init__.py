@@ -3,7 +3,9 @@
 The route of a call: `run` -> `engines.autograd.differentiable` -> `launch.forward` -> `LaunchPlan.start` -> the kernel.
 """
 
+from collections.abc import Callable
 from functools import cache as once
+from functools import partial
 
 import torch
 
@@ -56,10 +58,16 @@ def host_refuses() -> str | None:
 
 def run(call: Call) -> Result:
     """The sequence, differentiable by torch to any order."""
+    storage = call.weights.w_hh.dtype
+    if ARITHMETIC[storage] is storage:
+        return _kernels()(call)
+    return in_storage(_kernels()(in_arithmetic(call)), storage)
+
+
+@once
+def _kernels() -> Callable[[Call], Result]:
+    """The call on the kernels, which are imported when the first is run."""
     from tidegate.engines.autograd import differentiable
     from tidegate.engines.cpu import launch
 
-    storage = call.weights.w_hh.dtype
-    if ARITHMETIC[storage] is storage:
-        return differentiable(call, launch)
-    return in_storage(differentiable(in_arithmetic(call), launch), storage)
+    return partial(differentiable, kernels=launch)
