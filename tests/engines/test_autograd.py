@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.engines.cpu.calls import EVERY, in_double, leaves, make_call, run, same_bits
+from torch.utils.checkpoint import checkpoint
 
 import tidegate
 from tidegate.calculus import trace
@@ -94,6 +95,31 @@ def test_changing_lengths_and_resets_after_the_call_has_no_effect(mask):
         found = torch.autograd.grad(y, inputs, create_graph=True)
         getattr(call, mask).copy_(before)
         assert all(torch.allclose(a, b) for a, b in zip(found, expected))
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_activation_checkpointing_gives_the_same_gradients(kind, recompute, use_reentrant):
+    layer = getattr(tidegate, kind)(4, 8, 2, engine="cpu", recompute=recompute)
+    x = torch.randn(9, 2, 4, requires_grad=True)
+    inputs = [x, *layer.parameters()]
+    expected = torch.autograd.grad(layer(x)[0].square().sum(), inputs)
+    checkpoint(lambda q: layer(q)[0], x, use_reentrant=use_reentrant).square().sum().backward()
+    for p, g in zip(inputs, expected):
+        assert torch.allclose(p.grad, g, atol=1e-6)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_hooks_of_saved_tensors_see_each_tensor_once(recompute):
+    call = replace(make_call(EVERY["lstm"], 9, 2, 4, 8), recompute=recompute)
+    packed, unpacked = [], []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: packed.append(t) or len(packed) - 1, lambda i: unpacked.append(i) or packed[i]
+    ):
+        y = cpu.run(call).outputs
+    torch.autograd.grad(y, list(leaves(call).values()), torch.ones_like(y))
+    assert sorted(unpacked) == list(range(len(packed)))
 
 
 def test_a_graph_can_be_kept_and_used_twice():

@@ -167,7 +167,8 @@ def remember(ctx: Any, call: Call, kernels: Kernels, tensors: tuple[Tensor | Non
 def recall(ctx: Any) -> tuple[Call, tuple[Tensor | None, ...], tuple[Tensor | None, ...]]:
     """The saved call, its tensors, and the other saved tensors."""
     n = len(ctx.needs_input_grad) - 2
-    tensors, kept = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
+    saved = ctx.saved_tensors  # read once: each time torch calls the unpack hooks, as those of a checkpoint
+    tensors, kept = saved[:n], saved[n:]
     step, *form = ctx.form
     S = len(step.state)
     return Call(step, tensors[0], tuple(tensors[1 : 1 + S]), Weights(*tensors[1 + S :]), *form), tensors, kept
