@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 
@@ -7,12 +8,20 @@ import typer
 
 import tidegate as library
 from tidegate.cli.app import app
+from tidegate.engines import choose
 
 HEAVY = ("torch", "numpy", "matplotlib", "llvmlite", "sympy", "rich")
 
 
 def test_the_version_is_the_librarys(tidegate):
     assert tidegate("--version").out == f"tidegate {library.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["train", "eval", "sample"])
+def test_help_names_every_engine(tidegate, command):
+    named = re.search(r"--engine\s+<str>\s+([^.\[]*)", tidegate(command, "--help").out)
+    assert named is not None
+    assert sorted(re.split(r",\s+|\s+or\s+", named[1].strip())) == sorted(choose.NAMES)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])

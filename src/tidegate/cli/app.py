@@ -49,7 +49,7 @@ def describe(
 
     Begin with `tidegate train builtin`, or name a text file of your own.
     Exit codes: 0 done, 1 a verification failed, 2 refused (the message says why), 3 training diverged,
-    130 stopped by Ctrl-C.
+    130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
     """
 
 

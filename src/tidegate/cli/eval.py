@@ -18,7 +18,7 @@ def evaluate(
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the other text [the run's].")] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = "auto",
-    engine: Annotated[str | None, typer.Option(help="auto, or an engine's name [the run's].")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, cpu, torch, eager or reference [the run's].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Score a trained model on a text, with the state carried from token to token."""

@@ -17,7 +17,7 @@ def sample(
     seed: Annotated[int, integer_option("Seed of the sampling.")] = 0,
     checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = "auto",
-    engine: Annotated[str | None, typer.Option(help="auto, or an engine's name [the run's].")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, cpu, torch, eager or reference [the run's].")] = None,
 ) -> None:
     """Generate text with a trained model, printed token by token."""
     from tidegate.train.generate import generate

@@ -28,7 +28,7 @@ def train(
     hidden: Annotated[int | None, integer_option("Units of a layer.")] = None,
     layers: Annotated[int | None, integer_option("Recurrent layers.")] = None,
     dropout: Annotated[float | None, number_option("Dropout of the outputs.")] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, or an engine's name.")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, cpu, torch, eager or reference.")] = None,
     device: Annotated[str | None, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = None,
     recipe: Annotated[str | None, typer.Option(help="default (two minutes) or d2l (the textbook's).")] = None,
     batch: Annotated[int | None, integer_option("Rows of a batch.")] = None,
