@@ -21,7 +21,7 @@ def test_a_run_leaves_its_checkpoints_log_summary_and_picture(run):
 def test_the_end_says_how_the_held_out_text_was_read(tidegate, text, small):
     outcome = tidegate("train", text, *small, "--epochs", 1, "--min-freq", 30)
     assert "1 epoch on cats.txt" in outcome.out
-    assert "The held-out text was read in 1 stream from the zero state; " in outcome.out
+    assert "The held-out text was scored in 1 part, each from the state zero; " in outcome.out
     assert "of its tokens count as <unk>" in outcome.out
 
 

@@ -118,7 +118,7 @@ def report(result: dict[str, Any], folder: Path) -> None:
         typer.echo(f"{name:30}{ppl:>11.3f}{bpc:>8.3f}")
     streams, unknown = result["heldout_streams"], result["heldout_unknown"]
     typer.echo(
-        f"\nThe held-out text was read in {streams} stream{'s' * (streams > 1)} from the zero state"
+        f"\nThe held-out text was scored in {streams} part{'s' * (streams > 1)}, each from the state zero"
         f"{f'; {unknown:,} of its tokens count as <unk>' if unknown else ''}. {result['verdict']}"
     )
     typer.echo(
