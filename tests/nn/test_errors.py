@@ -129,12 +129,12 @@ TABLE = [
     (
         lambda: GRU(ids + 3),
         ArgumentError,
-        "GRU: class indices in `input` must be in 0..2 (input_size D = 3), got 3..3.",
+        "class indices in `input` must be in 0..2 (input_size D = 3), got 3..3.",
     ),
     (
         lambda: GRU(ids - 1),
         ArgumentError,
-        "GRU: class indices in `input` must be in 0..2 (input_size D = 3), got -1..-1.",
+        "class indices in `input` must be in 0..2 (input_size D = 3), got -1..-1.",
     ),
     # packed sequences
     (

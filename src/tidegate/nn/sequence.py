@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from tidegate.engines.call import checked_indices
 from tidegate.engines.torch_private import in_functorch_transform, in_jit_trace, same_version
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
 
@@ -174,7 +175,8 @@ def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) 
                 f"{name}: an integer `input` holds class indices, int64 or int32 of shape {shapes}, "
                 f"got {x.dtype} of shape {tuple(x.shape)}. For features use input.float()."
             )
-        check_classes(name, x, D)
+        if x.is_cpu and readable():  # elsewhere reading the values waits for the device
+            checked_indices(x, D)
     elif x.dim() not in forms or x.shape[-1] != D:
         raise ShapeError(
             f"{name}: `input` must have shape {' or '.join(forms.values())} with D = input_size = {D}, "
@@ -188,18 +190,6 @@ def check_features(name: str, x: Tensor, forms: dict[int, str], weight: Tensor) 
         raise ArgumentError(
             f"{name}: `input` must be on {weight.device} like the weights, got {x.device}. "
             f'Use input.to("{weight.device}").'
-        )
-
-
-def check_classes(name: str, x: Tensor, D: int) -> None:
-    """ArgumentError for a class index out of range; only where reading the values does not wait for a device, and not
-    while a program is compiled."""
-    if x.device.type != "cpu" or not x.numel() or not readable():
-        return
-    low, high = map(int, torch.aminmax(x))
-    if low < 0 or high >= D:
-        raise ArgumentError(
-            f"{name}: class indices in `input` must be in 0..{D - 1} (input_size D = {D}), got {low}..{high}."
         )
 
 
