@@ -18,6 +18,7 @@ LAYERS = [
     "verification",
     "text",
     "train",
+    "insight",
     "cli",
 ]
 SOURCE = Path(__file__).parent.parent / "src" / "tidegate"

@@ -1,0 +1,1 @@
+"""What a trained network remembers and where gradients vanish: measurements, each returned as named arrays."""

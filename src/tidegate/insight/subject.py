@@ -1,0 +1,123 @@
+"""What is looked at: a layer or a language model in evaluation mode, in float64, and its input as indices or features."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tidegate.calculus import Step
+from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
+from tidegate.nn.equations import step_of
+from tidegate.nn.layer import CellLayer
+from tidegate.text import Vocabulary, tokenize
+from tidegate.train.load import Trained
+from tidegate.train.model import LanguageModel
+
+Model = CellLayer | LanguageModel | Trained
+Data = Tensor | str | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A float64 copy of a layer in evaluation mode on the CPU, with the head of a language model if it is one.
+
+    The model itself is not changed. `head` is None for a layer, `vocabulary` unless a Trained was given.
+    """
+
+    layer: CellLayer
+    head: nn.Linear | None
+    vocabulary: Vocabulary | None
+    preprocess: str = "raw"
+
+    @property
+    def step(self) -> Step:
+        return step_of(self.layer)
+
+    @property
+    def layers(self) -> int:
+        return self.layer.num_layers
+
+    def chosen_layer(self, number: int | None) -> int:
+        """The layer with this number; None and negative numbers count from the last. ArgumentError if there is none."""
+        chosen = self.layers - 1 if number is None else number
+        if not -self.layers <= chosen < self.layers:
+            raise ArgumentError(f"`layer_number` must be in 0..{self.layers - 1}, got {number}.")
+        return chosen % self.layers
+
+
+def as_subject(model: Any, *, language_model: bool = False, one_direction: bool = True) -> Subject:
+    """The Subject of a layer, a LanguageModel, or what `tidegate.load` returns.
+
+    Raises ArgumentTypeError for another type, or for a layer where a `language_model` is needed, and ArgumentError for
+    weights that are NaN or infinite, and for a bidirectional layer unless `one_direction` is False.
+    """
+    vocabulary, preprocess, head = None, "raw", None
+    if isinstance(model, Trained):
+        vocabulary, preprocess, model = model.vocabulary, model.facts.preprocess, model.model
+    if isinstance(model, LanguageModel):
+        layer, head = model.recurrent, copy.deepcopy(model.head).to("cpu", torch.float64)
+    elif isinstance(model, CellLayer):
+        layer = model
+    else:
+        raise ArgumentTypeError(
+            f"`model` must be a layer of Tidegate, a tidegate.LanguageModel or the result of tidegate.load, got "
+            f"{type(model).__name__}. Use tidegate.convert.from_torch(layer) for a layer of torch.nn."
+        )
+    if language_model and head is None:
+        raise ArgumentTypeError(
+            f"`model` must be a language model, because this measures its loss, got {type(layer).__name__}. Use a "
+            "tidegate.LanguageModel, or tidegate.load(RUN)."
+        )
+    if layer.bidirectional and one_direction:
+        raise ArgumentError(
+            "`model` must not be bidirectional: its states depend on the past and the future, so there is no product of "
+            "step Jacobians from one state to a later one. `gates` accepts it; or measure a layer of one direction."
+        )
+    for name, weight in [*layer.named_parameters(), *(head.named_parameters() if head else ())]:
+        if not weight.isfinite().all():
+            raise ArgumentError(f"`model` cannot be measured: {name} has values that are NaN or infinite.")
+    own = copy.deepcopy(layer).to("cpu", torch.float64).eval()
+    own.engine = "auto"
+    return Subject(own.requires_grad_(False), head and head.requires_grad_(False), vocabulary, preprocess)
+
+
+def as_input(subject: Subject, data: Any) -> Tensor:
+    """The input (T, B) of class indices or (T, B, D) of features, from a text, indices (T,) or (T, B), or features
+    (T, D) or (T, B, D).
+
+    A text needs the vocabulary of a Trained. Raises ShapeError or ArgumentError for another input.
+    """
+    if isinstance(data, str):
+        if subject.vocabulary is None:
+            raise ArgumentTypeError(
+                "`data` must be a tensor: a text needs a vocabulary, which only the result of tidegate.load has."
+            )
+        data = subject.vocabulary.encode(tokenize(data, subject.vocabulary.kind))
+    x = torch.as_tensor(data).detach().to("cpu")
+    D = subject.layer.input_size
+    if not x.is_floating_point():
+        if x.dim() not in (1, 2):
+            raise ShapeError(f"`data` of class indices must have shape (T,) or (T, B), got {tuple(x.shape)}.")
+        x = x.long() if x.dim() == 2 else x.long()[:, None]
+        if x.numel() and not (0 <= int(x.min()) and int(x.max()) < D):
+            raise ArgumentError(f"`data` must have class indices in 0..{D - 1}, got {int(x.min())}..{int(x.max())}.")
+    else:
+        if x.dim() not in (2, 3) or x.shape[-1] != D:
+            raise ShapeError(f"`data` must have shape (T, D) or (T, B, D) with D = {D}, got {tuple(x.shape)}.")
+        x = x.double() if x.dim() == 3 else x.double()[:, None]
+        if not x.isfinite().all():
+            raise ArgumentError("`data` has values that are NaN or infinite.")
+    if not x.shape[0] or not x.shape[1]:
+        raise ShapeError(f"`data` must have at least one step of one sequence, got {tuple(x.shape)}.")
+    return x
+
+
+def need_steps(x: Tensor, steps: int, what: str) -> None:
+    """ShapeError unless x (T, ...) has at least that many steps; `what` says for what they are needed."""
+    if len(x) < steps:
+        raise ShapeError(f"`data` must have at least {steps} steps for {what}, got {len(x)}. Use a longer sequence.")
