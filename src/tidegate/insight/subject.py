@@ -1,4 +1,4 @@
-"""What is looked at: a layer or a language model in evaluation mode, in float64, and its input as indices or features."""
+"""What is measured: a layer or a language model, copied in float64 and in evaluation mode, and its checked input."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def as_subject(model: Any, *, language_model: bool = False, one_direction: bool 
         )
     if layer.bidirectional and one_direction:
         raise ArgumentError(
-            "`model` must not be bidirectional: its states depend on the past and the future, so there is no product of "
-            "step Jacobians from one state to a later one. `gates` accepts it; or measure a layer of one direction."
+            "`model` must not be bidirectional: its states depend on the past and the future, so no product of step "
+            "Jacobians leads from one state to a later one. `gates` accepts it; or measure a layer of one direction."
         )
     for name, weight in [*layer.named_parameters(), *(head.named_parameters() if head else ())]:
         if not weight.isfinite().all():
@@ -104,7 +104,7 @@ def as_input(subject: Subject, data: Any) -> Tensor:
         if x.dim() not in (1, 2):
             raise ShapeError(f"`data` of class indices must have shape (T,) or (T, B), got {tuple(x.shape)}.")
         x = x.long() if x.dim() == 2 else x.long()[:, None]
-        if x.numel() and not (0 <= int(x.min()) and int(x.max()) < D):
+        if x.numel() and (int(x.min()) < 0 or int(x.max()) >= D):
             raise ArgumentError(f"`data` must have class indices in 0..{D - 1}, got {int(x.min())}..{int(x.max())}.")
     else:
         if x.dim() not in (2, 3) or x.shape[-1] != D:
