@@ -82,7 +82,7 @@ def as_subject(model: Any, *, language_model: bool = False, one_direction: bool 
         if not weight.isfinite().all():
             raise ArgumentError(f"`model` cannot be measured: {name} has values that are NaN or infinite.")
     own = copy.deepcopy(layer).to("cpu", torch.float64).eval()
-    own.engine = "auto"
+    own.engine, own.batch_first = "auto", False
     return Subject(own.requires_grad_(False), head and head.requires_grad_(False), vocabulary, preprocess)
 
 
