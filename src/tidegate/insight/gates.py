@@ -14,6 +14,7 @@ from tidegate.calculus.tangent import tangent
 from tidegate.insight.figure import Figure
 from tidegate.insight.recording import Array, Recorded, record
 from tidegate.insight.subject import Data, Model, as_input, as_subject
+from tidegate.nn.state import State
 
 CLOSED, OPEN = 0.1, 0.9
 SATURATED = 0.97  # of |tanh|: its derivative is below 0.06 there
@@ -32,7 +33,8 @@ class Gates(Figure):
     saturated (H,): the share with |value| > 0.97, for gates with values in -1..1.
 
     retention[state] (H,): the geometric mean of |ds'/ds| of each unit along the direct path, all matrix products held
-    constant: f of an LSTM's c, z of torch's GRU, 1 - z where the equations are written so. Only states with such a path.
+    constant: f of an LSTM's c, z of torch's GRU, 1 - z where the equations are written so. Only states with
+    such a path.
     time_constant[state] (H,): -1 / ln(retention), in steps; infinite where the retention is 1 or more. It assumes that
     nothing is written and that the recurrent matrices carry nothing.
     dead[state]: the units whose standard deviation over time is below 1 % of the median unit's.
@@ -58,7 +60,7 @@ class Gates(Figure):
     values: int
 
 
-def gates(model: Model, data: Data, *, hx: Any = None, warmup: int = 0) -> Gates:
+def gates(model: Model, data: Data, *, hx: State | None = None, warmup: int = 0) -> Gates:
     """The statistics of the gates of a layer, of any number of layers and directions, or of a language model.
 
     data: token indices (T,) or (T, B), features (T, D) or (T, B, D), or a text. The first `warmup` steps are left out.

@@ -13,6 +13,7 @@ from tidegate.insight.linear import Linearised, linearise
 from tidegate.insight.recording import Array, record
 from tidegate.insight.subject import Data, Model, as_input, as_subject
 from tidegate.insight.sweep import spread_anchors
+from tidegate.nn.state import State
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Jacobians(Figure):
 
 
 def jacobians(
-    layer: Model, x: Data, *, steps: int = 8, longest: int = 128, hx: object = None, keep: bool = False
+    layer: Model, x: Data, *, steps: int = 8, longest: int = 128, hx: State | None = None, keep: bool = False
 ) -> Jacobians:
     """The step Jacobians at `steps` places of the sequences x, evenly spread, and their products of up to `longest`
     steps (fewer if x has fewer), at lengths 1, 2, 4, ....

@@ -58,8 +58,8 @@ def gradient_lag(model: Model, data: Data, *, longest: int = 200, anchors: int =
     """The gradient against the lag, for a language model of the cross-entropy of the next token; for a layer of its
     output in a random direction u, l = u . h.
 
-    data: a text, token indices (T,) or (T, B), or features (T, D) or (T, B, D). It must have at least `longest` + 2
-    steps (K is `longest`), and more than that to average over; `anchors` is about how many losses are averaged. The states begin at zero.
+    data: a text, token indices (T,) or (T, B), or features (T, D) or (T, B, D). K is `longest`, and at least K + 2
+    steps are needed. `anchors` is about how many losses are averaged. The states begin at zero.
 
     Raises ShapeError for data that are too short.
     """

@@ -93,7 +93,9 @@ class Linearised:
     def sizes(self) -> dict[str, int]:
         """The number of units of each state, by its name in a trace: h_l0, c_l0, ...."""
         return {
-            f"{s}_{layer.recorded.suffix}": a.shape[-1] for layer in self.layers for s, a in layer.recorded.states.items()
+            f"{s}_{layer.recorded.suffix}": a.shape[-1]
+            for layer in self.layers
+            for s, a in layer.recorded.states.items()
         }
 
     def multiply(self, t: int, V: Array) -> Array:

@@ -12,6 +12,7 @@ from tidegate.insight.figure import Figure
 from tidegate.insight.linear import Linearised, linearise
 from tidegate.insight.recording import Array, record
 from tidegate.insight.subject import Data, Model, as_input, as_subject, need_steps
+from tidegate.nn.state import State
 
 #: Growth factors below this are counted as this: a closed gate gives 0, whose logarithm is -infinity.
 FLOOR = 1e-300
@@ -24,7 +25,7 @@ class Lyapunov(Figure):
 
     exponents (k,): lambda_i = mean over steps and sequences of ln R_t[i, i], in J_t Q_{t-1} = Q_t R_t.
     standard_error (k,): from the means of blocks of at least 25 steps; NaN where there is only one block.
-    of_sequence (B, k): the exponents of each sequence alone.   halves (2, k): of the first and second half of the steps.
+    of_sequence (B, k): the exponents of each sequence alone.   halves (2, k): of the first and the second half.
     condition: exp(lambda_1 - lambda_k), the factor per step by which the condition number of the long product of
     Jacobians grows within these k directions.   floored (k,): the share of steps whose factor was below 1e-300.
     time_constant: -1 / lambda_1 in steps, infinite where lambda_1 >= 0.
@@ -48,7 +49,7 @@ class Lyapunov(Figure):
 
 
 def lyapunov(
-    layer: Model, x: Data, *, k: int | None = None, warmup: int = 100, hx: object = None, seed: int = 0
+    layer: Model, x: Data, *, k: int | None = None, warmup: int = 100, hx: State | None = None, seed: int = 0
 ) -> Lyapunov:
     """The `k` largest exponents (None: 16, or all if there are fewer) along the sequences x.
 

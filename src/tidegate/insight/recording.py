@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from tidegate.engines import Weights
 from tidegate.engines.reference.functions import OPERATIONS
 from tidegate.insight.subject import Subject
 from tidegate.nn.stack import directions, read_weights, suffixes
+from tidegate.nn.state import State
 from tidegate.nn.tracing import trace
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,10 @@ class Recorded:
 
 
 @torch.no_grad()
-def record(subject: Subject, x: Tensor, hx: object = None) -> list[Recorded]:
+def record(subject: Subject, x: Tensor, hx: State | None = None) -> list[Recorded]:
     """Run the layer over x, (T, B) class indices or (T, B, D), from the initial state hx or zeros."""
     layer, step = subject.layer, subject.step
-    traced = trace(layer, x, hx)  # type: ignore[arg-type]
+    traced = trace(layer, x, hx)
     count, found, y = directions(layer), [], x
     for i, (suffix, weights) in enumerate(zip(suffixes(layer), read_weights(layer))):
         states = {s: numpy(traced[f"{s}_{suffix}"]) for s in step.state}
@@ -94,7 +96,7 @@ def recorded(
     return Recorded(suffix, step, leaves, states, gates, W, tuple(U), R)
 
 
-def initial(hx: object, step: Step, i: int, states: Mapping[str, Array]) -> dict[str, Array]:
+def initial(hx: State | None, step: Step, i: int, states: Mapping[str, Array]) -> dict[str, Array]:
     """The initial states (B, H) of layer and direction i."""
     if hx is None:
         return {s: np.zeros_like(states[s][0]) for s in step.state}

@@ -7,6 +7,7 @@ its logarithm kept, so nothing underflows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def log_norm(lag: Lag, part: slice) -> Array:
 
 def spread_anchors(T: int, B: int, count: int, first: int) -> tuple[Indices, Indices]:
     """About `count` anchors (t, b), evenly spread over the steps from `first` to T - 1 of all sequences."""
-    of_each = max(1, min(T - first, round(count / B)))
+    of_each = max(1, min(T - first, math.ceil(count / B)))
     t = np.unique(np.linspace(first, T - 1, of_each).round().astype(np.int64))
     return np.repeat(t, B), np.tile(np.arange(B), len(t))
 
@@ -76,7 +77,7 @@ def head_scores(head: nn.Linear, h: Array) -> Array:
 
 
 def in_joint_state(system: Linearised, dh: Array) -> Array:
-    """The gradient with respect to the joint state (A, size), of a loss that depends on the output h of the last layer."""
+    """The gradient (A, size) with respect to the joint state, of a loss of the outputs of the last layer."""
     sizes = list(system.sizes().values())
     states = len(system.layers[-1].tangent.step.state)
     start = sum(sizes[: len(sizes) - states])
