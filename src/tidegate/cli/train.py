@@ -28,6 +28,12 @@ def train(
     hidden: Annotated[int | None, integer_option("Units of a layer.")] = None,
     layers: Annotated[int | None, integer_option("Recurrent layers.")] = None,
     dropout: Annotated[float | None, number_option("Dropout of the outputs.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Initialisation: default, orthogonal, forget-bias:1, chrono:100 or identity:1.", metavar="NAME"
+        ),
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="auto, cpu, torch, eager or reference.")] = None,
     device: Annotated[str | None, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = None,
     recipe: Annotated[str | None, typer.Option(help="default (two minutes) or d2l (the textbook's).")] = None,
@@ -65,8 +71,8 @@ def train(
     from tidegate.train.recipe import recipe as named
 
     options: dict[str, Any] = {
-        "cell": cell, "hidden": hidden, "layers": layers, "dropout": dropout, "engine": engine, "device": device,
-        "batch": batch, "steps": steps, "optimizer": optimizer, "lr": lr, "schedule": schedule,
+        "cell": cell, "hidden": hidden, "layers": layers, "dropout": dropout, "init": init, "engine": engine,
+        "device": device, "batch": batch, "steps": steps, "optimizer": optimizer, "lr": lr, "schedule": schedule,
         "weight_decay": weight_decay, "clip": clip, "epochs": epochs, "minutes": minutes, "seed": seed,
         "preprocess": preprocess, "tokens": tokens, "min_freq": min_freq, "encoding": encoding, "first": first,
         "heldout": heldout, "sampling": sampling, "eval_every": eval_every,

@@ -20,6 +20,7 @@ from tidegate.train.device import find_device
 from tidegate.train.evaluate import Score, evaluate, perplexity
 from tidegate.train.facts import ModelFacts
 from tidegate.train.guard import diverged, equations_remedy, sound, weights_sound
+from tidegate.train.initial import initial_model
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.log import Log
 from tidegate.train.model import State, cross_entropy, detach
@@ -94,9 +95,8 @@ class Trainer:
         save: Callable[["Trainer", str], None],
     ) -> None:
         self.device = find_device(recipe.device)
-        torch.manual_seed(recipe.seed)
         self.recipe, self.dataset, self.log, self.status, self._save = recipe, dataset, log, status, save
-        self.model = facts.build(len(dataset.vocabulary), recipe.engine).to(self.device)
+        self.model = initial_model(facts, len(dataset.vocabulary), recipe).to(self.device)
         self.parameters = list(self.model.parameters())
         self.optimizer = optimiser(recipe, self.parameters)
         kind = Sequential if recipe.sampling == "sequential" else RandomSampling

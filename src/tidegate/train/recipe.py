@@ -23,6 +23,7 @@ class Recipe:
     ends first. Minutes depend on the clock: only a run limited by epochs alone is reproducible bit for bit.
     `first` limits the training text to that many tokens; the held-out text follows the training text.
     `heldout` is its share of the text if below 1, otherwise its number of tokens: see `tidegate.text.split`.
+    `init` is the initialisation of the recurrent layer, see `tidegate.train.initial`.
     `eval_every` counts steps; None spreads twelve evaluations over the run.
 
     Raises ArgumentError, with the name of the option, for an invalid value.
@@ -31,6 +32,7 @@ class Recipe:
     cell: str = "gru"
     hidden: int = 256
     layers: int = 1
+    init: str = "default"
     engine: str = "auto"
     device: str = "auto"
     batch: int = 16
