@@ -1,0 +1,162 @@
+"""Whether a model uses a unit: the extra loss while it is held at its mean, where a feature is on and elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from tidegate.insight.block_error import Contrast, contrast
+from tidegate.insight.features import is_on
+from tidegate.insight.held import Variant, held_losses, readout_extra
+from tidegate.insight.passages import Passages, cut
+from tidegate.insight.reading import Reading
+from tidegate.insight.sample import Sample
+from tidegate.insight.unit_results import Effect, Pair, TrackedUnit
+from tidegate.insight.unit_states import Network
+
+BLOCK = 200  # tokens and characters, at least
+PASSAGES = 8
+Unit = tuple[int, int]  # layer, unit
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The text of the test and what units are held at.
+
+    on (N, F): where each feature is on, for the N = M * length counted tokens of the passages, passage by passage.
+    means (layers, states, H): of every unit. variance (layers, H): of the output states.
+    """
+
+    network: Network
+    reading: Reading
+    passages: Passages
+    on: np.ndarray
+    means: np.ndarray
+    variance: np.ndarray
+
+
+def experiment_on(network: Network, b: Sample, tokens: int) -> Experiment:
+    """The Experiment on about `tokens` tokens of the text of the Sample, with the means of its states."""
+    passages = cut(b.reading, "confirm", positions=tokens, most=PASSAGES)
+    sizes = network.layer.num_layers, len(network.step.state), network.layer.hidden_size
+    values = b.values[passages.counted]
+    on = np.stack([is_on(values[:, :, f]).ravel() for f in range(values.shape[2])], 1)
+    means = b.states.mean((0, 1), dtype=np.float64).reshape(sizes)
+    variance = b.states.var((0, 1), dtype=np.float64).reshape(sizes)[:, 0]
+    return Experiment(network, b.reading, passages, on, means, variance)
+
+
+def with_effects(
+    experiment: Experiment,
+    tracked: Mapping[int, Sequence[TrackedUnit]],
+    *,
+    controls: int,
+    pairs: int,
+    generator: np.random.Generator,
+) -> tuple[dict[int, list[TrackedUnit]], dict[int, tuple[Pair, ...]]]:
+    """The tracked units of each feature, the confirmed ones with their effects; and pairs of confirmed ones."""
+    found = {f: [(u.layer, u.unit) for u in own if u.confirmed] for f, own in tracked.items()}
+    measured, couples = effects(experiment, found, controls=controls, pairs=pairs, generator=generator)
+    return {
+        f: [with_effect(u, measured.get((f, (u.layer, u.unit)))) for u in own] for f, own in tracked.items()
+    }, couples
+
+
+def with_effect(unit: TrackedUnit, measured: tuple[Effect, Effect | None] | None) -> TrackedUnit:
+    return unit if measured is None else dataclasses.replace(unit, total=measured[0], direct=measured[1])
+
+
+def effects(
+    experiment: Experiment,
+    found: Mapping[int, Sequence[Unit]],
+    *,
+    controls: int,
+    pairs: int,
+    generator: np.random.Generator,
+) -> tuple[dict[tuple[int, Unit], tuple[Effect, Effect | None]], dict[int, tuple[Pair, ...]]]:
+    """The effects, total and direct, of the units `found` for each feature, by (feature, unit); and by feature the
+    pairs among its first `pairs` units. Features are numbered as the columns of `on`.
+
+    Each effect is beside those of `controls` random units, of the same layer, not found for the feature, from the twice
+    as many whose output has the most similar variance; of all others where the layer has fewer.
+    """
+    beside = {
+        (f, unit): random_units(experiment.variance[unit[0]], unit, own, controls, generator)
+        for f, own in found.items()
+        for unit in own
+    }
+    couples = {f: list(combinations(own[:pairs], 2)) for f, own in found.items()}
+    if not beside:
+        return {}, {}
+    singles = sorted({(unit,) for _, unit in beside} | {(unit,) for others in beside.values() for unit in others})
+    doubles = sorted({couple for own in couples.values() for couple in own})
+    total = held_extra(experiment, [*singles, *doubles])
+    direct = direct_extra(experiment, singles)
+    block = blocks(experiment)
+
+    def measured(extra: Mapping[Variant, np.ndarray], f: int, variant: Variant) -> Contrast:
+        return contrast(extra[variant], experiment.on[:, f], block)
+
+    def effect(extra: Mapping[Variant, np.ndarray], f: int, unit: Unit) -> Effect:
+        own = measured(extra, f, (unit,))
+        others = np.array([measured(extra, f, (other,)).difference for other in beside[f, unit]])
+        above = len(others) > 0 and own.difference > others.max()
+        return Effect(own, others, bool(above and own.low > 0))
+
+    def pair(f: int, couple: tuple[Unit, Unit]) -> Pair:
+        both = measured(total, f, couple)
+        alone = math.fsum(measured(total, f, (unit,)).difference for unit in couple)
+        return Pair(*couple, both, both.difference - alone)
+
+    return (
+        {
+            (f, unit): (effect(total, f, unit), effect(direct, f, unit) if (unit,) in direct else None)
+            for f, unit in beside
+        },
+        {f: tuple(pair(f, couple) for couple in own) for f, own in couples.items()},
+    )
+
+
+def random_units(
+    variance: np.ndarray, unit: Unit, found: Iterable[Unit], count: int, generator: np.random.Generator
+) -> list[Unit]:
+    """`count` random units among the 2 `count` of the layer, except the `found`, whose variance (H,) is nearest to that
+    of `unit` as a ratio."""
+    layer, own = unit
+    distance = abs(np.log(np.maximum(variance, 1e-30)) - math.log(max(float(variance[own]), 1e-30)))
+    distance[[j for k, j in found if k == layer]] = math.inf
+    near = [j for j in np.argsort(distance, kind="stable")[: 2 * count] if distance[j] < math.inf]
+    return [(layer, int(j)) for j in sorted(generator.permutation(near)[:count])]
+
+
+def held_extra(experiment: Experiment, variants: Sequence[Variant]) -> dict[Variant, np.ndarray]:
+    """The extra loss (N,) of each variant at every counted token."""
+    x, y = experiment.passages.inputs(experiment.reading), experiment.passages.targets(experiment.reading)
+    losses = held_losses(experiment.network, x, y, [(), *variants], experiment.means)[:, experiment.passages.warmup :]
+    extra = (losses[1:] - losses[0]).swapaxes(1, 2).reshape(len(variants), -1)
+    return dict(zip(variants, extra))
+
+
+def direct_extra(experiment: Experiment, variants: Sequence[Variant]) -> dict[Variant, np.ndarray]:
+    """The extra loss (N,) at the scores alone, of those variants that hold one unit of the last layer."""
+    top = experiment.network.layer.num_layers - 1
+    here = [variant for variant in variants if variant[0][0] == top]
+    x, y = experiment.passages.inputs(experiment.reading), experiment.passages.targets(experiment.reading)
+    units = [variant[0][1] for variant in here]
+    extra = readout_extra(experiment.network, x, y, units, experiment.means, experiment.passages.warmup)
+    return dict(zip(here, extra.swapaxes(1, 2).reshape(len(here), len(experiment.on))))
+
+
+def blocks(experiment: Experiment) -> np.ndarray:
+    """The number of the block of each counted token, (N,): equal parts of every passage, of at least 200 tokens and
+    200 characters."""
+    reading, length = experiment.reading, experiment.passages.length
+    tokens = BLOCK * max(1.0, len(reading) / len(reading.text))
+    each = max(1, int(length // tokens))
+    place = np.arange(length) * each // length
+    return (np.arange(len(experiment.passages))[:, None] * each + place).ravel()

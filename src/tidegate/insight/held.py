@@ -1,0 +1,91 @@
+"""The loss of a language model while some of its units are held at fixed values.
+
+All variants of the model are rows of one batch that is walked step by step. A variant is a tuple of units, each as
+(layer, unit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from tidegate.engines import Call, choose
+from tidegate.insight.unit_states import Network
+from tidegate.nn.stack import read_weights
+
+Variant = tuple[tuple[int, int], ...]
+
+ROWS = 2048  # rows of a batch
+SCORES = 2**23  # entries of a tensor of scores: bounds the memory, not the result
+
+
+@torch.no_grad()
+def held_losses(network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: np.ndarray) -> np.ndarray:
+    """The loss in nats of each target y (T, R) after the inputs x (T, R), from the state zero: (V, T, R), float32.
+
+    values (layers, states, H): what every state of a held unit is set to after each step, before it is read by the
+    layer above, by the scores and by the next step. The variant () holds no unit.
+    """
+    T, R = x.shape
+    at_once = max(1, min(ROWS, SCORES // network.head.out_features) // R)
+    found = np.empty((len(variants), T, R), np.float32)
+    for begin in range(0, len(variants), at_once):
+        some = variants[begin : begin + at_once]
+        found[begin : begin + len(some)] = walk(network, x, y, some, torch.from_numpy(values).float())
+    return found
+
+
+def walk(network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: Tensor) -> np.ndarray:
+    """`held_losses` of variants that fit into one batch."""
+    (T, R), V = x.shape, len(variants)
+    layers, weights, step = network.layer.num_layers, read_weights(network.layer), network.step
+    places = [held_places(variants, k, R) for k in range(layers)]
+    states = [(torch.zeros(V * R, network.layer.hidden_size),) * len(step.state)] * layers
+    found = torch.empty(T, V * R)
+    for t in range(T):
+        below = x[t].repeat(V)[None]
+        for k in range(layers):
+            result = choose.dispatch(Call(step, below, states[k], weights[k]))
+            states[k] = tuple(
+                [  # a copy, because two states of a cell may share their memory
+                    own.index_put(places[k], values[k, s, places[k][1]]) if len(places[k][1]) else own
+                    for s, own in enumerate(result.states)
+                ]
+            )
+            below = states[k][0][None]
+        found[t] = cross_entropy(network.head(below[0]), y[t].repeat(V), reduction="none")
+    return found.reshape(T, V, R).transpose(0, 1).numpy()
+
+
+def held_places(variants: Sequence[Variant], layer: int, R: int) -> tuple[Tensor, Tensor]:
+    """The rows and the units of one layer that are held; variant v has the rows v R to v R + R - 1."""
+    pairs = [
+        (v * R + row, unit)
+        for v, variant in enumerate(variants)
+        for k, unit in variant
+        if k == layer
+        for row in range(R)
+    ]
+    rows, units = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).unbind(1)
+    return rows, units
+
+
+@torch.no_grad()
+def readout_extra(
+    network: Network, x: Tensor, y: Tensor, units: Sequence[int], values: np.ndarray, warmup: int
+) -> np.ndarray:
+    """The extra loss where units of the last layer are held only as the scores are computed, so that all states are
+    those of the unchanged model: (len(units), T - warmup, R), after the warm-up."""
+    outputs = network.layer(x)[0][warmup:]
+    scores, targets = network.head(outputs).flatten(0, 1), y[warmup:].flatten()
+    W, h = network.head.weight, outputs.flatten(0, 1)
+    base = cross_entropy(scores, targets, reduction="none")
+    found = np.empty((len(units), *outputs.shape[:2]), np.float32)
+    for k, j in enumerate(units):
+        changed = scores + (float(values[-1, 0, j]) - h[:, j, None]) * W[:, j]
+        found[k] = (cross_entropy(changed, targets, reduction="none") - base).reshape(found.shape[1:]).numpy()
+    return found
