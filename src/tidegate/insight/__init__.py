@@ -2,6 +2,7 @@
 
 from tidegate.insight.connectivity import Connectivity, connectivity
 from tidegate.insight.gates import Gates, gates
+from tidegate.insight.horizon import MemoryHorizon, memory_horizon
 from tidegate.insight.jacobian import Jacobians, jacobians
 from tidegate.insight.lag import GradientLag, gradient_lag
 from tidegate.insight.lyapunov import Lyapunov, lyapunov
@@ -12,9 +13,11 @@ __all__ = [
     "GradientLag",
     "Jacobians",
     "Lyapunov",
+    "MemoryHorizon",
     "connectivity",
     "gates",
     "gradient_lag",
     "jacobians",
     "lyapunov",
+    "memory_horizon",
 ]

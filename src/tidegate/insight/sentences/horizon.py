@@ -1,0 +1,85 @@
+"""Sentences on the memory horizon, the swap test and the linear readout."""
+
+from tidegate.insight.horizon import MemoryHorizon
+from tidegate.insight.orders import Orders
+from tidegate.insight.readout import Readout
+from tidegate.insight.sentences.base import sentence
+from tidegate.insight.swap import Swap
+from tidegate.insight.threshold import Horizon
+
+NAMES = {"char": "character", "byte": "byte", "word": "word", None: "token"}
+
+
+@sentence.register
+def _(figure: MemoryHorizon) -> str:
+    by_curve = {each.curve: each for each in reversed(figure.horizons)}  # of each curve the smallest limit
+    parts = [uses(figure, by_curve["zero"])]
+    donor = by_curve["donor"]
+    if donor.tokens is not None:
+        parts.append(f"To forget an unrelated text it needs {many(figure.tokens_are, donor.tokens)}.")
+    if figure.orders is not None:
+        parts.append(compared(figure.orders, figure.tokens_are))
+    return " ".join(parts)
+
+
+def uses(figure: MemoryHorizon, found: Horizon) -> str:
+    """How much context the model uses, or why that is not known."""
+    one, longest = NAMES[figure.tokens_are], int(figure.lengths[-1])
+    full = f"the loss with the full context, {figure.full:.3f} ± {figure.full_error:.3f} nats per {one}"
+    last = f"{figure.zero_delta[-1]:.4f} ± {figure.zero_error[-1]:.4f} nats above {full}"
+    if found.tokens is not None:
+        between = f"; 95 % interval {found.low} to {found.tokens}" if found.low != found.tokens else ""
+        return (
+            f"The model uses {many(figure.tokens_are, found.tokens)} of context ({found.eps:g} nats{between}): from so "
+            f"many on its loss is less than {found.eps:g} nats above {full}."
+        )
+    if found.reason == "longer":
+        return (
+            f"The model uses more than {many(figure.tokens_are, longest)} of context: with the last {longest} its loss "
+            f"is still {last}."
+        )
+    return (
+        f"Whether {many(figure.tokens_are, longest)} of context are enough cannot be told at {found.eps:g} nats: with "
+        f"so many the loss is {last}. Use more targets, or a longer text."
+    )
+
+
+def compared(orders: Orders, tokens_are: str | None) -> str:
+    """The best n-gram model beside the recurrent one."""
+    order, n = f"The order-{orders.best} n-gram model", orders.equivalent[orders.best]
+    lead = f"{abs(orders.lead):.3f} ± {orders.lead_error:.3f} nats {'better' if orders.lead >= 0 else 'worse'}"
+    if orders.undertrained:
+        return f"{order} is better than this model, which is {lead} with its full context: it is undertrained."
+    equal = f"scores as well as this model with {many(tokens_are, n)}" if n is not None else (
+        "scores better than this model with any context that was measured"
+    )  # fmt: skip
+    return f"{order}, the best order, {equal}; with its full context the model is {lead}."
+
+
+@sentence.register
+def _(figure: Swap) -> str:
+    one, longest = NAMES[figure.tokens_are], int(figure.lags[-1])
+    if figure.fades is None:
+        until = f"at lag {longest}, the longest, it is {figure.kl[-1]:.4f} ± {figure.kl_error[-1]:.4f} nats"
+    else:
+        until = f"from lag {figure.fades} on it stays below 0.01 nats"
+    return (
+        f"Replacing the last {one} by another changes the prediction by {figure.kl[0]:.2f} ± {figure.kl_error[0]:.2f} "
+        f"nats (KL divergence, mean of {figure.targets} predictions); {until}."
+    )
+
+
+@sentence.register
+def _(figure: Readout) -> str:
+    last, one = len(figure.lags) - 1, NAMES[figure.tokens_are]
+    return (
+        f"A linear readout of {' and '.join(figure.states)} finds {figure.capacity:.1f} of the last {last + 1} "
+        f"{one}s (the sum of R^2 over lags 0 to {last}); the last {one} alone tells {figure.token_capacity:.1f}, by "
+        f"the regularity of the text. R^2 is {figure.r2[0]:.2f} ± {figure.error[0]:.2f} at lag 0 and "
+        f"{round(float(figure.r2[-1]), 2) + 0.0:.2f} ± {figure.error[-1]:.2f} at lag {last}."
+    )
+
+
+def many(tokens_are: str | None, count: int) -> str:
+    """A number of tokens, by their kind."""
+    return f"{count:,} {NAMES[tokens_are]}{'s' * (count != 1)}"

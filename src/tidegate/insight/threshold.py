@@ -1,0 +1,50 @@
+"""From a curve with standard errors to a horizon: the context length from which on the loss rises by less than eps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.insight.recording import Array
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """The context that a model uses, at a limit of `eps` nats, by the curve named `curve` ("zero" or "donor").
+
+    tokens: the least measured n from which on, for all longer n, the upper end of the 95 % interval of Delta stays
+    below eps; None where there is none, and then `reason` is "longer" or "cannot tell".
+    estimate, low: the same with Delta itself and with the lower end of the interval, so that the horizon lies between
+    `low` and `tokens`; None where even the longest n does not qualify.
+    """
+
+    curve: str
+    eps: float
+    tokens: int | None
+    estimate: int | None
+    low: int | None
+    reason: str
+
+
+def horizon(curve: str, lengths: NDArray[np.int64], delta: Array, error: Array, bound: float, eps: float) -> Horizon:
+    """The horizon of Delta(n) `delta` (N,), with standard errors `error` (N,); interval ends `bound` errors away.
+
+    Where the longest n does not qualify, the horizon is "longer" if Delta is still eps or more there, and its standard
+    error at most eps / 2; otherwise the data cannot tell.
+    """
+    tokens, estimate, low = (
+        stays_below(lengths, values, eps) for values in (delta + bound * error, delta, delta - bound * error)
+    )
+    reason = ""
+    if tokens is None:
+        reason = "longer" if delta[-1] >= eps and error[-1] <= eps / 2 else "cannot tell"
+    return Horizon(curve, eps, tokens, estimate, low, reason)
+
+
+def stays_below(lengths: NDArray[np.int64], values: Array, eps: float) -> int | None:
+    """The least length from which on all values are below eps; None if the last one is not."""
+    above = np.flatnonzero(values >= eps)
+    first = above[-1] + 1 if len(above) else 0
+    return int(lengths[first]) if first < len(lengths) else None
