@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -85,8 +85,9 @@ def effects(
     Each effect is beside those of `controls` random units, of the same layer, not found for the feature, from the twice
     as many whose output has the most similar variance; of all others where the layer has fewer.
     """
+    priority = generator.permuted(np.indices(experiment.variance.shape)[1], axis=1)
     beside = {
-        (f, unit): random_units(experiment.variance[unit[0]], unit, own, controls, generator)
+        (f, unit): random_units(experiment.variance[unit[0]], priority[unit[0]], unit, own, controls)
         for f, own in found.items()
         for unit in own
     }
@@ -123,21 +124,24 @@ def effects(
 
 
 def random_units(
-    variance: np.ndarray, unit: Unit, found: Iterable[Unit], count: int, generator: np.random.Generator
+    variance: np.ndarray, priority: np.ndarray, unit: Unit, found: Sequence[Unit], count: int
 ) -> list[Unit]:
-    """`count` random units among the 2 `count` of the layer, except the `found`, whose variance (H,) is nearest to that
-    of `unit` as a ratio."""
+    """Of the 2 `count` units of the layer, without the `found`, whose variance (H,) is nearest to that of `unit` as a
+    ratio, the `count` with the smallest random `priority` (H,).
+
+    With one priority for all units of a layer, units of similar variance share most of their controls.
+    """
     layer, own = unit
-    distance = abs(np.log(np.maximum(variance, 1e-30)) - math.log(max(float(variance[own]), 1e-30)))
-    distance[[j for k, j in found if k == layer]] = math.inf
-    near = [j for j in np.argsort(distance, kind="stable")[: 2 * count] if distance[j] < math.inf]
-    return [(layer, int(j)) for j in sorted(generator.permutation(near)[:count])]
+    distance = abs(np.log(np.maximum(variance, 1e-30) / max(float(variance[own]), 1e-30)))
+    distance[[j for k, j in found if k == layer]] = np.inf
+    near = [int(j) for j in np.argsort(distance, kind="stable")[: 2 * count] if distance[j] < np.inf]
+    return [(layer, j) for j in sorted(near, key=priority.__getitem__)[:count]]
 
 
 def held_extra(experiment: Experiment, variants: Sequence[Variant]) -> dict[Variant, np.ndarray]:
     """The extra loss (N,) of each variant at every counted token."""
     x, y = experiment.passages.inputs(experiment.reading), experiment.passages.targets(experiment.reading)
-    losses = held_losses(experiment.network, x, y, [(), *variants], experiment.means)[:, experiment.passages.warmup :]
+    losses = held_losses(experiment.network, x, y, [(), *variants], experiment.means, experiment.passages.warmup)
     extra = (losses[1:] - losses[0]).swapaxes(1, 2).reshape(len(variants), -1)
     return dict(zip(variants, extra))
 

@@ -24,28 +24,33 @@ SCORES = 2**23  # entries of a tensor of scores: bounds the memory, not the resu
 
 
 @torch.no_grad()
-def held_losses(network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: np.ndarray) -> np.ndarray:
-    """The loss in nats of each target y (T, R) after the inputs x (T, R), from the state zero: (V, T, R), float32.
+def held_losses(
+    network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: np.ndarray, warmup: int
+) -> np.ndarray:
+    """The loss in nats of each target y (T, R) after the inputs x (T, R), from the state zero: (V, T - warmup,
+    R), float32, after the warm-up.
 
     values (layers, states, H): what every state of a held unit is set to after each step, before it is read by the
     layer above, by the scores and by the next step. The variant () holds no unit.
     """
     T, R = x.shape
     at_once = max(1, min(ROWS, SCORES // network.head.out_features) // R)
-    found = np.empty((len(variants), T, R), np.float32)
+    found = np.empty((len(variants), T - warmup, R), np.float32)
     for begin in range(0, len(variants), at_once):
         some = variants[begin : begin + at_once]
-        found[begin : begin + len(some)] = walk(network, x, y, some, torch.from_numpy(values).float())
+        found[begin : begin + len(some)] = walk(network, x, y, some, torch.from_numpy(values).float(), warmup)
     return found
 
 
-def walk(network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: Tensor) -> np.ndarray:
+def walk(
+    network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: Tensor, warmup: int
+) -> np.ndarray:
     """`held_losses` of variants that fit into one batch."""
     (T, R), V = x.shape, len(variants)
     layers, weights, step = network.layer.num_layers, read_weights(network.layer), network.step
     places = [held_places(variants, k, R) for k in range(layers)]
     states = [(torch.zeros(V * R, network.layer.hidden_size),) * len(step.state)] * layers
-    found = torch.empty(T, V * R)
+    found = torch.empty(T - warmup, V * R)
     for t in range(T):
         below = x[t].repeat(V)[None]
         for k in range(layers):
@@ -57,8 +62,9 @@ def walk(network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], va
                 ]
             )
             below = states[k][0][None]
-        found[t] = cross_entropy(network.head(below[0]), y[t].repeat(V), reduction="none")
-    return found.reshape(T, V, R).transpose(0, 1).numpy()
+        if t >= warmup:
+            found[t - warmup] = cross_entropy(network.head(below[0]), y[t].repeat(V), reduction="none")
+    return found.reshape(T - warmup, V, R).transpose(0, 1).numpy()
 
 
 def held_places(variants: Sequence[Variant], layer: int, R: int) -> tuple[Tensor, Tensor]:

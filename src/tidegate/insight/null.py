@@ -52,7 +52,7 @@ class Donors:
         x = standard(x)
         products = np.stack([passage.T @ labels for passage in x]).reshape(M, U, M, F).transpose(0, 2, 1, 3)
         self.products = np.ascontiguousarray(products) / np.float32(M * L)  # (passage, labels of passage, U, F)
-        self.r = self.products[np.arange(M), np.arange(M)].sum(0, dtype=np.float64)
+        self.r = np.clip(self.products[np.arange(M), np.arange(M)].sum(0, dtype=np.float64), -1, 1)
         self.orders = np.stack([derangement(M, generator) for _ in range(cases)])
 
     def maxima(self, counted: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ class Shifts:
     def __init__(self, x: np.ndarray, y: np.ndarray, cases: int, generator: np.random.Generator) -> None:
         self.x, self.y = standard(x), standard(y)
         M, L = x.shape[:2]
-        self.r = np.einsum("mlu,mlf->uf", self.x, self.y, dtype=np.float64, optimize=True) / (M * L)
+        self.r = np.clip(np.einsum("mlu,mlf->uf", self.x, self.y, optimize=True, dtype=np.float64) / (M * L), -1, 1)
         self.shifts = generator.integers(max(1, L // 10), L - L // 10 + 1, cases)
 
     def maxima(self, counted: np.ndarray) -> np.ndarray:

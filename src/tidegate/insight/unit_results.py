@@ -103,7 +103,7 @@ class FeatureUnits:
     verdict: Verdict
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Units(Figure):
     """What the units of a language model track: see `units`.
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.errors import ArgumentError
-from tidegate.insight.ablation import BLOCK, experiment_on, with_effects
+from tidegate.insight.ablation import blocks, experiment_on, with_effects
 from tidegate.insight.features import FEATURES, Feature, is_on
 from tidegate.insight.initial import initial_model
 from tidegate.insight.null import SHIFTS
@@ -50,7 +50,7 @@ def units(
     donors: int = 1000,
     top: int = 3,
     controls: int = 20,
-    held: int = 6400,
+    held: int = 9600,
     pairs: int = 3,
     seed: int = 0,
 ) -> Units:
@@ -103,7 +103,7 @@ def units(
         null_confirm=b.null,
         cases=cases,
         level=LEVEL,
-        notes=notes(a, b, controls=controls, held=experiment.passages.length),
+        notes=notes(a, b, controls=controls, blocks=len(np.unique(blocks(experiment)))),
     )
 
 
@@ -133,7 +133,7 @@ def feature_result(
     )
 
 
-def notes(a: Sample, b: Sample, *, controls: int, held: int) -> tuple[str, ...]:
+def notes(a: Sample, b: Sample, *, controls: int, blocks: int) -> tuple[str, ...]:
     """What limits the results."""
     found = [
         f"The text `{name}` is too short for passages of which each can have the labels of another, so p is from "
@@ -147,7 +147,7 @@ def notes(a: Sample, b: Sample, *, controls: int, held: int) -> tuple[str, ...]:
             f"The layers have {hidden} units, so that a unit is compared with fewer than {controls} random ones: by "
             f"chance one in {hidden} exceeds all others."
         )
-    if held < 2 * BLOCK:
+    if blocks < 3:
         found.append("The text `confirm` is too short for the error of an effect, so that no unit is called needed.")
     return tuple(found)
 

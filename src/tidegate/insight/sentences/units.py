@@ -1,0 +1,80 @@
+"""Sentences on the units that track features of a text."""
+
+from collections.abc import Sequence
+
+from tidegate.insight.sentences.base import sentence
+from tidegate.insight.unit_results import FeatureUnits, TrackedUnit, Units
+
+
+@sentence.register
+def _(figure: Units) -> str:
+    by_verdict: dict[str, list[FeatureUnits]] = {}
+    for own in figure.features:
+        by_verdict.setdefault(own.verdict if own.occurs else "absent", []).append(own)
+    found = [feature_sentence(own) for own in by_verdict.get("needed", [])] or [
+        "No unit is both confirmed to track a feature and needed where the feature is on."
+    ]
+    others = [f"{quoted(own)} ({short(own.units)})" for own in by_verdict.get("tracks only", [])]
+    if others:
+        found.append(f"Tracked, but not shown to be used: {', '.join(others)}.")
+    for verdict, words in (
+        ("not confirmed", "Found on one text, but not confirmed on the other"),
+        ("none found", "No unit found for"),
+        ("absent", "Not varying in both texts"),
+    ):
+        if by_verdict.get(verdict):
+            found.append(f"{words}: {', '.join(map(quoted, by_verdict[verdict]))}.")
+    return " ".join([*found, *figure.notes])
+
+
+def feature_sentence(own: FeatureUnits) -> str:
+    """The result for one feature, with the numbers of its first unit that has the verdict of the feature."""
+    if not own.occurs:
+        return f"{quoted(own)} does not vary in both texts."
+    if not own.units:
+        best = f"the largest |r| of the network before its training is {own.untrained:.2f}"
+        return f"No unit tracks {quoted(own)} more than an unrelated unit may by chance; {best}."
+    unit = next(unit for unit in own.units if unit.verdict == own.verdict)
+    name = f"Unit {unit.unit} of layer {unit.layer} ({unit.state})"
+    if not unit.confirmed:
+        return f"{name} was found for {quoted(own)} on one text and not confirmed on the other ({evidence(own, unit)})."
+    total, used = unit.total, "needed" if unit.verdict == "needed" else "not shown to be used"
+    assert total is not None
+    parts = [
+        f"{name} follows {quoted(own)} on text that the model was not trained on ({evidence(own, unit)}) and is {used}",
+        f"holding it at its mean costs {nats(total.extra.on, total.extra.on_error)} nats per token where the feature "
+        f"is on and {nats(total.extra.off, total.extra.off_error)} elsewhere",
+    ]
+    if len(total.others):
+        many = f"{len(total.others)} random units of similar variance" if len(total.others) > 1 else "one random unit"
+        parts.append(f"the difference is {total.extra.difference:.3f}, for {many} at most {total.others.max():.3f}")
+    return f"{parts[0]}: {'; '.join(parts[1:])}."
+
+
+def evidence(own: FeatureUnits, unit: TrackedUnit) -> str:
+    """The correlations and what they are compared with."""
+    found = [f"r = {unit.r:.2f}", f"p = {unit.p:.2g}"]
+    if own.determined:
+        found.append("the previous and the current token determine the feature, so no memory is needed for it")
+    elif own.determined is None:
+        found.append("tokens are too rare to compare positions with the same previous and current token")
+    else:
+        found.append(
+            f"r = {unit.r_within:.2f} and p = {unit.p_within:.2g} between positions with the same previous and current "
+            "token"
+        )
+    return ", ".join(found) + f"; at most |r| = {own.untrained:.2f} before training"
+
+
+def short(tracked: Sequence[TrackedUnit]) -> str:
+    """The first confirmed unit and its r."""
+    unit = next(unit for unit in tracked if unit.confirmed)
+    return f"unit {unit.unit} of layer {unit.layer}, r = {unit.r:.2f}"
+
+
+def nats(value: float, error: float) -> str:
+    return f"{value:.3f} ± {error:.3f}"
+
+
+def quoted(own: FeatureUnits) -> str:
+    return f"“{own.feature}”"
