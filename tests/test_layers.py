@@ -19,6 +19,7 @@ LAYERS = [
     "text",
     "train",
     "insight",
+    "report",
     "cli",
 ]
 SOURCE = Path(__file__).parent.parent / "src" / "tidegate"

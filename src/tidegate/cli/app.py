@@ -11,6 +11,7 @@ import typer
 from tidegate.cli.data import data
 from tidegate.cli.derive import derive
 from tidegate.cli.eval import evaluate
+from tidegate.cli.inspect import inspect
 from tidegate.cli.messages import as_typed
 from tidegate.cli.sample import sample
 from tidegate.cli.train import train
@@ -25,7 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, verb in (
-    ("train", train), ("eval", evaluate), ("sample", sample), ("verify", verify), ("derive", derive), ("data", data),
+    ("train", train), ("eval", evaluate), ("sample", sample), ("inspect", inspect), ("verify", verify),
+    ("derive", derive), ("data", data),
 ):  # fmt: skip
     # The first line of its docstring: without `short_help` the list of commands would cut it at 45 characters.
     app.command(name, short_help=(verb.__doc__ or "").partition("\n")[0])(verb)

@@ -27,3 +27,16 @@ def number(value: str | float) -> float:
         return float(value)
     except ValueError:
         raise typer.BadParameter(f"expected a number such as 0.1 or 2e-3, got {value!r}.") from None
+
+
+def integers(value: str) -> tuple[int, ...]:
+    """Integers between commas."""
+    return tuple(integer(part) for part in value.split(","))
+
+
+def bounds(value: str) -> tuple[int, int]:
+    """START:STOP."""
+    start, colon, stop = value.partition(":")
+    if not colon:
+        raise typer.BadParameter(f"expected START:STOP such as 1000:1600, got {value!r}.")
+    return integer(start), integer(stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from tidegate.train import initial
 from tidegate.train.load import Trained
 from tidegate.train.model import LanguageModel
 
@@ -13,15 +14,13 @@ SEED = 0  # of a model that was saved without a recipe
 def initial_model(trained: Trained) -> LanguageModel:
     """The language model with the weights that training began from, in evaluation mode on the CPU.
 
-    Weights are drawn as tidegate.train.loop.Trainer draws them, after torch's generator of the CPU has been set to the
-    seed of the recipe. A model without a recipe has other weights of the same distribution: those of seed 0. The state
-    of the generator is not changed.
+    A model without a recipe has other weights of the same distribution: the default ones of seed 0. The states of
+    torch's generators are not changed.
     """
-    seed = trained.recipe.seed if trained.recipe else SEED
-    before = torch.get_rng_state()
-    try:
-        torch.default_generator.manual_seed(seed)
-        model = trained.facts.model.build(len(trained.vocabulary), "auto")
-    finally:
-        torch.set_rng_state(before)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        if trained.recipe is not None:
+            model = initial.initial_model(trained.facts.model, len(trained.vocabulary), trained.recipe)
+        else:
+            torch.manual_seed(SEED)
+            model = trained.facts.model.build(len(trained.vocabulary), "auto")
     return model.eval()

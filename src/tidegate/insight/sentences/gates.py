@@ -23,5 +23,4 @@ def _(figure: Gates) -> str:
     ]
     dead = [f"{len(units)} of {len(figure.state_sd[name])} units of {name} never change" for name, units in
             figure.dead.items() if len(units)]  # fmt: skip
-    text = "; ".join([*shares, *kept, *(dead or ["no unit is dead"])])
-    return text[0].upper() + text[1:] + "."
+    return "Gates: " + "; ".join([*shares, *kept, *(dead or ["no unit is dead"])]) + "."

@@ -1,0 +1,232 @@
+"""The inspection of a run: all measurements on one text, and what they say."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tidegate import __version__
+from tidegate.errors import ArgumentError, ShapeError
+from tidegate.insight.connectivity import Connectivity, connectivity
+from tidegate.insight.effort import FULL, Effort
+from tidegate.insight.features import Feature
+from tidegate.insight.figure import Figure
+from tidegate.insight.findings import Finding, find_all
+from tidegate.insight.gates import Gates, gates
+from tidegate.insight.horizon import MemoryHorizon, memory_horizon
+from tidegate.insight.initial import initial_model
+from tidegate.insight.jacobian import Jacobians, jacobians
+from tidegate.insight.lag import GradientLag, gradient_lag
+from tidegate.insight.lyapunov import Lyapunov, lyapunov
+from tidegate.insight.material import Material, other_material, own_material, rows, span, streams
+from tidegate.insight.predictions import Predictions, predictions
+from tidegate.insight.units import Units, units
+from tidegate.text import Progress
+from tidegate.train.load import Trained, load
+
+VERSION = 1
+LARGE = 600  # entries of the joint state, from which fewer dense Jacobians are computed
+F = TypeVar("F", bound=Figure)
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection(Figure):
+    """All measurements of one run on one text. `as_dict()` is the content of inspect.json, with six
+    significant digits.
+
+    run: what was inspected (folder, cell, sizes, checkpoint, training).   text: on what.   passage: the tokens that are
+    shown, with the predictions and the connectivity of each.
+    heldout, training: the predictions on the text and on the training text.   bits: bits per character for one nat per
+    token.   baseline: the n-gram baseline of the run, or None.
+    lag, lyapunov, and the same at initialisation; jacobians, gates, horizon, connectivity, units.   not_measured: why a
+    figure is None, by its name.
+    findings: what they say, in the order of importance.   seconds: the duration of the inspection.
+    """
+
+    run: Mapping[str, Any]
+    text: Mapping[str, Any]
+    passage: Mapping[str, Any]
+    bits: float
+    heldout: Predictions
+    training: Predictions | None
+    baseline: Mapping[str, Any] | None
+    lag: GradientLag | None
+    lag_initial: GradientLag | None
+    lyapunov: Lyapunov | None
+    lyapunov_initial: Lyapunov | None
+    jacobians: Jacobians | None
+    gates: Gates | None
+    horizon: MemoryHorizon | None
+    connectivity: Connectivity | None
+    units: Units | None
+    not_measured: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return rounded({"tidegate": "inspection", "version": VERSION, "of": __version__, **super().as_dict()})
+
+
+def rounded(value: Any) -> Any:
+    """JSON values with six significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return {key: rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def inspect(
+    run: str | Path,
+    text: str | None = None,
+    *,
+    checkpoint: str = "best",
+    effort: Effort = FULL,
+    features: Mapping[str, Feature] | None = None,
+    shown: tuple[int, int] | None = None,
+    encoding: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Inspection:
+    """Inspect the run in a folder on its held-out text, or on the text `text`, a file or the name of a corpus.
+
+    `features` are those that units are tested for, `shown` the range of tokens of the passage. Raises CheckpointError
+    for a run that cannot be read, DataError and ShapeError for a text that is unfit.
+    """
+    begin, path = time.monotonic(), Path(run)
+    trained = load(path, checkpoint)
+    material = (
+        own_material(trained, path, progress)
+        if text is None
+        else other_material(trained, path, text, encoding, progress)
+    )
+    found = measure(trained, material, effort, features, shown, seed, progress or Progress())
+    about = described(trained, path, checkpoint)
+    found = replace(found, run=about, seconds=time.monotonic() - begin)
+    return replace(found, findings=find_all(found, trained))
+
+
+def measure(
+    trained: Trained,
+    material: Material,
+    effort: Effort,
+    features: Mapping[str, Feature] | None,
+    shown: tuple[int, int] | None,
+    seed: int,
+    progress: Progress,
+) -> Inspection:
+    """All measurements, without the findings."""
+    start, tokens = span(material.ids, shown, effort.passage)
+    sample = rows(material.ids, effort.sequences, effort.steps)
+    T = len(sample)
+    lag, warmup = min(effort.lag, T // 2), min(effort.warmup, T // 4)
+    initial = initial_model(trained)
+    size = len(initial.step.state) * initial.recurrent.hidden_size * initial.recurrent.num_layers
+    matrices = effort.jacobians if size < LARGE else max(1, effort.jacobians // 3)
+    own = text_is_own(material)
+    task: dict[str, Callable[[], Any]] = {
+        "heldout": lambda: predictions(trained, streams(material.ids, effort.scored)),
+        "training": lambda: predictions(trained, streams(material.find, effort.scored)) if own else None,
+        "shown": lambda: predictions(trained, tokens),
+        "gates": lambda: gates(trained, sample),
+        "lag": lambda: gradient_lag(trained, sample, longest=lag, anchors=effort.anchors, seed=seed),
+        "lag_initial": lambda: gradient_lag(initial, sample, longest=lag, anchors=effort.anchors, seed=seed),
+        "lyapunov": lambda: lyapunov(trained, sample, k=min(effort.exponents, size), warmup=warmup, seed=seed),
+        "lyapunov_initial": lambda: lyapunov(initial, sample, k=min(effort.exponents, size), warmup=warmup, seed=seed),
+        "jacobians": lambda: jacobians(trained, sample, steps=matrices, longest=effort.product),
+        "connectivity": lambda: connectivity(trained, tokens, longest=effort.connected),
+        "horizon": lambda: memory_horizon(
+            trained, material.ids, train=material.train, longest=effort.context, targets=effort.targets, seed=seed
+        ),
+        "units": lambda: units(
+            trained, material.find, material.confirm, features=features, positions=effort.positions,
+            donors=effort.donors, top=effort.candidates, controls=effort.controls, held=effort.held,
+            pairs=effort.pairs, seed=seed,
+        ),
+    }  # fmt: skip
+    done: dict[str, Any] = {}
+    not_measured: dict[str, str] = {}
+    with progress.track("Inspecting", len(task)) as advance:
+        for name, run in task.items():
+            try:
+                done[name] = run()
+            except ShapeError as error:  # the text is too short for this figure alone
+                done[name], not_measured[name] = None, str(error)
+            advance(1)
+    of_passage: Predictions = done.pop("shown")
+    baseline = trained.baseline
+    return Inspection(
+        run={},
+        text={
+            "name": material.name, "tokens": len(material.ids), "unknown": material.unknown,
+            "own": own, "no_ngrams": material.missing,
+        },
+        passage={
+            "start": start, "tokens": [trained.vocabulary.tokens[k] for k in tokens.tolist()],
+            "text": trained.vocabulary.decode(tokens), "loss": of_passage.loss, "best": of_passage.best,
+            "best_probability": of_passage.best_probability,
+        },
+        bits=material.bits,
+        baseline=baseline.figures() if baseline is not None else None,
+        not_measured=not_measured,
+        findings=(),
+        seconds=math.nan,
+        **done,
+    )  # fmt: skip
+
+
+def text_is_own(material: Material) -> bool:
+    """Whether the text is the held-out text of the run."""
+    return material.confirm is material.ids
+
+
+def described(trained: Trained, path: Path, checkpoint: str) -> dict[str, Any]:
+    """What was inspected."""
+    facts, model = trained.facts, trained.model
+    text = facts.text or {}
+    return {
+        "name": path.resolve().name, "cell": facts.model.cell, "equations": model.step.name,
+        "gates": list(model.step.gates), "states": list(model.step.state), "hidden": facts.model.hidden,
+        "layers": facts.model.layers, "weights": sum(p.numel() for p in model.parameters()),
+        "vocabulary": len(trained.vocabulary), "tokens_are": trained.vocabulary.kind, "preprocess": facts.preprocess,
+        "checkpoint": checkpoint, "epochs": trained.epochs, "step": trained.step,
+        "trained_on": text.get("name"), "sha256": text.get("sha256"),
+        "window": trained.recipe.steps if trained.recipe else None,
+        "init": trained.recipe.init if trained.recipe else None,
+        "versions": dict(facts.raw.get("versions") or {}),
+    }  # fmt: skip
+
+
+def inspect_all(
+    runs: Sequence[Path],
+    text: str | None = None,
+    *,
+    checkpoint: str = "best",
+    effort: Effort = FULL,
+    shown: tuple[int, int] | None = None,
+    encoding: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Inspection]:
+    """Inspect several runs on the same text. Raises ArgumentError where their texts differ."""
+    found: list[Inspection] = []
+    for path in runs:
+        found.append(
+            inspect(
+                path, text, checkpoint=checkpoint, effort=effort, shown=shown, encoding=encoding, seed=seed,
+                progress=progress,
+            )
+        )  # fmt: skip
+        if found[-1].passage["text"] != found[0].passage["text"]:
+            raise ArgumentError(
+                f"the runs are inspected on different texts, {found[0].text['name']} and {found[-1].text['name']}. "
+                "Name one TEXT for both."
+            )
+    names = [one.run["name"] for one in found]
+    if len(set(names)) < len(names):  # folders of the same name in different places
+        found = [replace(one, run={**one.run, "name": str(path)}) for one, path in zip(found, runs)]
+    return found

@@ -1,0 +1,59 @@
+"""The files of an inspection: inspect.html and inspect.json."""
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.errors import ArgumentError
+from tidegate.insight.inspection import Inspection
+from tidegate.train.checkpoint import write_atomically
+from tidegate.train.load import load
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the page shows first: the layer, None for the last, and its units; none for those that track something."""
+
+    layer: int | None = None
+    units: tuple[int, ...] = ()
+
+
+def check(folder: Path, runs: Sequence[Path], choice: Choice, checkpoint: str) -> None:
+    """Raise ArgumentError where the folder cannot be written, or a model does not have the chosen layer or units.
+
+    Called before anything is measured.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ArgumentError(
+            f"`out` must be a writable folder, got {folder}: {error.strerror}. Choose another --out."
+        ) from error
+    for run in runs:
+        sizes = load(run, checkpoint).facts.model
+        if choice.layer is not None and not 0 <= choice.layer < sizes.layers:
+            raise ArgumentError(f"`layer` must be in 0..{sizes.layers - 1}, the layers of {run}, got {choice.layer}.")
+        for unit in choice.units:
+            if not 0 <= unit < sizes.hidden:
+                raise ArgumentError(f"`units` must be in 0..{sizes.hidden - 1}, the units of {run}, got {unit}.")
+
+
+def write(
+    folder: Path, found: Sequence[Inspection], runs: Sequence[Path], choice: Choice, *, checkpoint: str = "best"
+) -> tuple[Path, Path]:
+    """Write inspect.html and inspect.json into the folder; returns their paths.
+
+    `runs` are the folders whose models run in the page.
+    """
+    content = [one.as_dict() for one in found]
+    data = json.dumps(content[0] if len(content) == 1 else content, ensure_ascii=False, allow_nan=False)
+    page, numbers = folder / "inspect.html", folder / "inspect.json"
+    write_atomically(numbers, (data + "\n").encode())
+    sentences = "".join(f"<p>{html.escape(f.sentence)}</p>" for one in found for f in one.findings)
+    write_atomically(page, f"<!doctype html><meta charset=utf-8><title>Tidegate</title>{sentences}".encode())
+    return page, numbers
