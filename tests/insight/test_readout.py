@@ -9,7 +9,7 @@ import tidegate
 from tidegate.cells import CELLS
 from tidegate.insight import readout
 from tidegate.insight.horizon import memory_horizon
-from tidegate.insight.readout import Ridge, as_classes, linear_readout, parts
+from tidegate.insight.readout import Ridge, as_classes, linear_readout, parts, readout_positions
 
 
 class Leaky(tidegate.Cell):
@@ -107,6 +107,19 @@ def test_the_parts_are_apart_by_the_longest_lag():
     assert choose.start - fit.stop == measure.start - choose.stop == 64
     assert len(fit) > 2 * len(choose)
     assert len(measure) > 0.3 * 8700
+
+
+def test_positions_are_in_order_in_their_parts_and_a_third_each_where_there_are_enough():
+    random = np.random.default_rng(0)
+    positions, split = readout_positions(256, 40000, 64, 10, random)
+    assert split == (2000, 4000)
+    assert len(positions) == 6000
+    assert (np.diff(positions) > 0).all()
+    for part, own in zip(parts(256, 40000, 64), np.split(positions, split)):
+        assert part.start <= own[0] < own[-1] < part.stop
+    few, split = readout_positions(8, 1700, 2, 900, random)
+    assert len(few) == sum(map(len, parts(8, 1700, 2)))
+    assert split[0] == len(parts(8, 1700, 2)[0])
 
 
 def test_the_error_is_about_the_spread_over_texts():

@@ -15,7 +15,7 @@ from tidegate.insight.context import ContextLosses, context_lengths, context_los
 from tidegate.insight.figure import Figure
 from tidegate.insight.orders import Orders, compare_orders, training_tokens
 from tidegate.insight.reading import read
-from tidegate.insight.readout import Readout, linear_readout, parts
+from tidegate.insight.readout import Readout, linear_readout, readout_positions
 from tidegate.insight.recording import Array
 from tidegate.insight.runner import Indices, Runner, States, at
 from tidegate.insight.subject import Data, Model, Subject, as_input, as_subject, need_steps
@@ -25,8 +25,6 @@ from tidegate.text import Progress, TokenArray
 
 LIMITS = (0.01, 0.03)  # nats
 LAGS = 64  # lags of the linear readout at most
-PER_FEATURE = 12  # states of the linear readout for each of its features
-STATES = 6000  # of them at least, where the text has so many
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,13 +103,14 @@ def memory_horizon(
     places = spread(before, len(x), targets, random)
     few = places.thinned(targets // 4)
     swapped = Places(places.positions[few], places.blocks, places.span)
-    fit, choose, measure = (sample(part, subject, random) for part in parts(longest, len(x), min(LAGS, longest)))
     lags = min(LAGS, max(1, longest // 4))
+    features = subject.layer.hidden_size * len(subject.step.state)
+    rows, split = readout_positions(longest, len(x), lags, features, random)
     kind = None if subject.vocabulary is None else subject.vocabulary.kind
     with (progress or Progress()).track("Measuring the memory horizon", 3 * int(lengths.sum())) as advance:
         runner = Runner.of(subject)
         wanted = np.unique(np.concatenate([
-            places.positions - 1, fit, choose, measure, *(swapped.positions - k - 1 for k in lengths),
+            places.positions - 1, rows, *(swapped.positions - k - 1 for k in lengths),
         ]))  # fmt: skip
         states, built = runner.along(x, wanted, before)
 
@@ -121,10 +120,8 @@ def memory_horizon(
         here = np.searchsorted(wanted, places.positions - 1)
         losses = context_losses(runner, x, places, at(states, here), built[here], lengths, random, advance)
         swap = swap_test(runner, x, swapped, lengths, reach, random, advance, kind)
-        rows = np.concatenate([fit, choose, measure])
         top = torch.cat([part[-1] for part in reach(rows)], -1)
         names = tuple(f"{s}_l{subject.layers - 1}" for s in subject.step.state)
-        split = len(fit), len(fit) + len(choose)
         readout = linear_readout(top, x, rows, split, lags, names, kind)
     orders = None
     if known is not None:
@@ -175,10 +172,3 @@ def one_sequence(subject: Subject, data: Data) -> Tensor:
             "Give one sequence."
         )
     return x[:, 0]
-
-
-def sample(part: range, subject: Subject, random: np.random.Generator) -> Indices:
-    """Positions of the part in increasing order: all, or as many at random as a ridge regression needs."""
-    features = subject.layer.hidden_size * len(subject.step.state)
-    count = min(len(part), max(STATES, PER_FEATURE * features) // 3)
-    return part.start + np.sort(random.choice(len(part), count, replace=False)).astype(np.int64)

@@ -13,9 +13,11 @@ from torch.nn.functional import one_hot
 
 from tidegate.insight.figure import Figure
 from tidegate.insight.recording import Array
+from tidegate.insight.runner import Indices
 
 CLASSES = 256  # tokens that are told apart, the most frequent ones; all others are one class
 PENALTIES = (1e-6, 1e-4, 1e-2, 1.0, 100.0)  # in units of the mean variance of a state
+STATES, PER_FEATURE = 6000, 12  # states that are used: 6000, or 12 for each feature if that is more
 FIT, VALIDATION = 0.5, 0.15  # shares of the text; the rest is the part on which R^2 is measured
 BLOCKS = 20  # blocks of the measured part, for the standard error
 
@@ -38,7 +40,7 @@ class Readout(Figure):
     Source: H. Jaeger, Short term memory in echo state networks, GMD report 152 (2001).
     """
 
-    lags: np.ndarray
+    lags: Indices
     r2: Array
     error: Array
     from_token: Array
@@ -59,8 +61,21 @@ def parts(begin: int, end: int, lags: int) -> tuple[range, range, range]:
     return range(begin, a), range(a + lags, b + lags), range(b + 2 * lags, end)
 
 
+def readout_positions(
+    begin: int, end: int, lags: int, features: int, random: np.random.Generator
+) -> tuple[Indices, tuple[int, int]]:
+    """Positions in begin..end - 1, and their `split` as `linear_readout` takes both: of each part a third, at random,
+    or all positions of a part that has fewer."""
+    most = max(STATES, PER_FEATURE * features) // 3
+    found = [
+        part.start + np.sort(random.choice(len(part), min(len(part), most), replace=False)).astype(np.int64)
+        for part in parts(begin, end, lags)
+    ]
+    return np.concatenate(found), (len(found[0]), len(found[0]) + len(found[1]))
+
+
 def linear_readout(
-    features: Tensor, x: Tensor, positions: np.ndarray, split: tuple[int, int], lags: int, names: tuple[str, ...],
+    features: Tensor, x: Tensor, positions: Indices, split: tuple[int, int], lags: int, names: tuple[str, ...],
     tokens_are: str | None,
 ) -> Readout:  # fmt: skip
     """R^2(k) for k = 0, ..., lags - 1.

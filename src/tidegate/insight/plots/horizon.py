@@ -37,6 +37,7 @@ def _(figure: Swap, axes: Axes) -> None:
     axes.axhline(0.01, color=GREY, linestyle="--", linewidth=1)
     axes.set_xscale("log", base=2)
     axes.set_yscale("symlog", linthresh=1e-3)
+    axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel="lag of the replaced token", ylabel="KL divergence (nats, ± 2 standard errors)", title="Swap test")
 

@@ -25,13 +25,16 @@ def _(figure: MemoryHorizon) -> str:
 def uses(figure: MemoryHorizon, found: Horizon) -> str:
     """How much context the model uses, or why that is not known."""
     one, longest = NAMES[figure.tokens_are], int(figure.lengths[-1])
-    full = f"the loss with the full context, {figure.full:.3f} ± {figure.full_error:.3f} nats per {one}"
+    loss = f"{figure.full:.3f} ± {figure.full_error:.3f} (standard error) nats per {one}"
+    full = f"the loss with the full context, {loss}"
     last = f"{figure.zero_delta[-1]:.4f} ± {figure.zero_error[-1]:.4f} nats above {full}"
     if found.tokens is not None:
+        least = found.tokens == int(figure.lengths[0])
+        used = f"{'at most ' if least else ''}{many(figure.tokens_are, found.tokens)}"
         between = f"; 95 % interval {found.low} to {found.tokens}" if found.low != found.tokens else ""
         return (
-            f"The model uses {many(figure.tokens_are, found.tokens)} of context ({found.eps:g} nats{between}): from so "
-            f"many on its loss is less than {found.eps:g} nats above {full}."
+            f"The model uses {used} of context ({found.eps:g} nats{between}): from so many on its loss is less than "
+            f"{found.eps:g} nats above {full}."
         )
     if found.reason == "longer":
         return (
