@@ -109,10 +109,10 @@ def test_the_parts_are_apart_by_the_longest_lag():
     assert len(measure) > 0.3 * 8700
 
 
-def test_positions_are_in_order_in_their_parts_and_a_third_each_where_there_are_enough():
+def test_positions_are_in_order_in_their_parts_and_all_where_there_are_few():
     random = np.random.default_rng(0)
     positions, split = readout_positions(256, 40000, 64, 10, random)
-    assert split == (2000, 4000)
+    assert split == (3000, 4000)
     assert len(positions) == 6000
     assert (np.diff(positions) > 0).all()
     for part, own in zip(parts(256, 40000, 64), np.split(positions, split)):

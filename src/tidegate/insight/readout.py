@@ -18,6 +18,7 @@ from tidegate.insight.runner import Indices
 CLASSES = 256  # tokens that are told apart, the most frequent ones; all others are one class
 PENALTIES = (1e-6, 1e-4, 1e-2, 1.0, 100.0)  # in units of the mean variance of a state
 STATES, PER_FEATURE = 6000, 12  # states that are used: 6000, or 12 for each feature if that is more
+USED = (1 / 2, 1 / 6, 1 / 3)  # their shares: for fitting, choosing the penalty, measuring
 FIT, VALIDATION = 0.5, 0.15  # shares of the text; the rest is the part on which R^2 is measured
 BLOCKS = 20  # blocks of the measured part, for the standard error
 
@@ -64,13 +65,12 @@ def parts(begin: int, end: int, lags: int) -> tuple[range, range, range]:
 def readout_positions(
     begin: int, end: int, lags: int, features: int, random: np.random.Generator
 ) -> tuple[Indices, tuple[int, int]]:
-    """Positions in begin..end - 1, and their `split` as `linear_readout` takes both: of each part a third, at random,
-    or all positions of a part that has fewer."""
-    most = max(STATES, PER_FEATURE * features) // 3
-    found = [
-        part.start + np.sort(random.choice(len(part), min(len(part), most), replace=False)).astype(np.int64)
-        for part in parts(begin, end, lags)
-    ]
+    """Positions in begin..end - 1, and their `split` as `linear_readout` takes both: drawn at random from each part, or
+    all of a part that has too few."""
+    total, found = max(STATES, PER_FEATURE * features), []
+    for part, share in zip(parts(begin, end, lags), USED):
+        drawn = random.choice(len(part), min(len(part), int(total * share)), replace=False)
+        found.append(part.start + np.sort(drawn).astype(np.int64))
     return np.concatenate(found), (len(found[0]), len(found[0]) + len(found[1]))
 
 
