@@ -19,7 +19,7 @@ from tidegate.nn.tracing import trace
 States = tuple[Tensor, ...]
 Indices = NDArray[np.int64]
 
-AT_ONCE = 2**23  # numbers of the largest tensor of a call: bounds the memory, not the result
+AT_ONCE = 2**22  # numbers of the largest tensor of a call: bounds the memory, not the result
 STREAMS = 32  # windows of a sequence that are read as rows of one batch
 
 
