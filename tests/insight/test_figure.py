@@ -25,6 +25,7 @@ def test_each_result_is_json_a_plot_and_a_sentence(measure, cell):
     found = MEASURES[measure](layer, torch.randn(60, 2, 3, dtype=torch.float64))
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False)) == found.as_dict()
     assert str(found).endswith(".")
+    assert str(found) in repr(found)
     assert "nan" not in str(found)
     assert any(digit in str(found) for digit in "0123456789")
     if cell in ("rnn", "lstm", "own"):

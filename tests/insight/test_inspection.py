@@ -52,6 +52,8 @@ def test_every_figure_is_measured_and_is_json(found):
     content = found.as_dict()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert content["tidegate"] == "inspection"
+    assert all(finding.sentence in str(found) for finding in found.findings)
+    assert found._repr_html_().count("<li>") == len(found.findings)
     assert {"run", "text", "passage", "findings", *FIGURES} <= content.keys()
 
 

@@ -14,7 +14,7 @@ from tidegate.insight.subject import Data, Model, as_input, as_subject, need_ste
 from tidegate.insight.sweep import in_joint_state, last_outputs, next_tokens, random_directions, sweep
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Connectivity(Figure):
     """strength[i, k] = | d score / d a_{t-k} |, t = steps[i]: how the score (logit, before the softmax) of the token
     that follows step t depends on the input of step t - k.

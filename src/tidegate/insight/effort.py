@@ -20,7 +20,7 @@ class Effort:
     anchors: int = 128
     exponents: int = 16
     warmup: int = 100
-    jacobians: int = 6
+    jacobians: int = 4
     product: int = 128
     context: int = 256
     targets: int = 1024

@@ -22,7 +22,7 @@ DEAD = 0.01  # of the median unit's standard deviation
 BINS = 50
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gates(Figure):
     """Statistics of every gate and state over all steps and sequences, by the names of a trace: z_l0, h_l0, ....
 

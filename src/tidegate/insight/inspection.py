@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tidegate import __version__
 from tidegate.errors import ArgumentError, ShapeError
 from tidegate.insight.connectivity import Connectivity, connectivity
 from tidegate.insight.effort import FULL, Effort
 from tidegate.insight.features import Feature
-from tidegate.insight.figure import Figure
+from tidegate.insight.figure import plain
 from tidegate.insight.findings import Finding, find_all
 from tidegate.insight.gates import Gates, gates
 from tidegate.insight.horizon import MemoryHorizon, memory_horizon
@@ -29,14 +30,12 @@ from tidegate.text import Progress
 from tidegate.train.load import Trained, load
 
 VERSION = 1
-LARGE = 600  # entries of the joint state, from which fewer dense Jacobians are computed
-F = TypeVar("F", bound=Figure)
+LARGE = 400  # entries of the joint state, from which fewer dense Jacobians are computed
 
 
-@dataclass(frozen=True, eq=False)
-class Inspection(Figure):
-    """All measurements of one run on one text. `as_dict()` is the content of inspect.json, with six
-    significant digits.
+@dataclass(frozen=True, eq=False, repr=False)
+class Inspection:
+    """All measurements of one run on one text. `as_dict()` is the content of inspect.json.
 
     run: what was inspected (folder, cell, sizes, checkpoint, training).   text: on what.   passage: the tokens that are
     shown, with the predictions and the connectivity of each.
@@ -68,7 +67,22 @@ class Inspection(Figure):
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
-        return rounded({"tidegate": "inspection", "version": VERSION, "of": __version__, **super().as_dict()})
+        """Plain JSON values with six significant digits."""
+        return rounded({"tidegate": "inspection", "version": VERSION, "of": __version__, **plain(fields_of(self))})
+
+    def __str__(self) -> str:
+        return "\n".join(finding.sentence for finding in self.findings)
+
+    def __repr__(self) -> str:
+        return f"<Inspection of {self.run['name']}: {len(self.findings)} findings>"
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{html.escape(finding.sentence)}</li>" for finding in self.findings)
+        return f"<p>{html.escape(self.run['name'])}</p><ul>{items}</ul>"
+
+
+def fields_of(found: Inspection) -> dict[str, Any]:
+    return {field.name: getattr(found, field.name) for field in fields(found)}
 
 
 def rounded(value: Any) -> Any:
@@ -126,7 +140,7 @@ def measure(
     lag, warmup = min(effort.lag, T // 2), min(effort.warmup, T // 4)
     initial = initial_model(trained)
     size = len(initial.step.state) * initial.recurrent.hidden_size * initial.recurrent.num_layers
-    matrices = effort.jacobians if size < LARGE else max(1, effort.jacobians // 3)
+    matrices = effort.jacobians if size < LARGE else max(1, effort.jacobians // 2)
     own = text_is_own(material)
     task: dict[str, Callable[[], Any]] = {
         "heldout": lambda: predictions(trained, streams(material.ids, effort.scored)),

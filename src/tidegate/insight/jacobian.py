@@ -16,7 +16,7 @@ from tidegate.insight.sweep import spread_anchors
 from tidegate.nn.state import State
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Jacobians(Figure):
     """J_t = ds_t / ds_{t-1} of the joint state s of all layers (h and c of an LSTM), at S steps of the sequences.
 

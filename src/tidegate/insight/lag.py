@@ -27,7 +27,7 @@ from tidegate.insight.sweep import (
 LOST = 0.01
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GradientLag(Figure):
     """G(k) = mean over anchors i of | dl_i / ds_{t_i - k} |, for the lags k = 0..K, as decimal logarithms.
 

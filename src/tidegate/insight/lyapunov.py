@@ -19,7 +19,7 @@ FLOOR = 1e-300
 BLOCK = 25  # steps of a block, for the standard error
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Lyapunov(Figure):
     """The k largest Lyapunov exponents, in nats per step, of the joint state along the given sequences.
 

@@ -16,7 +16,7 @@ BLOCK = 200  # tokens, for the standard errors
 BEST = 5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictions(Figure):
     """The predictions of the tokens after each step.
 
