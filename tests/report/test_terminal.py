@@ -43,7 +43,8 @@ def test_brackets_in_names_are_no_markup(monkeypatch):
     found = SimpleNamespace(
         run={"name": "a[b]", "cell": "x.py:[red]C", "layers": 2, "hidden": 3, "weights": 12, "checkpoint": "best",
              "epochs": None},
-        text={"name": "[bold]t", "tokens": 9, "unknown": 2}, lag=None, horizon=None, not_measured={"units": "too short"},
+        text={"name": "[bold]t", "tokens": 9, "unknown": 2}, lag=None, horizon=None,
+        not_measured={"units": "too short"},
         findings=(Finding("dead", True, "3 [units]", {}, "a smaller --lr"),),
     )  # fmt: skip
     print_inspection(Console(file=out, width=200), found)
