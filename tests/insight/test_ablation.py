@@ -51,11 +51,27 @@ def test_a_feature_that_is_always_on_or_one_block_has_no_contrast():
     assert math.isnan(alone.low)
 
 
-@pytest.mark.parametrize(("freedom", "quantile"), [
-    (1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (10, 2.228), (30, 2.042), (10_000, 1.960),
+@pytest.mark.parametrize(("freedom", "confidence", "quantile"), [
+    (1, 0.95, 12.7062), (2, 0.95, 4.30265), (3, 0.95, 3.18245), (4, 0.95, 2.77645), (10, 0.95, 2.22814),
+    (30, 0.95, 2.04227), (3, 0.99, 5.84091), (8, 0.99, 3.35539), (5, 0.5, 0.72669), (40, 0.999, 3.55097),
 ])  # fmt: skip
-def test_students_quantile_is_that_of_the_tables(freedom, quantile):
-    assert student(freedom) == pytest.approx(quantile, rel=2e-3)
+def test_students_quantile_is_that_of_the_tables(freedom, confidence, quantile):
+    assert student(freedom, confidence) == pytest.approx(quantile, rel=5e-6)
+
+
+def test_students_quantile_of_many_degrees_is_that_of_the_normal_distribution():
+    assert student(100_001) == pytest.approx(1.959964, rel=1e-4)
+
+
+def test_a_difference_is_positive_if_its_interval_of_that_level_is():
+    generator = np.random.default_rng(3)
+    block = np.repeat(np.arange(9), 10)
+    on = generator.random(90) < 0.5
+    found = contrast(generator.normal(size=90) + 0.6 * on, on, block)
+    assert found.positive(0.05) == (found.low > 0)
+    edge = next(level for level in np.linspace(1e-4, 0.9, 9000) if found.positive(level))
+    assert found.error * student(8, 1 - edge) == pytest.approx(found.difference, rel=0.02)
+    assert not contrast(np.arange(4.0), np.array([0, 0, 1, 1]) > 0, np.zeros(4, int)).positive(0.5)
 
 
 def reading(count):

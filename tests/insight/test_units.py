@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from tests.insight.planted import ALPHABET, as_trained, bracket_text, hold, plan
 
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
 from tidegate.insight import FEATURES, Units, units
-from tidegate.text import Vocabulary
+from tidegate.insight.block_error import Contrast
+from tidegate.insight.sentences.units import feature_sentence, use
+from tidegate.text import Vocabulary, tokenize
 
 SMALL = {"positions": 6400, "donors": 200, "held": 3200}
 BRACKETS = {"bracket depth": FEATURES["bracket depth"]}
@@ -171,6 +174,39 @@ def test_a_short_text_is_tested_by_shifts_with_a_note():
     assert any("`find` is too short" in note and "circular shifts" in note for note in found.notes)
     assert "circular shifts" in str(found)
     assert by_unit(found["bracket depth"])[5].verdict == "needed"
+
+
+@pytest.mark.parametrize("kind", ["byte", "word"])
+def test_words_and_bytes_have_results(kind):
+    texts = [text.replace("(", " (é ").replace("a", "a ") for text in (A, B)]
+    vocabulary = Vocabulary.build(tokenize("".join(texts), kind), kind)
+    trained = as_trained(random_model("gru", vocabulary, H=9, scale=3.0), vocabulary)
+    found = units(trained, *texts, positions=4000, donors=50, controls=3, held=1600)
+    assert found["word start"].occurs
+    assert any(unit.confirmed for own in found.features for unit in own.units)
+
+
+def test_the_sentence_of_a_feature_says_what_is_not_known(two_units):
+    own = two_units["bracket depth"]
+    unit = by_unit(own)[5]
+    assert "between positions with the same previous and current token r = 1.00" in feature_sentence(own)
+    assert "above its median" not in feature_sentence(own)
+    assert "above its median" in feature_sentence(replace(own, numeric=True))
+    assert "determine the feature" in feature_sentence(replace(own, determined=True))
+    assert "too rare" in feature_sentence(replace(own, determined=None))
+    unknown = replace(unit, total=replace(unit.total, extra=Contrast(*[math.nan] * 8, blocks=9)))
+    assert "cannot be decided" in use(own, unknown)
+    alone = replace(unit, total=replace(unit.total, others=np.empty(0)))
+    assert "no other unit" in use(own, alone)
+    rejected = replace(own, units=(replace(unit, confirmed=False),), verdict="not confirmed")
+    assert "not confirmed on the other: r = 1.00" in feature_sentence(rejected)
+    assert "No unit follows “bracket depth”" in feature_sentence(replace(own, units=(), verdict="none found"))
+    assert feature_sentence(two_units["digit"]) == "“digit” does not vary in both texts."
+
+
+def test_a_feature_that_was_not_tested_is_reported(two_units):
+    with pytest.raises(ArgumentError, match=r"`feature` must be one of position in line, .*got 'rhyme'"):
+        two_units["rhyme"]
 
 
 @pytest.mark.parametrize(("change", "error", "words"), [

@@ -20,6 +20,7 @@ from tidegate.insight.unit_results import Effect, Pair, TrackedUnit
 from tidegate.insight.unit_states import Network
 
 BLOCK = 200  # tokens and characters, at least
+LEVEL = 0.05
 PASSAGES = 8
 Unit = tuple[int, int]  # layer, unit
 
@@ -83,7 +84,8 @@ def effects(
     pairs among its first `pairs` units. Features are numbered as the columns of `on`.
 
     Each effect is beside those of `controls` random units, of the same layer, not found for the feature, from the twice
-    as many whose output has the most similar variance; of all others where the layer has fewer.
+    as many whose output has the most similar variance; of all others where the layer has fewer. The test of the
+    difference is corrected for the number of effects, by Bonferroni's method.
     """
     priority = generator.permuted(np.indices(experiment.variance.shape)[1], axis=1)
     beside = {
@@ -107,7 +109,7 @@ def effects(
         own = measured(extra, f, (unit,))
         others = np.array([measured(extra, f, (other,)).difference for other in beside[f, unit]])
         above = len(others) > 0 and own.difference > others.max()
-        return Effect(own, others, bool(above and own.low > 0))
+        return Effect(own, others, bool(above and own.positive(LEVEL / len(beside))))
 
     def pair(f: int, couple: tuple[Unit, Unit]) -> Pair:
         both = measured(total, f, couple)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,8 +13,8 @@ import numpy as np
 class Contrast:
     """The mean where a feature is on, the mean elsewhere, and their difference, each with its standard error.
 
-    low, high: the 95 % interval of the difference. All are NaN where the feature is on everywhere or nowhere, and the
-    errors where there are fewer than 2 blocks.
+    low, high: the 95 % interval of the difference. blocks: the number of blocks. All numbers are NaN where the feature
+    is on everywhere or nowhere, and the errors where there are fewer than 2 blocks.
     """
 
     on: float
@@ -24,6 +25,11 @@ class Contrast:
     error: float
     low: float
     high: float
+    blocks: int
+
+    def positive(self, level: float) -> bool:
+        """Whether the two-sided interval of the difference with the confidence 1 - level lies above 0."""
+        return self.blocks > 1 and self.difference > self.error * student(self.blocks - 1, 1 - level)
 
 
 def contrast(values: np.ndarray, on: np.ndarray, block: np.ndarray) -> Contrast:
@@ -38,7 +44,7 @@ def contrast(values: np.ndarray, on: np.ndarray, block: np.ndarray) -> Contrast:
     """
     n = int(block.max()) + 1
     if not on.any() or on.all():
-        return Contrast(*[math.nan] * 8)
+        return Contrast(*[math.nan] * 8, blocks=n)
     means, residuals = [], []
     for here in (on, ~on):
         count = np.bincount(block[here], minlength=n)
@@ -53,22 +59,30 @@ def contrast(values: np.ndarray, on: np.ndarray, block: np.ndarray) -> Contrast:
     difference = means[0] - means[1]
     margin = errors[2] * student(n - 1) if n > 1 else math.nan
     return Contrast(
-        means[0], errors[0], means[1], errors[1], difference, errors[2], difference - margin, difference + margin
+        means[0], errors[0], means[1], errors[1], difference, errors[2], difference - margin, difference + margin, n
     )
 
 
-def student(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t distribution, to 0.1 % from 3 degrees of freedom on.
+@lru_cache
+def student(freedom: int, confidence: float = 0.95) -> float:
+    """t such that Student's t with so many degrees of freedom lies in -t..t with the probability `confidence`.
 
-    Source: M. Abramowitz and I. Stegun, Handbook of Mathematical Functions (1964), 26.7.5; tables for 1 and 2.
+    By bisection of that probability, which is a finite sum in the angle atan(t / sqrt(freedom)).
+
+    Source: M. Abramowitz and I. Stegun, Handbook of Mathematical Functions (1964), 26.7.3 and 26.7.4.
     """
-    if freedom < 3:
-        return (12.7062, 4.3027)[freedom - 1]
-    z, n = 1.959964, freedom
-    return (
-        z
-        + (z**3 + z) / (4 * n)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
-        + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * n**4)
-    )
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        angle = (low + high) / 2
+        low, high = (angle, high) if inside(angle, freedom) < confidence else (low, angle)
+    return math.sqrt(freedom) * math.tan((low + high) / 2)
+
+
+def inside(angle: float, freedom: int) -> float:
+    """The probability that |t| <= sqrt(freedom) tan(angle)."""
+    sine, square, odd = math.sin(angle), math.cos(angle) ** 2, freedom % 2
+    term, total = (math.cos(angle) if odd else 1.0), 0.0
+    for k in range(freedom // 2):
+        total += term
+        term *= square * (2 * k + 1 + odd) / (2 * k + 2 + odd)
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total

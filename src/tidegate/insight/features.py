@@ -150,5 +150,9 @@ def feature_values(features: Mapping[str, Feature], text: str) -> np.ndarray:
 
 def is_on(values: np.ndarray) -> np.ndarray:
     """Where a feature counts as on, (N,): where it is true, or for a feature of numbers where it exceeds its median."""
-    numeric = not np.isin(values, (0, 1)).all()
-    return values > (np.median(values) if numeric else 0)
+    return values > (np.median(values) if is_numeric(values) else 0)
+
+
+def is_numeric(values: np.ndarray) -> bool:
+    """Whether a feature has other values than 0 and 1."""
+    return not np.isin(values, (0, 1)).all()

@@ -13,7 +13,7 @@ from tidegate.insight.strata import DETERMINED, share_within, within
 from tidegate.insight.unit_results import TrackedUnit
 from tidegate.insight.unit_states import Network, unit_states
 
-LEVEL = 0.05
+LEVEL = 0.05  # of each test
 
 
 def found(

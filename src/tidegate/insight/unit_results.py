@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from tidegate.errors import ArgumentError
 from tidegate.insight.block_error import Contrast
 from tidegate.insight.figure import Figure
 
@@ -26,7 +27,7 @@ class Effect:
 
     extra: its mean where the feature is on and elsewhere, and the difference, which is the effect of the unit on the
     feature. others: the differences for random other units. needed: whether the difference exceeds all `others`, of
-    which there is at least one, and its 95 % interval lies above 0.
+    which there is at least one, and is above 0 at the level of the tests, corrected for the number of effects.
     """
 
     extra: Contrast
@@ -86,7 +87,8 @@ class FeatureUnits:
     """The units that track one feature, the largest |r| on `find` first.
 
     occurs: whether the feature varies on both texts; otherwise nothing else is measured.
-    on: the share of the positions of `confirm` where it is on: true, or above its median.
+    numeric: whether it has other values than true and false; it is then on where it is above its median.
+    on: the share of the positions of `confirm` where it is on.
     within: the share of its variance that is left between positions with equal previous and current tokens.
     determined: whether that is below 1 %, so that no memory is needed to follow it; None where tokens are too rare.
     untrained: the greatest |r| on `confirm` of a unit of the network before its training.
@@ -94,6 +96,7 @@ class FeatureUnits:
 
     feature: str
     occurs: bool
+    numeric: bool
     on: float
     within: float
     determined: bool | None
@@ -127,5 +130,8 @@ class Units(Figure):
     notes: tuple[str, ...]
 
     def __getitem__(self, feature: str) -> FeatureUnits:
-        """The result for the feature of that name. Raises KeyError where there is none."""
-        return {own.feature: own for own in self.features}[feature]
+        """The result for the feature of that name. Raises ArgumentError where there is none."""
+        named = {own.feature: own for own in self.features}
+        if feature not in named:
+            raise ArgumentError(f"`feature` must be one of {', '.join(named)}, got {feature!r}.")
+        return named[feature]

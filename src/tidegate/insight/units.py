@@ -9,7 +9,7 @@ The steps of `units`:
    responds to a quotation mark is also correlated with being inside quotes.
 3. Ablation (`ablation.effects`): each confirmed unit, with all of its states, is held at its mean at every step.
    Its effect is the extra loss where the feature is on minus the extra loss elsewhere. It is needed if that is
-   larger than for each of 20 random units of similar variance, and its 95 % interval lies above 0.
+   larger than for each of 20 random units of similar variance, and significantly above 0.
 
 How strongly a unit responds to a feature says little about its importance (Morcos et al., arXiv:1803.06959, 2018), so
 only a unit that passes all three steps should be called, for example, a quote unit. A feature without such a unit can
@@ -27,7 +27,7 @@ import numpy as np
 
 from tidegate.errors import ArgumentError
 from tidegate.insight.ablation import blocks, experiment_on, with_effects
-from tidegate.insight.features import FEATURES, Feature, is_on
+from tidegate.insight.features import FEATURES, Feature, is_numeric, is_on
 from tidegate.insight.initial import initial_model
 from tidegate.insight.null import SHIFTS
 from tidegate.insight.reading import read
@@ -118,11 +118,14 @@ def feature_result(
 ) -> FeatureUnits:
     """The result for feature number f."""
     if not occurs:
-        return FeatureUnits(name, False, math.nan, math.nan, None, math.nan, (), (), "none found")
+        return FeatureUnits(
+            name, False, is_numeric(b.values[:, f]), math.nan, math.nan, None, math.nan, (), (), "none found"
+        )
     within = float(share_within(b.features[:, :, [f]], b.strata)[0])
     return FeatureUnits(
         feature=name,
         occurs=True,
+        numeric=is_numeric(b.values[:, f]),
         on=float(is_on(b.features[:, :, f]).mean()),
         within=within,
         determined=None if math.isnan(within) else within < DETERMINED,

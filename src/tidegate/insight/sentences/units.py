@@ -1,5 +1,6 @@
 """Sentences on the units that track features of a text."""
 
+import math
 from collections.abc import Sequence
 
 from tidegate.insight.sentences.base import sentence
@@ -33,37 +34,51 @@ def feature_sentence(own: FeatureUnits) -> str:
         return f"{quoted(own)} does not vary in both texts."
     if not own.units:
         best = f"the largest |r| of the network before its training is {own.untrained:.2f}"
-        return f"No unit tracks {quoted(own)} more than an unrelated unit may by chance; {best}."
+        return f"No unit follows {quoted(own)} more than an unrelated unit may by chance; {best}."
     unit = next(unit for unit in own.units if unit.verdict == own.verdict)
     name = f"Unit {unit.unit} of layer {unit.layer} ({unit.state})"
     if not unit.confirmed:
-        return f"{name} was found for {quoted(own)} on one text and not confirmed on the other ({evidence(own, unit)})."
-    total, used = unit.total, "needed" if unit.verdict == "needed" else "not shown to be used"
-    assert total is not None
-    parts = [
-        f"{name} follows {quoted(own)} on text that the model was not trained on ({evidence(own, unit)}) and is {used}",
-        f"holding it at its mean costs {nats(total.extra.on, total.extra.on_error)} nats per token where the feature "
-        f"is on and {nats(total.extra.off, total.extra.off_error)} elsewhere",
-    ]
-    if len(total.others):
-        many = f"{len(total.others)} random units of similar variance" if len(total.others) > 1 else "one random unit"
-        parts.append(f"the difference is {total.extra.difference:.3f}, for {many} at most {total.others.max():.3f}")
-    return f"{parts[0]}: {'; '.join(parts[1:])}."
+        return (
+            f"{name} was found for {quoted(own)} on one text, but is not confirmed on the other: {evidence(own, unit)}."
+        )
+    follows = f"{name} follows {quoted(own)} on text that the model was not trained on: {evidence(own, unit)}."
+    return f"{follows} {use(own, unit)}"
 
 
 def evidence(own: FeatureUnits, unit: TrackedUnit) -> str:
     """The correlations and what they are compared with."""
-    found = [f"r = {unit.r:.2f}", f"p = {unit.p:.2g}"]
+    r = f"r = {unit.r:.2f} (p = {unit.p:.2g})"
     if own.determined:
-        found.append("the previous and the current token determine the feature, so no memory is needed for it")
+        within = "the previous and the current token determine the feature, so that no memory is needed to follow it"
     elif own.determined is None:
-        found.append("tokens are too rare to compare positions with the same previous and current token")
+        within = "tokens are too rare to compare positions with the same previous and current token"
     else:
-        found.append(
-            f"r = {unit.r_within:.2f} and p = {unit.p_within:.2g} between positions with the same previous and current "
-            "token"
+        within = (
+            f"between positions with the same previous and current token r = {unit.r_within:.2f} (p = "
+            f"{unit.p_within:.2g})"
         )
-    return ", ".join(found) + f"; at most |r| = {own.untrained:.2f} before training"
+    return f"{r}; {within}; before training the largest |r| of a unit is {own.untrained:.2f}"
+
+
+def use(own: FeatureUnits, unit: TrackedUnit) -> str:
+    """What holding the unit costs, beside the random units."""
+    total = unit.total
+    assert total is not None
+    if math.isnan(total.extra.difference):
+        return "Whether it is needed cannot be decided: the feature does not vary over the tokens of that test."
+    where = "the feature is above its median" if own.numeric else "the feature is on"
+    found = (
+        f"It is {'needed' if total.needed else 'not shown to be used'}: holding it at its mean costs "
+        f"{nats(total.extra.on, total.extra.on_error)} nats per token where {where} and "
+        f"{nats(total.extra.off, total.extra.off_error)} elsewhere"
+    )
+    if not len(total.others):
+        return f"{found}; the layer has no other unit to compare it with."
+    many = f"{len(total.others)} random units" if len(total.others) > 1 else "a random unit"
+    return (
+        f"{found}. The difference is {total.extra.difference:.3f}; for {many} of similar variance it is at most "
+        f"{total.others.max():.3f}."
+    )
 
 
 def short(tracked: Sequence[TrackedUnit]) -> str:
