@@ -8,8 +8,9 @@ import torch
 from tests.insight.planted import as_trained, random_model
 
 from tidegate.errors import ShapeError
-from tidegate.insight.ablation import Experiment, blocks, random_units
+from tidegate.insight.ablation import random_units
 from tidegate.insight.block_error import contrast, student
+from tidegate.insight.experiment import Experiment, blocks
 from tidegate.insight.passages import WARMUP, cut
 from tidegate.insight.reading import Reading, read
 from tidegate.insight.subject import as_subject
@@ -107,7 +108,7 @@ def test_a_text_without_room_for_a_passage_is_refused():
 def experiment(text, tokens):
     own = Reading(text, torch.zeros(tokens, dtype=torch.int64), np.arange(tokens))
     passages = cut(own, "confirm", positions=1800, most=3)
-    return Experiment(None, own, passages, *[np.empty(0)] * 3)  # type: ignore[arg-type]
+    return Experiment(None, own, passages, *[np.empty(0)] * 4)  # type: ignore[arg-type]
 
 
 def test_blocks_have_at_least_200_tokens_and_200_characters():

@@ -39,6 +39,7 @@ def single_layers(network):
 
 @torch.no_grad()
 def expected(network, x, y, variant, values):
+    values = np.broadcast_to(values, (T, R, *values.shape[-3:])).copy()
     layers, head = single_layers(network), network.head.double()
     many, states, losses = len(network.step.state), [None, None], []
     for t in range(T):
@@ -49,7 +50,7 @@ def expected(network, x, y, variant, values):
             for s in range(many):
                 for layer, unit in variant:
                     if layer == k:
-                        state[s][0, :, unit] = values[k, s, unit]
+                        state[s][0, :, unit] = torch.from_numpy(values[t, :, k, s, unit])
             states[k] = tuple(state) if many > 1 else state[0]
             below = state[0]
         losses.append(-log_softmax(head(below[0]), -1)[torch.arange(R), y[t]])
@@ -65,6 +66,14 @@ def test_a_held_unit_has_its_value_for_the_scores_the_layer_above_and_the_next_s
     for variant, losses in zip(VARIANTS, found, strict=True):
         np.testing.assert_allclose(losses, expected(network, x, y, variant, values)[WARMUP:], atol=2e-5)
     assert abs(found[1:] - found[0]).max() > 1e-3
+
+
+def test_a_held_unit_can_have_another_value_at_every_step_and_row(cell):
+    network, x, y, means = case(cell)
+    values = np.random.default_rng(1).normal(size=(T, R, *means.shape))
+    variant = ((0, 1), (1, 4), (1, 0))
+    found = held_losses(network, x, y, [((0, 2),), variant], values, 0)[1]
+    np.testing.assert_allclose(found, expected(network, x, y, variant, values), atol=2e-5)
 
 
 def test_holding_for_the_scores_changes_nothing_else(cell):

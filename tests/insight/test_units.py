@@ -43,6 +43,7 @@ def test_a_planted_unit_that_the_model_uses_is_needed(two_units):
     assert len(unit.total.others) == 20
     assert unit.total.extra.difference > 1 > 5 * unit.total.others.max()
     assert unit.direct.needed
+    assert unit.resampled.low > 1
 
 
 def test_an_equal_unit_that_the_scores_do_not_use_only_tracks(two_units):
@@ -52,6 +53,7 @@ def test_an_equal_unit_that_the_scores_do_not_use_only_tracks(two_units):
     assert abs(unit.r - by_unit(two_units["bracket depth"])[5].r) < 1e-6
     assert unit.total.extra.difference == pytest.approx(0, abs=1e-6)
     assert unit.direct.extra.difference == pytest.approx(0, abs=1e-6)
+    assert unit.resampled.difference == pytest.approx(0, abs=1e-6)
 
 
 def test_a_planted_unit_is_not_found_for_other_features_and_absent_features_are_reported(two_units):
@@ -153,7 +155,30 @@ def test_every_cell_and_two_layers_have_results(cell):
         assert math.isfinite(unit.total.extra.difference)
         assert (unit.direct is None) == (unit.layer == 0)
         assert 0 < len(unit.total.others) <= 3
-    assert any("fewer than" in note for note in found.notes) == (found.hidden <= 3)
+
+
+def test_a_layer_with_few_units_has_fewer_random_ones_and_a_note():
+    vocabulary = Vocabulary.build(ALPHABET)
+    model = random_model("gru", vocabulary, H=6, scale=2.0)
+    found = units(as_trained(model, vocabulary), A, B, positions=3200, donors=50, held=1600)
+    fewest = min(len(unit.total.others) for own in found.features for unit in own.units if unit.total)
+    assert 0 < fewest < 6
+    assert any(f"with {fewest} random ones instead of 20" in note for note in found.notes)
+
+
+def test_few_blocks_have_a_note():
+    vocabulary = Vocabulary.build(ALPHABET)
+    trained = as_trained(random_model("gru", vocabulary), vocabulary)
+    found = units(trained, A, B, positions=3200, donors=50, controls=2, held=1000)
+    assert any("from 5 blocks" in note for note in found.notes)
+
+
+def test_a_large_network_is_measured_at_fewer_positions(monkeypatch):
+    vocabulary = Vocabulary.build(ALPHABET)
+    trained = as_trained(random_model("lstm", vocabulary), vocabulary)
+    monkeypatch.setattr("tidegate.insight.sample.MEMORY", 3300 * 14 * 4)
+    found = units(trained, A, B, features=BRACKETS, **SMALL)
+    assert 3200 <= found.positions_find == found.positions_confirm <= 3300
 
 
 def test_the_seed_determines_the_result_and_the_model_is_not_changed():
@@ -233,3 +258,15 @@ def test_weights_that_are_nan_and_models_without_vocabulary_are_reported():
         model.recurrent.weight_hh_l0[2, 1] = math.nan
     with pytest.raises(ArgumentError, match="weight_hh_l0 has values that are NaN"):
         units(as_trained(model, vocabulary), A, B)
+
+
+def test_a_unit_whose_correlation_changes_its_sign_is_not_confirmed():
+    model, vocabulary = planted_model({5: 5.0})
+    depth = FEATURES["bracket depth"]
+    features = {"flips": lambda text: depth(text) if text == A else 1 - depth(text)}
+    found = units(as_trained(model, vocabulary), A, B, features=features, **SMALL)["flips"]
+    unit = by_unit(found)[5]
+    assert unit.r_find > 0.9
+    assert unit.r < -0.9
+    assert unit.p <= 0.05
+    assert unit.verdict == "not confirmed"

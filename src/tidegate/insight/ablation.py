@@ -5,51 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
 from tidegate.insight.block_error import Contrast, contrast
-from tidegate.insight.features import is_on
+from tidegate.insight.experiment import Experiment, blocks
 from tidegate.insight.held import Variant, held_losses, readout_extra
-from tidegate.insight.passages import Passages, cut
-from tidegate.insight.reading import Reading
-from tidegate.insight.sample import Sample
 from tidegate.insight.unit_results import Effect, Pair, TrackedUnit
-from tidegate.insight.unit_states import Network
 
-BLOCK = 200  # tokens and characters, at least
 LEVEL = 0.05
-PASSAGES = 8
 Unit = tuple[int, int]  # layer, unit
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """The text of the test and what units are held at.
+class Effects(NamedTuple):
+    """The fields of a TrackedUnit that are measured by holding it."""
 
-    on (N, F): where each feature is on, for the N = M * length counted tokens of the passages, passage by passage.
-    means (layers, states, H): of every unit. variance (layers, H): of the output states.
-    """
-
-    network: Network
-    reading: Reading
-    passages: Passages
-    on: np.ndarray
-    means: np.ndarray
-    variance: np.ndarray
-
-
-def experiment_on(network: Network, b: Sample, tokens: int) -> Experiment:
-    """The Experiment on about `tokens` tokens of the text of the Sample, with the means of its states."""
-    passages = cut(b.reading, "confirm", positions=tokens, most=PASSAGES)
-    sizes = network.layer.num_layers, len(network.step.state), network.layer.hidden_size
-    values = b.values[passages.counted]
-    on = np.stack([is_on(values[:, :, f]).ravel() for f in range(values.shape[2])], 1)
-    means = b.states.mean((0, 1), dtype=np.float64).reshape(sizes)
-    variance = b.states.var((0, 1), dtype=np.float64).reshape(sizes)[:, 0]
-    return Experiment(network, b.reading, passages, on, means, variance)
+    total: Effect
+    direct: Effect | None
+    resampled: Contrast
 
 
 def with_effects(
@@ -63,13 +38,14 @@ def with_effects(
     """The tracked units of each feature, the confirmed ones with their effects; and pairs of confirmed ones."""
     found = {f: [(u.layer, u.unit) for u in own if u.confirmed] for f, own in tracked.items()}
     measured, couples = effects(experiment, found, controls=controls, pairs=pairs, generator=generator)
-    return {
-        f: [with_effect(u, measured.get((f, (u.layer, u.unit)))) for u in own] for f, own in tracked.items()
-    }, couples
+    complete = {
+        f: [with_effects_of(u, measured.get((f, (u.layer, u.unit)))) for u in own] for f, own in tracked.items()
+    }
+    return complete, couples
 
 
-def with_effect(unit: TrackedUnit, measured: tuple[Effect, Effect | None] | None) -> TrackedUnit:
-    return unit if measured is None else dataclasses.replace(unit, total=measured[0], direct=measured[1])
+def with_effects_of(unit: TrackedUnit, measured: Effects | None) -> TrackedUnit:
+    return unit if measured is None else dataclasses.replace(unit, **measured._asdict())
 
 
 def effects(
@@ -79,8 +55,8 @@ def effects(
     controls: int,
     pairs: int,
     generator: np.random.Generator,
-) -> tuple[dict[tuple[int, Unit], tuple[Effect, Effect | None]], dict[int, tuple[Pair, ...]]]:
-    """The effects, total and direct, of the units `found` for each feature, by (feature, unit); and by feature the
+) -> tuple[dict[tuple[int, Unit], Effects], dict[int, tuple[Pair, ...]]]:
+    """The Effects of the units `found` for each feature, by (feature, unit); and by feature the
     pairs among its first `pairs` units. Features are numbered as the columns of `on`.
 
     Each effect is beside those of `controls` random units, of the same layer, not found for the feature, from the twice
@@ -98,7 +74,9 @@ def effects(
         return {}, {}
     singles = sorted({(unit,) for _, unit in beside} | {(unit,) for others in beside.values() for unit in others})
     doubles = sorted({couple for own in couples.values() for couple in own})
-    total = held_extra(experiment, [*singles, *doubles])
+    own_singles = sorted({(unit,) for _, unit in beside})
+    total = held_extra(experiment, [*singles, *doubles], experiment.means)
+    resampled = held_extra(experiment, own_singles, experiment.drawn)
     direct = direct_extra(experiment, singles)
     block = blocks(experiment)
 
@@ -116,13 +94,15 @@ def effects(
         alone = math.fsum(measured(total, f, (unit,)).difference for unit in couple)
         return Pair(*couple, both, both.difference - alone)
 
-    return (
-        {
-            (f, unit): (effect(total, f, unit), effect(direct, f, unit) if (unit,) in direct else None)
-            for f, unit in beside
-        },
-        {f: tuple(pair(f, couple) for couple in own) for f, own in couples.items()},
-    )
+    by_unit = {
+        (f, unit): Effects(
+            total=effect(total, f, unit),
+            direct=effect(direct, f, unit) if (unit,) in direct else None,
+            resampled=measured(resampled, f, (unit,)),
+        )
+        for f, unit in beside
+    }
+    return by_unit, {f: tuple(pair(f, couple) for couple in own) for f, own in couples.items()}
 
 
 def random_units(
@@ -140,10 +120,10 @@ def random_units(
     return [(layer, j) for j in sorted(near, key=priority.__getitem__)[:count]]
 
 
-def held_extra(experiment: Experiment, variants: Sequence[Variant]) -> dict[Variant, np.ndarray]:
-    """The extra loss (N,) of each variant at every counted token."""
+def held_extra(experiment: Experiment, variants: Sequence[Variant], values: np.ndarray) -> dict[Variant, np.ndarray]:
+    """The extra loss (N,) of each variant, held at the `values`, at every counted token."""
     x, y = experiment.passages.inputs(experiment.reading), experiment.passages.targets(experiment.reading)
-    losses = held_losses(experiment.network, x, y, [(), *variants], experiment.means, experiment.passages.warmup)
+    losses = held_losses(experiment.network, x, y, [(), *variants], values, experiment.passages.warmup)
     extra = (losses[1:] - losses[0]).swapaxes(1, 2).reshape(len(variants), -1)
     return dict(zip(variants, extra))
 
@@ -156,13 +136,3 @@ def direct_extra(experiment: Experiment, variants: Sequence[Variant]) -> dict[Va
     units = [variant[0][1] for variant in here]
     extra = readout_extra(experiment.network, x, y, units, experiment.means, experiment.passages.warmup)
     return dict(zip(here, extra.swapaxes(1, 2).reshape(len(here), len(experiment.on))))
-
-
-def blocks(experiment: Experiment) -> np.ndarray:
-    """The number of the block of each counted token, (N,): equal parts of every passage, of at least 200 tokens and
-    200 characters."""
-    reading, length = experiment.reading, experiment.passages.length
-    tokens = BLOCK * max(1.0, len(reading) / len(reading.text))
-    each = max(1, int(length // tokens))
-    place = np.arange(length) * each // length
-    return (np.arange(len(experiment.passages))[:, None] * each + place).ravel()

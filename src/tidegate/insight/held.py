@@ -1,4 +1,4 @@
-"""The loss of a language model while some of its units are held at fixed values.
+"""The loss of a language model while some of its units are held at other values.
 
 All variants of the model are rows of one batch that is walked step by step. A variant is a tuple of units, each as
 (layer, unit).
@@ -31,14 +31,16 @@ def held_losses(
     R), float32, after the warm-up.
 
     values (layers, states, H): what every state of a held unit is set to after each step, before it is read by the
-    layer above, by the scores and by the next step. The variant () holds no unit.
+    layer above, by the scores and by the next step; (T, R, layers, states, H) for other values at each step and row.
+    The variant () holds no unit.
     """
     T, R = x.shape
     at_once = max(1, min(ROWS, SCORES // network.head.out_features) // R)
     found = np.empty((len(variants), T - warmup, R), np.float32)
+    every = torch.from_numpy(values).float().expand(T, R, *values.shape[-3:])
     for begin in range(0, len(variants), at_once):
         some = variants[begin : begin + at_once]
-        found[begin : begin + len(some)] = walk(network, x, y, some, torch.from_numpy(values).float(), warmup)
+        found[begin : begin + len(some)] = walk(network, x, y, some, every, warmup)
     return found
 
 
@@ -54,13 +56,11 @@ def walk(
     for t in range(T):
         below = x[t].repeat(V)[None]
         for k in range(layers):
-            result = choose.dispatch(Call(step, below, states[k], weights[k]))
-            states[k] = tuple(
-                [  # a copy, because two states of a cell may share their memory
-                    own.index_put(places[k], values[k, s, places[k][1]]) if len(places[k][1]) else own
-                    for s, own in enumerate(result.states)
-                ]
-            )
+            rows, units = places[k]
+            states[k] = choose.dispatch(Call(step, below, states[k], weights[k])).states
+            if len(rows):  # copies, because two states of a cell may share their memory
+                values_now = values[t, rows % R, k, :, units]
+                states[k] = tuple([own.index_put(places[k], values_now[:, s]) for s, own in enumerate(states[k])])
             below = states[k][0][None]
         if t >= warmup:
             found[t - warmup] = cross_entropy(network.head(below[0]), y[t].repeat(V), reduction="none")

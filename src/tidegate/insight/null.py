@@ -81,11 +81,12 @@ class Shifts:
 
 def standard(values: np.ndarray) -> np.ndarray:
     """values (M, L, C) with mean 0 and variance 1 in each column, float32; a constant column is 0."""
-    values = np.asarray(values, np.float64)
-    centred = values - values.mean((0, 1))
-    spread = np.sqrt((centred**2).mean((0, 1)))
-    varies = spread > 1e-6 * np.maximum(1e-6, abs(values).max((0, 1)))
-    return np.where(varies, centred / np.where(varies, spread, 1), 0).astype(np.float32)
+    values = values if values.dtype.kind == "f" else values.astype(np.float64)
+    mean = values.mean((0, 1), dtype=np.float64)
+    centred = (values - mean.astype(values.dtype)).astype(np.float32, copy=False)
+    spread = np.sqrt(np.square(centred).mean((0, 1), dtype=np.float64))
+    varies = spread > 1e-6 * np.maximum(1e-6, abs(mean))
+    return centred * np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
 
 
 def derangement(count: int, generator: np.random.Generator) -> np.ndarray:

@@ -17,6 +17,7 @@ from tidegate.insight.strata import strata
 from tidegate.insight.unit_states import Network, unit_states
 
 MOST = 32  # passages
+MEMORY = 2**28  # bytes of the states
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Sample:
 
 
 def sample(network: Network, reading: Reading, features: Mapping[str, Feature], positions: int, name: str) -> Sample:
-    """The Sample of at most 32 passages of the text, or of one where it is too short for 15 of 200 tokens."""
+    """The Sample of at most 32 passages of the text, or of one where it is too short for 15 of 200 tokens;
+    with fewer positions where the states of a large network would take more than 256 MiB."""
+    positions = max(1, min(positions, MEMORY // (4 * len(network.columns()))))
     passages = cut(reading, name, positions=positions, most=MOST)
     if len(passages) < PASSAGES:
         passages = cut(reading, name, positions=positions, most=1)

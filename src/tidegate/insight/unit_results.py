@@ -46,6 +46,8 @@ class TrackedUnit:
     confirmed: whether p and p_within are at most the level, and the signs of the three r agree.
     total: the effect of holding all states of the unit at every step; None unless confirmed.
     direct: of holding its output only where the scores are computed; None unless confirmed, and below the last layer.
+    resampled: as total, with the states of the unit at a random position of the text at every step instead of their
+    means, as a check; None unless confirmed.
     """
 
     layer: int
@@ -60,6 +62,7 @@ class TrackedUnit:
     confirmed: bool
     total: Effect | None = None
     direct: Effect | None = None
+    resampled: Contrast | None = None
 
     @property
     def verdict(self) -> Verdict:

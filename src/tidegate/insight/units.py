@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from tidegate.errors import ArgumentError
-from tidegate.insight.ablation import blocks, experiment_on, with_effects
+from tidegate.insight.ablation import with_effects
+from tidegate.insight.experiment import blocks, experiment_on
 from tidegate.insight.features import FEATURES, Feature, is_numeric, is_on
 from tidegate.insight.initial import initial_model
 from tidegate.insight.null import SHIFTS
@@ -39,6 +40,8 @@ from tidegate.insight.unit_results import FeatureUnits, Pair, TrackedUnit, Units
 from tidegate.insight.unit_states import Network
 from tidegate.train.load import Trained
 
+FEWEST_BLOCKS = 8  # with fewer, a standard error is uncertain by more than a quarter
+
 
 def units(
     model: Trained,
@@ -50,7 +53,7 @@ def units(
     donors: int = 1000,
     top: int = 3,
     controls: int = 20,
-    held: int = 9600,
+    held: int = 6400,
     pairs: int = 3,
     seed: int = 0,
 ) -> Units:
@@ -84,7 +87,7 @@ def units(
     cases = max(donors, 40 * len(chosen))
     candidates = found(network, a, chosen, top=top, cases=cases, generator=generator)
     tracked = confirmed(network, b, candidates, cases=cases, generator=generator)
-    experiment = experiment_on(network, b, held)
+    experiment = experiment_on(b, held, generator)
     tracked, pairs_of = with_effects(experiment, tracked, controls=controls, pairs=pairs, generator=generator)
     initial = initial_model(model)
     untrained = best_untrained(Network.of(initial.recurrent, initial.head), b)
@@ -103,7 +106,13 @@ def units(
         null_confirm=b.null,
         cases=cases,
         level=LEVEL,
-        notes=notes(a, b, controls=controls, blocks=len(np.unique(blocks(experiment)))),
+        notes=notes(
+            a,
+            b,
+            [unit for own in tracked.values() for unit in own],
+            controls=controls,
+            blocks=len(np.unique(blocks(experiment))),
+        ),
     )
 
 
@@ -136,7 +145,7 @@ def feature_result(
     )
 
 
-def notes(a: Sample, b: Sample, *, controls: int, blocks: int) -> tuple[str, ...]:
+def notes(a: Sample, b: Sample, tracked: Sequence[TrackedUnit], *, controls: int, blocks: int) -> tuple[str, ...]:
     """What limits the results."""
     found = [
         f"The text `{name}` is too short for passages of which each can have the labels of another, so p is from "
@@ -144,14 +153,14 @@ def notes(a: Sample, b: Sample, *, controls: int, blocks: int) -> tuple[str, ...
         for name, own in (("find", a), ("confirm", b))
         if own.null == SHIFTS
     ]
-    hidden = a.network.layer.hidden_size
-    if hidden <= controls:
+    beside = min((len(unit.total.others) for unit in tracked if unit.total), default=controls)
+    if beside < controls:
         found.append(
-            f"The layers have {hidden} units, so that a unit is compared with fewer than {controls} random ones: by "
-            f"chance one in {hidden} exceeds all others."
+            f"A layer has {a.network.layer.hidden_size} units, so a unit is compared with {beside} random ones instead "
+            f"of {controls}: of {beside + 1} unrelated units one exceeds the others."
         )
-    if blocks < 3:
-        found.append("The text `confirm` is too short for the error of an effect, so that no unit is called needed.")
+    if blocks < FEWEST_BLOCKS:
+        found.append(f"The standard errors of the effects are from {blocks} blocks, so they are rough.")
     return tuple(found)
 
 

@@ -64,6 +64,7 @@ def use(own: FeatureUnits, unit: TrackedUnit) -> str:
     """What holding the unit costs, beside the random units."""
     total = unit.total
     assert total is not None
+    assert unit.resampled is not None
     if math.isnan(total.extra.difference):
         return "Whether it is needed cannot be decided: the feature does not vary over the tokens of that test."
     where = "the feature is above its median" if own.numeric else "the feature is on"
@@ -77,7 +78,8 @@ def use(own: FeatureUnits, unit: TrackedUnit) -> str:
     many = f"{len(total.others)} random units" if len(total.others) > 1 else "a random unit"
     return (
         f"{found}. The difference is {total.extra.difference:.3f}; for {many} of similar variance it is at most "
-        f"{total.others.max():.3f}."
+        f"{total.others.max():.3f}. With random states of the unit instead of its mean it is "
+        f"{nats(unit.resampled.difference, unit.resampled.error)}."
     )
 
 

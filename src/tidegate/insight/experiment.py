@@ -1,0 +1,58 @@
+"""What an ablation is measured on: passages of a text, and the values at which units are held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tidegate.insight.features import is_on
+from tidegate.insight.passages import Passages, cut
+from tidegate.insight.reading import Reading
+from tidegate.insight.sample import Sample
+from tidegate.insight.unit_states import Network
+
+BLOCK = 200  # tokens and characters, at least
+PASSAGES = 8
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The text of the test and what units are held at.
+
+    on (N, F): where each feature is on, for the N = M * length counted tokens of the passages, passage by passage.
+    means (layers, states, H): of every state. variance (layers, H): of the output states. drawn (T, R, layers, states,
+    H): for each of the T tokens of the R passages the states at a random position of the text.
+    """
+
+    network: Network
+    reading: Reading
+    passages: Passages
+    on: np.ndarray
+    means: np.ndarray
+    variance: np.ndarray
+    drawn: np.ndarray
+
+
+def experiment_on(b: Sample, tokens: int, generator: np.random.Generator) -> Experiment:
+    """The Experiment on about `tokens` tokens of the text of the Sample, with its states."""
+    network = b.network
+    passages = cut(b.reading, "confirm", positions=tokens, most=PASSAGES)
+    sizes = network.layer.num_layers, len(network.step.state), network.layer.hidden_size
+    values = b.values[passages.counted]
+    on = np.stack([is_on(values[:, :, f]).ravel() for f in range(values.shape[2])], 1)
+    means = b.states.mean((0, 1), dtype=np.float64).reshape(sizes)
+    variance = b.states.var((0, 1), dtype=np.float64).reshape(sizes)[:, 0]
+    places = generator.integers(b.states[:, :, 0].size, size=(passages.warmup + passages.length, len(passages)))
+    drawn = b.states.reshape(-1, b.states.shape[-1])[places].reshape(*places.shape, *sizes)
+    return Experiment(network, b.reading, passages, on, means, variance, drawn)
+
+
+def blocks(experiment: Experiment) -> np.ndarray:
+    """The number of the block of each counted token, (N,): equal parts of every passage, of at least 200 tokens and
+    200 characters."""
+    reading, length = experiment.reading, experiment.passages.length
+    tokens = BLOCK * max(1.0, len(reading) / len(reading.text))
+    each = max(1, int(length // tokens))
+    place = np.arange(length) * each // length
+    return (np.arange(len(experiment.passages))[:, None] * each + place).ravel()
