@@ -6,7 +6,7 @@ import torch
 from tests.insight.planted import random_model
 from torch.nn.functional import log_softmax
 
-from tidegate import Recurrent
+from tidegate import Cell, Recurrent, tanh
 from tidegate.insight import held
 from tidegate.insight.held import held_losses, readout_extra
 from tidegate.insight.unit_states import Network, unit_states
@@ -15,6 +15,18 @@ from tidegate.text import Vocabulary
 T, R, H, V = 9, 3, 5, 4
 WARMUP = 2
 VARIANTS = [(), ((0, 1),), ((1, 4),), ((0, 1), (1, 0)), ((0, 1), (0, 3))]
+
+
+class Momentum(Cell):
+    """The second state, too, is an operand of the recurrent product."""
+
+    gates = ("n",)
+    state = ("h", "m")
+
+    def equations(a, U, h, m):
+        n = tanh(a.n + U.n(m - 0.3 * h))
+        k = 0.5 * m + n
+        return (tanh(k), k), (n,)
 
 
 def case(cell):
@@ -66,6 +78,13 @@ def test_a_held_unit_has_its_value_for_the_scores_the_layer_above_and_the_next_s
     for variant, losses in zip(VARIANTS, found, strict=True):
         np.testing.assert_allclose(losses, expected(network, x, y, variant, values)[WARMUP:], atol=2e-5)
     assert abs(found[1:] - found[0]).max() > 1e-3
+
+
+def test_every_state_of_a_unit_is_held():
+    network, x, y, values = case(Momentum)
+    found = held_losses(network, x, y, VARIANTS, values, 0)
+    for variant, losses in zip(VARIANTS, found, strict=True):
+        np.testing.assert_allclose(losses, expected(network, x, y, variant, values), atol=2e-5)
 
 
 def test_a_held_unit_can_have_another_value_at_every_step_and_row(cell):

@@ -83,6 +83,19 @@ def test_results_are_json_and_sentences_with_their_numbers(two_units):
     assert len(axes.get_yticks()) == sum(unit.total is not None for own in two_units.features for unit in own.units)
 
 
+def test_a_unit_is_not_needed_if_a_random_unit_has_a_larger_effect():
+    model, vocabulary = planted_model({5: 2.0, 11: 3.5})
+    layer = model.recurrent
+    with torch.no_grad():  # the stronger unit follows the feature less exactly, so that it is not found
+        layer.gate_parameters("f")["weight_ih_l0"][11, vocabulary.encode("d").item()] = -19.0
+    found = units(as_trained(model, vocabulary), A, B, features=BRACKETS, top=1, controls=25, **SMALL)["bracket depth"]
+    (unit,) = found.units
+    assert unit.unit == 5
+    assert unit.total.extra.low > 0.1
+    assert unit.total.others.max() > unit.total.extra.difference
+    assert unit.verdict == found.verdict == "tracks only"
+
+
 def test_two_units_of_which_each_suffices_have_synergy():
     model, vocabulary = planted_model({5: 2.5, 11: 2.5})
     found = units(as_trained(model, vocabulary), A, B, features=BRACKETS, **SMALL)["bracket depth"]
