@@ -96,6 +96,18 @@ def test_a_unit_is_not_needed_if_a_random_unit_has_a_larger_effect():
     assert unit.verdict == found.verdict == "tracks only"
 
 
+def test_a_unit_is_not_needed_if_its_effect_may_be_0():
+    model, vocabulary = planted_model({5: 0.0})
+    c, d = vocabulary.encode("cd").tolist()
+    with torch.no_grad():  # only unit 5 is used, for tokens that the brackets do not affect
+        model.head.weight.zero_()
+        model.head.weight[c, 5], model.head.weight[d, 5] = 0.1, -0.1
+    (unit,) = units(as_trained(model, vocabulary), A, B, features=BRACKETS, top=1, **SMALL)["bracket depth"].units
+    assert unit.total.extra.difference > unit.total.others.max() == 0
+    assert unit.total.extra.low < 0
+    assert unit.verdict == "tracks only"
+
+
 def test_two_units_of_which_each_suffices_have_synergy():
     model, vocabulary = planted_model({5: 2.5, 11: 2.5})
     found = units(as_trained(model, vocabulary), A, B, features=BRACKETS, **SMALL)["bracket depth"]
