@@ -14,6 +14,7 @@ from tidegate.text import Vocabulary
 
 T, R, H, V = 9, 3, 5, 4
 WARMUP = 2
+STEPS = range(WARMUP, T, 3)
 VARIANTS = [(), ((0, 1),), ((1, 4),), ((0, 1), (1, 0)), ((0, 1), (0, 3))]
 
 
@@ -73,16 +74,16 @@ def expected(network, x, y, variant, values):
 def test_a_held_unit_has_its_value_for_the_scores_the_layer_above_and_the_next_step(cell, monkeypatch):
     network, x, y, values = case(cell)
     monkeypatch.setattr(held, "ROWS", 2 * R)  # several batches
-    found = held_losses(network, x, y, VARIANTS, values, WARMUP)
-    assert found.shape == (5, T - WARMUP, R)
+    found = held_losses(network, x, y, VARIANTS, values, STEPS)
+    assert found.shape == (5, len(STEPS), R)
     for variant, losses in zip(VARIANTS, found, strict=True):
-        np.testing.assert_allclose(losses, expected(network, x, y, variant, values)[WARMUP:], atol=2e-5)
+        np.testing.assert_allclose(losses, expected(network, x, y, variant, values)[STEPS], atol=2e-5)
     assert abs(found[1:] - found[0]).max() > 1e-3
 
 
 def test_every_state_of_a_unit_is_held():
     network, x, y, values = case(Momentum)
-    found = held_losses(network, x, y, VARIANTS, values, 0)
+    found = held_losses(network, x, y, VARIANTS, values, range(T))
     for variant, losses in zip(VARIANTS, found, strict=True):
         np.testing.assert_allclose(losses, expected(network, x, y, variant, values), atol=2e-5)
 
@@ -91,19 +92,19 @@ def test_a_held_unit_can_have_another_value_at_every_step_and_row(cell):
     network, x, y, means = case(cell)
     values = np.random.default_rng(1).normal(size=(T, R, *means.shape))
     variant = ((0, 1), (1, 4), (1, 0))
-    found = held_losses(network, x, y, [((0, 2),), variant], values, 0)[1]
+    found = held_losses(network, x, y, [((0, 2),), variant], values, range(T))[1]
     np.testing.assert_allclose(found, expected(network, x, y, variant, values), atol=2e-5)
 
 
 def test_holding_for_the_scores_changes_nothing_else(cell):
     network, x, y, values = case(cell)
-    found = readout_extra(network, x, y, [0, 4], values, WARMUP)
-    h = network.layer(x)[0].detach().double().clone()[WARMUP:]
+    found = readout_extra(network, x, y, [0, 4], values, STEPS)
+    h = network.layer(x)[0].detach().double().clone()[STEPS]
     head = network.head.double()
     for unit, extra in zip([0, 4], found, strict=True):
         changed = h.clone()
         changed[..., unit] = values[1, 0, unit]
-        scores = [log_softmax(head(own), -1).gather(-1, y[WARMUP:, :, None])[..., 0] for own in (h, changed)]
+        scores = [log_softmax(head(own), -1).gather(-1, y[STEPS, :, None])[..., 0] for own in (h, changed)]
         np.testing.assert_allclose(extra, (scores[0] - scores[1]).detach().numpy(), atol=2e-5)
 
 

@@ -12,7 +12,7 @@ from tests.insight.planted import ALPHABET, as_trained, bracket_text, hold, plan
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
 from tidegate.insight import FEATURES, Units, units
 from tidegate.insight.block_error import Contrast
-from tidegate.insight.sentences.units import feature_sentence, use
+from tidegate.insight.sentences.units import feature_sentence, nats, use
 from tidegate.text import Vocabulary, tokenize
 
 SMALL = {"positions": 6400, "donors": 200, "held": 3200}
@@ -76,7 +76,7 @@ def test_results_are_json_and_sentences_with_their_numbers(two_units):
     words = str(two_units)
     unit = by_unit(two_units["bracket depth"])[5]
     assert f"Unit 5 of layer 0 ({unit.state}) follows “bracket depth”" in words
-    for number in (f"r = {unit.r:.2f}", f"{unit.total.extra.on:.3f} ±", f"at most {unit.total.others.max():.3f}"):
+    for number in (f"r = {unit.r:.2f}", f"{unit.total.extra.on:.3f} ±", "at most 0.006."):
         assert number in words
     assert "Not varying in both texts: “inside quotes”, “digit”, “capital”, “indentation”." in words
     axes = two_units.plot()
@@ -198,6 +198,15 @@ def test_few_blocks_have_a_note():
     assert any("from 5 blocks" in note for note in found.notes)
 
 
+def test_a_large_vocabulary_is_scored_at_every_third_token(monkeypatch):
+    model, vocabulary = planted_model({5: 5.0})
+    monkeypatch.setattr("tidegate.insight.experiment.SCORES", 22 * len(vocabulary) // 3 + 1)
+    found = units(as_trained(model, vocabulary), A, B, features=BRACKETS, top=1, **SMALL)
+    assert found.positions_held == 1072  # of 8 passages of 400 tokens
+    assert f"Effects are from one token in 3, because the scores of {len(vocabulary)} tokens take long." in found.notes
+    assert found["bracket depth"].verdict == "needed"
+
+
 def test_a_large_network_is_measured_at_fewer_positions(monkeypatch):
     vocabulary = Vocabulary.build(ALPHABET)
     trained = as_trained(random_model("lstm", vocabulary), vocabulary)
@@ -252,6 +261,14 @@ def test_the_sentence_of_a_feature_says_what_is_not_known(two_units):
     assert "not confirmed on the other: r = 1.00" in feature_sentence(rejected)
     assert "No unit follows “bracket depth”" in feature_sentence(replace(own, units=(), verdict="none found"))
     assert feature_sentence(two_units["digit"]) == "“digit” does not vary in both texts."
+
+
+@pytest.mark.parametrize(("value", "error", "words"), [
+    (0.5432, 0.0809, "0.543 ± 0.081"), (-3.21e-5, 2.6e-6, "-0.0000321 ± 0.0000026"), (12.34, 2.1, "12.3 ± 2.1"),
+    (123.4, 21.0, "123 ± 21"), (0.5, math.nan, "0.500 ± nan"), (0.0, 0.0, "0.000 ± 0.000"),
+])  # fmt: skip
+def test_numbers_have_two_digits_of_their_error(value, error, words):
+    assert nats(value, error) == words
 
 
 def test_a_feature_that_was_not_tested_is_reported(two_units):

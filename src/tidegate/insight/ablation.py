@@ -16,6 +16,7 @@ from tidegate.insight.held import Variant, held_losses, readout_extra
 from tidegate.insight.unit_results import Effect, Pair, TrackedUnit
 
 LEVEL = 0.05
+SMALLEST = 0.001  # nats: a smaller difference is of no use, however certain
 Unit = tuple[int, int]  # layer, unit
 
 
@@ -34,14 +35,15 @@ def with_effects(
     controls: int,
     pairs: int,
     generator: np.random.Generator,
-) -> tuple[dict[int, list[TrackedUnit]], dict[int, tuple[Pair, ...]]]:
-    """The tracked units of each feature, the confirmed ones with their effects; and pairs of confirmed ones."""
+) -> tuple[dict[int, list[TrackedUnit]], dict[int, tuple[Pair, ...]], int]:
+    """The tracked units of each feature, the confirmed ones with their effects; pairs of confirmed ones; and the
+    number of tokens that were scored."""
     found = {f: [(u.layer, u.unit) for u in own if u.confirmed] for f, own in tracked.items()}
-    measured, couples = effects(experiment, found, controls=controls, pairs=pairs, generator=generator)
+    measured, couples, tokens = effects(experiment, found, controls=controls, pairs=pairs, generator=generator)
     complete = {
         f: [with_effects_of(u, measured.get((f, (u.layer, u.unit)))) for u in own] for f, own in tracked.items()
     }
-    return complete, couples
+    return complete, couples, tokens
 
 
 def with_effects_of(unit: TrackedUnit, measured: Effects | None) -> TrackedUnit:
@@ -55,9 +57,9 @@ def effects(
     controls: int,
     pairs: int,
     generator: np.random.Generator,
-) -> tuple[dict[tuple[int, Unit], Effects], dict[int, tuple[Pair, ...]]]:
-    """The Effects of the units `found` for each feature, by (feature, unit); and by feature the
-    pairs among its first `pairs` units. Features are numbered as the columns of `on`.
+) -> tuple[dict[tuple[int, Unit], Effects], dict[int, tuple[Pair, ...]], int]:
+    """The Effects of the units `found` for each feature, by (feature, unit); by feature the pairs among its first
+    `pairs` units; and the number of tokens that were scored. Features are numbered as the columns of `on`.
 
     Each effect is beside those of `controls` random units, of the same layer, not found for the feature, from the twice
     as many whose output has the most similar variance; of all others where the layer has fewer. The test of the
@@ -71,22 +73,24 @@ def effects(
     }
     couples = {f: list(combinations(own[:pairs], 2)) for f, own in found.items()}
     if not beside:
-        return {}, {}
+        return {}, {}, 0
     singles = sorted({(unit,) for _, unit in beside} | {(unit,) for others in beside.values() for unit in others})
     doubles = sorted({couple for own in couples.values() for couple in own})
     own_singles = sorted({(unit,) for _, unit in beside})
-    total = held_extra(experiment, [*singles, *doubles], experiment.means)
-    resampled = held_extra(experiment, own_singles, experiment.drawn)
-    direct = direct_extra(experiment, singles)
-    block = blocks(experiment)
+    stride = experiment.stride(len(singles) + len(doubles))
+    total = held_extra(experiment, [*singles, *doubles], experiment.means, stride)
+    resampled = held_extra(experiment, own_singles, experiment.drawn, stride)
+    direct = direct_extra(experiment, singles, stride)
+    scored = experiment.scored(stride)
+    on, block = experiment.on[scored], blocks(experiment)[scored]
 
     def measured(extra: Mapping[Variant, np.ndarray], f: int, variant: Variant) -> Contrast:
-        return contrast(extra[variant], experiment.on[:, f], block)
+        return contrast(extra[variant], on[:, f], block)
 
     def effect(extra: Mapping[Variant, np.ndarray], f: int, unit: Unit) -> Effect:
         own = measured(extra, f, (unit,))
         others = np.array([measured(extra, f, (other,)).difference for other in beside[f, unit]])
-        above = len(others) > 0 and own.difference > others.max()
+        above = len(others) > 0 and own.difference > max(SMALLEST, others.max())
         return Effect(own, others, bool(above and own.positive(LEVEL / len(beside))))
 
     def pair(f: int, couple: tuple[Unit, Unit]) -> Pair:
@@ -102,7 +106,7 @@ def effects(
         )
         for f, unit in beside
     }
-    return by_unit, {f: tuple(pair(f, couple) for couple in own) for f, own in couples.items()}
+    return by_unit, {f: tuple(pair(f, couple) for couple in own) for f, own in couples.items()}, len(on)
 
 
 def random_units(
@@ -120,19 +124,21 @@ def random_units(
     return [(layer, j) for j in sorted(near, key=priority.__getitem__)[:count]]
 
 
-def held_extra(experiment: Experiment, variants: Sequence[Variant], values: np.ndarray) -> dict[Variant, np.ndarray]:
-    """The extra loss (N,) of each variant, held at the `values`, at every counted token."""
+def held_extra(
+    experiment: Experiment, variants: Sequence[Variant], values: np.ndarray, stride: int
+) -> dict[Variant, np.ndarray]:
+    """The extra loss of each variant, held at the `values`, at every counted token of `experiment.scored(stride)`."""
     x, y = experiment.passages.inputs(experiment.reading), experiment.passages.targets(experiment.reading)
-    losses = held_losses(experiment.network, x, y, [(), *variants], values, experiment.passages.warmup)
+    losses = held_losses(experiment.network, x, y, [(), *variants], values, experiment.steps(stride))
     extra = (losses[1:] - losses[0]).swapaxes(1, 2).reshape(len(variants), -1)
     return dict(zip(variants, extra))
 
 
-def direct_extra(experiment: Experiment, variants: Sequence[Variant]) -> dict[Variant, np.ndarray]:
-    """The extra loss (N,) at the scores alone, of those variants that hold one unit of the last layer."""
+def direct_extra(experiment: Experiment, variants: Sequence[Variant], stride: int) -> dict[Variant, np.ndarray]:
+    """The extra loss, as `held_extra`, at the scores alone, of those variants that hold one unit of the last layer."""
     top = experiment.network.layer.num_layers - 1
     here = [variant for variant in variants if variant[0][0] == top]
     x, y = experiment.passages.inputs(experiment.reading), experiment.passages.targets(experiment.reading)
     units = [variant[0][1] for variant in here]
-    extra = readout_extra(experiment.network, x, y, units, experiment.means, experiment.passages.warmup)
-    return dict(zip(here, extra.swapaxes(1, 2).reshape(len(here), len(experiment.on))))
+    extra = readout_extra(experiment.network, x, y, units, experiment.means, experiment.steps(stride))
+    return dict(zip(here, extra.swapaxes(1, 2).reshape(len(here), extra[:1].size)))

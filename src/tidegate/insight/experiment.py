@@ -14,6 +14,7 @@ from tidegate.insight.unit_states import Network
 
 BLOCK = 200  # tokens and characters, at least
 PASSAGES = 8
+SCORES = 2**17  # for each counted token, on average
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,19 @@ class Experiment:
     means: np.ndarray
     variance: np.ndarray
     drawn: np.ndarray
+
+    def stride(self, variants: int) -> int:
+        """The counted tokens from one that is scored to the next: 1 unless the scores of a large vocabulary would take
+        most of the time."""
+        return max(1, -(-variants * self.network.head.out_features // SCORES))
+
+    def steps(self, stride: int) -> range:
+        """The steps of each passage that are scored."""
+        return range(self.passages.warmup, self.passages.warmup + self.passages.length, stride)
+
+    def scored(self, stride: int) -> np.ndarray:
+        """Whether each of the N counted tokens is scored."""
+        return np.tile(np.arange(self.passages.length) % stride == 0, len(self.passages))
 
 
 def experiment_on(b: Sample, tokens: int, generator: np.random.Generator) -> Experiment:

@@ -25,10 +25,10 @@ SCORES = 2**23  # entries of a tensor of scores: bounds the memory, not the resu
 
 @torch.no_grad()
 def held_losses(
-    network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: np.ndarray, warmup: int
+    network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: np.ndarray, steps: range
 ) -> np.ndarray:
-    """The loss in nats of each target y (T, R) after the inputs x (T, R), from the state zero: (V, T - warmup,
-    R), float32, after the warm-up.
+    """The loss in nats of the targets y[steps] after the inputs x (T, R), from the state zero: (V, len(steps), R),
+    float32.
 
     values (layers, states, H): what every state of a held unit is set to after each step, before it is read by the
     layer above, by the scores and by the next step; (T, R, layers, states, H) for other values at each step and row.
@@ -36,23 +36,23 @@ def held_losses(
     """
     T, R = x.shape
     at_once = max(1, min(ROWS, SCORES // network.head.out_features) // R)
-    found = np.empty((len(variants), T - warmup, R), np.float32)
+    found = np.empty((len(variants), len(steps), R), np.float32)
     every = torch.from_numpy(values).float().expand(T, R, *values.shape[-3:])
     for begin in range(0, len(variants), at_once):
         some = variants[begin : begin + at_once]
-        found[begin : begin + len(some)] = walk(network, x, y, some, every, warmup)
+        found[begin : begin + len(some)] = walk(network, x, y, some, every, steps)
     return found
 
 
 def walk(
-    network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: Tensor, warmup: int
+    network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: Tensor, steps: range
 ) -> np.ndarray:
     """`held_losses` of variants that fit into one batch."""
     (T, R), V = x.shape, len(variants)
     layers, weights, step = network.layer.num_layers, read_weights(network.layer), network.step
     places = [held_places(variants, k, R) for k in range(layers)]
     states = [(torch.zeros(V * R, network.layer.hidden_size),) * len(step.state)] * layers
-    found = torch.empty(T - warmup, V * R)
+    found = torch.empty(len(steps), V * R)
     for t in range(T):
         below = x[t].repeat(V)[None]
         for k in range(layers):
@@ -62,9 +62,9 @@ def walk(
                 values_now = values[t, rows % R, k, :, units]
                 states[k] = tuple([own.index_put(places[k], values_now[:, s]) for s, own in enumerate(states[k])])
             below = states[k][0][None]
-        if t >= warmup:
-            found[t - warmup] = cross_entropy(network.head(below[0]), y[t].repeat(V), reduction="none")
-    return found.reshape(T - warmup, V, R).transpose(0, 1).numpy()
+        if t in steps:
+            found[steps.index(t)] = cross_entropy(network.head(below[0]), y[t].repeat(V), reduction="none")
+    return found.reshape(len(steps), V, R).transpose(0, 1).numpy()
 
 
 def held_places(variants: Sequence[Variant], layer: int, R: int) -> tuple[Tensor, Tensor]:
@@ -82,12 +82,12 @@ def held_places(variants: Sequence[Variant], layer: int, R: int) -> tuple[Tensor
 
 @torch.no_grad()
 def readout_extra(
-    network: Network, x: Tensor, y: Tensor, units: Sequence[int], values: np.ndarray, warmup: int
+    network: Network, x: Tensor, y: Tensor, units: Sequence[int], values: np.ndarray, steps: range
 ) -> np.ndarray:
     """The extra loss where units of the last layer are held only as the scores are computed, so that all states are
-    those of the unchanged model: (len(units), T - warmup, R), after the warm-up."""
-    outputs = network.layer(x)[0][warmup:]
-    scores, targets = network.head(outputs).flatten(0, 1), y[warmup:].flatten()
+    those of the unchanged model: (len(units), len(steps), R)."""
+    outputs = network.layer(x)[0][list(steps)]
+    scores, targets = network.head(outputs).flatten(0, 1), y[list(steps)].flatten()
     W, h = network.head.weight, outputs.flatten(0, 1)
     base = cross_entropy(scores, targets, reduction="none")
     found = np.empty((len(units), *outputs.shape[:2]), np.float32)

@@ -27,7 +27,8 @@ class Effect:
 
     extra: its mean where the feature is on and elsewhere, and the difference, which is the effect of the unit on the
     feature. others: the differences for random other units. needed: whether the difference exceeds all `others`, of
-    which there is at least one, and is above 0 at the level of the tests, corrected for the number of effects.
+    which there is at least one, and 0.001 nats, and is above 0 at the level of the tests, corrected for the number of
+    effects.
     """
 
     extra: Contrast
@@ -114,7 +115,8 @@ class Units(Figure):
     """What the units of a language model track: see `units`.
 
     features: the result for each. cell, layers, hidden: the size of the model.
-    positions_find, positions_confirm, positions_held: the numbers of tokens over which r and effects are means.
+    positions_find, positions_confirm, positions_held: the numbers of tokens over which r and effects are means; the
+    last is 0 where no unit was confirmed.
     null_find, null_confirm: "donors" or "circular shifts", with `cases` cases each. level: of all tests.
     notes: what limits these results, a sentence each.
     """

@@ -9,7 +9,7 @@ The steps of `units`:
    responds to a quotation mark is also correlated with being inside quotes.
 3. Ablation (`ablation.effects`): each confirmed unit, with all of its states, is held at its mean at every step.
    Its effect is the extra loss where the feature is on minus the extra loss elsewhere. It is needed if that is
-   larger than for each of 20 random units of similar variance, and significantly above 0.
+   larger than for each of 20 random units of similar variance, significantly above 0, and at least 0.001 nats.
 
 How strongly a unit responds to a feature says little about its importance (Morcos et al., arXiv:1803.06959, 2018), so
 only a unit that passes all three steps should be called, for example, a quote unit. A feature without such a unit can
@@ -65,7 +65,8 @@ def units(
 
     Work and precision: `positions` tokens of each text, spread evenly over it; `donors` cases of the null, and at least
     40 for each feature, so that the correction for the number of features leaves p below the level; up to `top` units
-    for each feature; `controls` random units beside each; `held` tokens for the effects; pairs among the first `pairs`
+    for each feature; `controls` random units beside each; `held` tokens for
+    the effects, of which every n-th is scored where the vocabulary is large; pairs among the first `pairs`
     confirmed units of each feature.
 
     Raises ArgumentTypeError for a model without a vocabulary, and ShapeError or ArgumentError for texts that are too
@@ -88,7 +89,7 @@ def units(
     candidates = found(network, a, chosen, top=top, cases=cases, generator=generator)
     tracked = confirmed(network, b, candidates, cases=cases, generator=generator)
     experiment = experiment_on(b, held, generator)
-    tracked, pairs_of = with_effects(experiment, tracked, controls=controls, pairs=pairs, generator=generator)
+    tracked, pairs_of, tokens = with_effects(experiment, tracked, controls=controls, pairs=pairs, generator=generator)
     initial = initial_model(model)
     untrained = best_untrained(Network.of(initial.recurrent, initial.head), b)
     return Units(
@@ -101,7 +102,7 @@ def units(
         hidden=network.layer.hidden_size,
         positions_find=a.features[:, :, 0].size,
         positions_confirm=b.features[:, :, 0].size,
-        positions_held=experiment.passages.counted.size,
+        positions_held=tokens,
         null_find=a.null,
         null_confirm=b.null,
         cases=cases,
@@ -111,6 +112,8 @@ def units(
             b,
             [unit for own in tracked.values() for unit in own],
             controls=controls,
+            held=experiment.passages.counted.size,
+            tokens=tokens,
             blocks=len(np.unique(blocks(experiment))),
         ),
     )
@@ -145,7 +148,9 @@ def feature_result(
     )
 
 
-def notes(a: Sample, b: Sample, tracked: Sequence[TrackedUnit], *, controls: int, blocks: int) -> tuple[str, ...]:
+def notes(
+    a: Sample, b: Sample, tracked: Sequence[TrackedUnit], *, controls: int, held: int, tokens: int, blocks: int
+) -> tuple[str, ...]:
     """What limits the results."""
     found = [
         f"The text `{name}` is too short for passages of which each can have the labels of another, so p is from "
@@ -158,6 +163,11 @@ def notes(a: Sample, b: Sample, tracked: Sequence[TrackedUnit], *, controls: int
         found.append(
             f"A layer has {a.network.layer.hidden_size} units, so a unit is compared with {beside} random ones instead "
             f"of {controls}: of {beside + 1} unrelated units one exceeds the others."
+        )
+    if 0 < tokens < held:
+        found.append(
+            f"Effects are from one token in {held / tokens:.0f}, because the scores of {a.network.head.out_features:,} "
+            "tokens take long."
         )
     if blocks < FEWEST_BLOCKS:
         found.append(f"The standard errors of the effects are from {blocks} blocks, so they are rough.")

@@ -76,10 +76,11 @@ def use(own: FeatureUnits, unit: TrackedUnit) -> str:
     if not len(total.others):
         return f"{found}; the layer has no other unit to compare it with."
     many = f"{len(total.others)} random units" if len(total.others) > 1 else "a random unit"
+    extra, drawn = total.extra, unit.resampled
     return (
-        f"{found}. The difference is {total.extra.difference:.3f}; for {many} of similar variance it is at most "
-        f"{total.others.max():.3f}. With random states of the unit instead of its mean it is "
-        f"{nats(unit.resampled.difference, unit.resampled.error)}."
+        f"{found}. The difference is {nats(extra.difference, extra.error)}; for {many} of similar variance it is at "
+        f"most {rounded(total.others.max(), extra.error)}. With random states of the unit instead of its mean it is "
+        f"{nats(drawn.difference, drawn.error)}."
     )
 
 
@@ -90,7 +91,14 @@ def short(tracked: Sequence[TrackedUnit]) -> str:
 
 
 def nats(value: float, error: float) -> str:
-    return f"{value:.3f} ± {error:.3f}"
+    """A value and its standard error."""
+    return f"{rounded(value, error)} ± {rounded(error, error)}"
+
+
+def rounded(value: float, error: float) -> str:
+    """The value with as many decimals as its error has with two significant digits; three if the error is unknown."""
+    known = math.isfinite(error) and error > 0
+    return f"{value:.{max(0, 1 - math.floor(math.log10(error))) if known else 3}f}"
 
 
 def quoted(own: FeatureUnits) -> str:
