@@ -12,6 +12,7 @@ from tidegate.insight.linear import linearise
 from tidegate.insight.recording import Array, numpy, record
 from tidegate.insight.subject import Data, Model, as_input, as_subject, need_steps
 from tidegate.insight.sweep import in_joint_state, last_outputs, next_tokens, random_directions, sweep
+from tidegate.insight.threads import one_blas_thread
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,6 +37,7 @@ class Connectivity(Figure):
     of_loss: bool
 
 
+@one_blas_thread
 def connectivity(model: Model, data: Data, *, longest: int = 100, first: int = 0, seed: int = 0) -> Connectivity:
     """The connectivity of the predictions after the steps first, first + 1, ... of one sequence.
 

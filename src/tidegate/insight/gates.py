@@ -14,6 +14,7 @@ from tidegate.calculus.tangent import tangent
 from tidegate.insight.figure import Figure
 from tidegate.insight.recording import Array, Recorded, record
 from tidegate.insight.subject import Data, Model, as_input, as_subject
+from tidegate.insight.threads import one_blas_thread
 from tidegate.nn.state import State
 
 CLOSED, OPEN = 0.1, 0.9
@@ -60,6 +61,7 @@ class Gates(Figure):
     values: int
 
 
+@one_blas_thread
 def gates(model: Model, data: Data, *, hx: State | None = None, warmup: int = 0) -> Gates:
     """The statistics of the gates of a layer, of any number of layers and directions, or of a language model.
 

@@ -20,6 +20,7 @@ from tidegate.insight.recording import Array
 from tidegate.insight.runner import Indices, Runner, States, at
 from tidegate.insight.subject import Data, Model, Subject, as_input, as_subject, need_steps
 from tidegate.insight.swap import Swap, swap_test
+from tidegate.insight.threads import one_blas_thread
 from tidegate.insight.threshold import Horizon, horizon
 from tidegate.text import Progress, TokenArray
 
@@ -67,6 +68,7 @@ class MemoryHorizon(Figure):
     tokens_are: str | None
 
 
+@one_blas_thread
 def memory_horizon(
     model: Model,
     data: Data,

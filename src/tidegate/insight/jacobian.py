@@ -13,6 +13,7 @@ from tidegate.insight.linear import Linearised, linearise
 from tidegate.insight.recording import Array, record
 from tidegate.insight.subject import Data, Model, as_input, as_subject
 from tidegate.insight.sweep import spread_anchors
+from tidegate.insight.threads import one_blas_thread
 from tidegate.nn.state import State
 
 
@@ -44,6 +45,7 @@ class Jacobians(Figure):
     states: Mapping[str, int]
 
 
+@one_blas_thread
 def jacobians(
     layer: Model, x: Data, *, steps: int = 8, longest: int = 128, hx: State | None = None, keep: bool = False
 ) -> Jacobians:

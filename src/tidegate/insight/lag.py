@@ -22,6 +22,7 @@ from tidegate.insight.sweep import (
     spread_anchors,
     sweep,
 )
+from tidegate.insight.threads import one_blas_thread
 
 #: The gradient counts as lost where its mean is below this share of its value at lag 0.
 LOST = 0.01
@@ -54,6 +55,7 @@ class GradientLag(Figure):
     of_loss: bool
 
 
+@one_blas_thread
 def gradient_lag(model: Model, data: Data, *, longest: int = 200, anchors: int = 128, seed: int = 0) -> GradientLag:
     """The gradient against the lag, for a language model of the cross-entropy of the next token; for a layer of its
     output in a random direction u, l = u . h.

@@ -12,6 +12,7 @@ from tidegate.insight.figure import Figure
 from tidegate.insight.linear import Linearised, linearise
 from tidegate.insight.recording import Array, record
 from tidegate.insight.subject import Data, Model, as_input, as_subject, need_steps
+from tidegate.insight.threads import one_blas_thread
 from tidegate.nn.state import State
 
 #: Growth factors below this are counted as this: a closed gate gives 0, whose logarithm is -infinity.
@@ -48,6 +49,7 @@ class Lyapunov(Figure):
     size: int
 
 
+@one_blas_thread
 def lyapunov(
     layer: Model, x: Data, *, k: int | None = None, warmup: int = 100, hx: State | None = None, seed: int = 0
 ) -> Lyapunov:

@@ -35,6 +35,7 @@ from tidegate.insight.reading import read
 from tidegate.insight.sample import Sample, sample
 from tidegate.insight.strata import DETERMINED, share_within
 from tidegate.insight.subject import as_subject
+from tidegate.insight.threads import one_blas_thread
 from tidegate.insight.tracking import LEVEL, best_untrained, confirmed, found
 from tidegate.insight.unit_results import FeatureUnits, Pair, TrackedUnit, Units, strongest
 from tidegate.insight.unit_states import Network
@@ -43,6 +44,7 @@ from tidegate.train.load import Trained
 FEWEST_BLOCKS = 8  # with fewer, a standard error is uncertain by more than a quarter
 
 
+@one_blas_thread
 def units(
     model: Trained,
     find: Any,
