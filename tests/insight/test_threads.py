@@ -22,7 +22,7 @@ def test_blas_runs_on_one_thread_inside_and_as_before_outside_also_after_an_erro
         return 7
 
     assert measure(False) == 7
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         measure(True)
     assert all(set(inside) <= {1} for inside in seen)
     assert threads() == before
