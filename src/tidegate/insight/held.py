@@ -6,6 +6,7 @@ All variants of the model are rows of one batch that is walked step by step. A v
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from tidegate.insight.unit_states import Network
 from tidegate.nn.stack import read_weights
 
 Variant = tuple[tuple[int, int], ...]
+Places = tuple[np.ndarray, np.ndarray]  # rows, units
 
 ROWS = 2048  # rows of a batch
 SCORES = 2**23  # entries of a tensor of scores: bounds the memory, not the result
@@ -37,7 +39,7 @@ def held_losses(
     T, R = x.shape
     at_once = max(1, min(ROWS, SCORES // network.head.out_features) // R)
     found = np.empty((len(variants), len(steps), R), np.float32)
-    every = torch.from_numpy(values).float().expand(T, R, *values.shape[-3:])
+    every = np.broadcast_to(values, (T, R, *values.shape[-3:]))
     for begin in range(0, len(variants), at_once):
         some = variants[begin : begin + at_once]
         found[begin : begin + len(some)] = walk(network, x, y, some, every, steps)
@@ -45,29 +47,41 @@ def held_losses(
 
 
 def walk(
-    network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: Tensor, steps: range
+    network: Network, x: Tensor, y: Tensor, variants: Sequence[Variant], values: np.ndarray, steps: range
 ) -> np.ndarray:
     """`held_losses` of variants that fit into one batch."""
     (T, R), V = x.shape, len(variants)
-    layers, weights, step = network.layer.num_layers, read_weights(network.layer), network.step
+    layers, step = network.layer.num_layers, network.step
+    weights, rows_of_input = list(read_weights(network.layer)), torch.arange(R).repeat(V)[None]
+    first = weights[0]
     places = [held_places(variants, k, R) for k in range(layers)]
     states = [(torch.zeros(V * R, network.layer.hidden_size),) * len(step.state)] * layers
     found = torch.empty(len(steps), V * R)
     for t in range(T):
-        below = x[t].repeat(V)[None]
+        below = rows_of_input
+        # only the columns of W for the R tokens of this step: an engine may rearrange all that it is given
+        weights[0] = dataclasses.replace(first, w_ih=first.w_ih[:, x[t]])
         for k in range(layers):
-            rows, units = places[k]
             states[k] = choose.dispatch(Call(step, below, states[k], weights[k])).states
-            if len(rows):  # copies, because two states of a cell may share their memory
-                values_now = values[t, rows % R, k, :, units]
-                states[k] = tuple([own.index_put(places[k], values_now[:, s]) for s, own in enumerate(states[k])])
+            rows, units = places[k]
+            if len(rows):
+                states[k] = replaced(states[k], places[k], values[t, rows % R, k, :, units])
             below = states[k][0][None]
         if t in steps:
             found[steps.index(t)] = cross_entropy(network.head(below[0]), y[t].repeat(V), reduction="none")
     return found.reshape(len(steps), V, R).transpose(0, 1).numpy()
 
 
-def held_places(variants: Sequence[Variant], layer: int, R: int) -> tuple[Tensor, Tensor]:
+def replaced(states: tuple[Tensor, ...], places: Places, values: np.ndarray) -> tuple[Tensor, ...]:
+    """Copies of the states (rows, H) with values (places, states) at the places. In NumPy, because torch would start
+    all of its threads for these few numbers."""
+    found = tuple([state.numpy().copy() for state in states])
+    for s, state in enumerate(found):
+        state[places] = values[:, s]
+    return tuple(map(torch.from_numpy, found))
+
+
+def held_places(variants: Sequence[Variant], layer: int, R: int) -> Places:
     """The rows and the units of one layer that are held; variant v has the rows v R to v R + R - 1."""
     pairs = [
         (v * R + row, unit)
@@ -76,7 +90,7 @@ def held_places(variants: Sequence[Variant], layer: int, R: int) -> tuple[Tensor
         if k == layer
         for row in range(R)
     ]
-    rows, units = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).unbind(1)
+    rows, units = np.array(pairs, np.int64).reshape(-1, 2).T
     return rows, units
 
 

@@ -67,9 +67,8 @@ def units(
 
     Work and precision: `positions` tokens of each text, spread evenly over it; `donors` cases of the null, and at least
     40 for each feature, so that the correction for the number of features leaves p below the level; up to `top` units
-    for each feature; `controls` random units beside each; `held` tokens for
-    the effects, of which every n-th is scored where the vocabulary is large; pairs among the first `pairs`
-    confirmed units of each feature.
+    for each feature; `controls` random units beside each; `held` tokens for the effects, of which every n-th is scored
+    where the vocabulary is large; pairs among the first `pairs` confirmed units of each feature.
 
     Raises ArgumentTypeError for a model without a vocabulary, and ShapeError or ArgumentError for texts that are too
     short, equal, or that hold tokens outside the vocabulary, and for numbers out of range.
