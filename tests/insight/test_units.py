@@ -73,6 +73,10 @@ def test_the_network_before_training_has_no_such_unit(two_units):
 def test_results_are_json_and_sentences_with_their_numbers(two_units):
     saved = json.loads(json.dumps(two_units.as_dict()))
     assert [own["feature"] for own in saved["features"]] == list(FEATURES)
+    assert {unit["unit"]: unit["verdict"] for unit in saved["features"][2]["units"]}.items() >= {
+        5: "needed",
+        11: "tracks only",
+    }.items()
     words = str(two_units)
     unit = by_unit(two_units["bracket depth"])[5]
     assert f"Unit 5 of layer 0 ({unit.state}) follows “bracket depth”" in words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -49,6 +49,7 @@ class TrackedUnit:
     direct: of holding its output only where the scores are computed; None unless confirmed, and below the last layer.
     resampled: as total, with the states of the unit at a random position of the text at every step instead of their
     means, as a check; None unless confirmed.
+    verdict: "needed", "tracks only" or "not confirmed", from `confirmed` and `total.needed`.
     """
 
     layer: int
@@ -64,12 +65,11 @@ class TrackedUnit:
     total: Effect | None = None
     direct: Effect | None = None
     resampled: Contrast | None = None
+    verdict: Verdict = field(init=False)
 
-    @property
-    def verdict(self) -> Verdict:
-        if not self.confirmed:
-            return "not confirmed"
-        return "needed" if self.total is not None and self.total.needed else "tracks only"
+    def __post_init__(self) -> None:
+        used: Verdict = "needed" if self.total is not None and self.total.needed else "tracks only"
+        object.__setattr__(self, "verdict", used if self.confirmed else "not confirmed")
 
 
 @dataclass(frozen=True)
