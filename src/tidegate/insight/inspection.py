@@ -12,20 +12,20 @@ from typing import Any
 
 from tidegate import __version__
 from tidegate.errors import ArgumentError, ShapeError
-from tidegate.insight.connectivity import Connectivity, connectivity
 from tidegate.insight.effort import FULL, Effort
-from tidegate.insight.features import Feature
 from tidegate.insight.figure import plain
 from tidegate.insight.findings import Finding, find_all
 from tidegate.insight.gates import Gates, gates
-from tidegate.insight.horizon import MemoryHorizon, memory_horizon
+from tidegate.insight.gradients.connectivity import Connectivity, connectivity
+from tidegate.insight.gradients.jacobian import Jacobians, jacobians
+from tidegate.insight.gradients.lag import GradientLag, gradient_lag
+from tidegate.insight.gradients.lyapunov import Lyapunov, lyapunov
 from tidegate.insight.initial import initial_model
-from tidegate.insight.jacobian import Jacobians, jacobians
-from tidegate.insight.lag import GradientLag, gradient_lag
-from tidegate.insight.lyapunov import Lyapunov, lyapunov
 from tidegate.insight.material import Material, other_material, own_material, rows, span, streams
+from tidegate.insight.memory.horizon import MemoryHorizon, memory_horizon
 from tidegate.insight.predictions import Predictions, predictions
-from tidegate.insight.units import Units, units
+from tidegate.insight.tracking.features import Feature
+from tidegate.insight.tracking.units import Units, units
 from tidegate.text import Progress
 from tidegate.train.load import Trained, load
 

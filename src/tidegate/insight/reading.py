@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
-from tidegate.insight.subject import Subject
 from tidegate.text import Vocabulary, tokenize
 from tidegate.text.preprocess import letters
+
+if TYPE_CHECKING:
+    from tidegate.insight.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,7 @@ def read(subject: Subject, data: Any, name: str) -> Reading:
             "from Python can be saved with tidegate.save."
         )
     if isinstance(data, str):
-        text = data if subject.preprocess == "raw" else only_letters(data, vocabulary.kind)
-        ids = vocabulary.encode(tokenize(text, vocabulary.kind))
+        text, ids = encoded(vocabulary, subject.preprocess, data)
         return Reading(text, ids, token_ends(text, vocabulary.kind))
     ids = torch.as_tensor(data).detach().to("cpu")
     if ids.dim() != 1 or ids.is_floating_point():
@@ -52,6 +53,12 @@ def read(subject: Subject, data: Any, name: str) -> Reading:
             f"`{name}` must have token indices in 0..{len(vocabulary) - 1}, got {int(ids.min())}..{int(ids.max())}."
         )
     return Reading(*spelled(vocabulary, ids.long()))
+
+
+def encoded(vocabulary: Vocabulary, preprocess: str, text: str) -> tuple[str, Tensor]:
+    """The text as the model's training text was preprocessed, and its token indices (N,)."""
+    text = text if preprocess == "raw" else only_letters(text, vocabulary.kind)
+    return text, vocabulary.encode(tokenize(text, vocabulary.kind))
 
 
 def only_letters(text: str, kind: str) -> str:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from tidegate.calculus import Step
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
+from tidegate.insight.reading import encoded
 from tidegate.nn.equations import step_of
 from tidegate.nn.layer import CellLayer
-from tidegate.text import Vocabulary, tokenize
+from tidegate.text import Vocabulary
 from tidegate.train.load import Trained
 from tidegate.train.model import LanguageModel
 
@@ -37,17 +38,6 @@ class Subject:
     @property
     def step(self) -> Step:
         return step_of(self.layer)
-
-    @property
-    def layers(self) -> int:
-        return self.layer.num_layers
-
-    def chosen_layer(self, number: int | None) -> int:
-        """The layer with this number; None and negative numbers count from the last. ArgumentError if there is none."""
-        chosen = self.layers - 1 if number is None else number
-        if not -self.layers <= chosen < self.layers:
-            raise ArgumentError(f"`layer_number` must be in 0..{self.layers - 1}, got {number}.")
-        return chosen % self.layers
 
 
 def as_subject(model: Any, *, language_model: bool = False, one_direction: bool = True) -> Subject:
@@ -97,7 +87,7 @@ def as_input(subject: Subject, data: Any) -> Tensor:
             raise ArgumentTypeError(
                 "`data` must be a tensor: a text needs a vocabulary, which only the result of tidegate.load has."
             )
-        data = subject.vocabulary.encode(tokenize(data, subject.vocabulary.kind))
+        _, data = encoded(subject.vocabulary, subject.preprocess, data)
     x = torch.as_tensor(data).detach().to("cpu")
     D = subject.layer.input_size
     if not x.is_floating_point():

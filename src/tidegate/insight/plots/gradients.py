@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from tidegate.insight.connectivity import Connectivity
-from tidegate.insight.jacobian import Jacobians
-from tidegate.insight.lag import GradientLag
-from tidegate.insight.lyapunov import Lyapunov
+from tidegate.insight.gradients.connectivity import Connectivity
+from tidegate.insight.gradients.jacobian import Jacobians
+from tidegate.insight.gradients.lag import GradientLag
+from tidegate.insight.gradients.lyapunov import Lyapunov
 from tidegate.insight.plots.base import BLUE, COLOURS, GREY, plot
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from tidegate.insight.horizon import MemoryHorizon
+from tidegate.insight.memory.horizon import MemoryHorizon
+from tidegate.insight.memory.readout import Readout
+from tidegate.insight.memory.swap import Swap
 from tidegate.insight.plots.base import BLUE, GREY, ORANGE, plot
-from tidegate.insight.readout import Readout
-from tidegate.insight.swap import Swap
 
 
 @plot.register

@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 
 from tidegate.insight.plots.base import BLUE, GREY, plot
-from tidegate.insight.unit_results import Units
+from tidegate.insight.tracking.results import Units
 
 
 @plot.register

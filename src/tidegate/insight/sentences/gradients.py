@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from tidegate.insight.connectivity import Connectivity
-from tidegate.insight.jacobian import Jacobians
-from tidegate.insight.lag import GradientLag
-from tidegate.insight.lyapunov import Lyapunov
+from tidegate.insight.gradients.connectivity import Connectivity
+from tidegate.insight.gradients.jacobian import Jacobians
+from tidegate.insight.gradients.lag import GradientLag
+from tidegate.insight.gradients.lyapunov import Lyapunov
 from tidegate.insight.sentences.base import percent, sentence, steps
 
 

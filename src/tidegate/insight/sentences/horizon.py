@@ -1,11 +1,11 @@
 """Sentences on the memory horizon, the swap test and the linear readout."""
 
-from tidegate.insight.horizon import MemoryHorizon
-from tidegate.insight.orders import Orders
-from tidegate.insight.readout import Readout
+from tidegate.insight.memory.horizon import MemoryHorizon
+from tidegate.insight.memory.orders import Orders
+from tidegate.insight.memory.readout import Readout
+from tidegate.insight.memory.swap import Swap
+from tidegate.insight.memory.threshold import Horizon
 from tidegate.insight.sentences.base import sentence
-from tidegate.insight.swap import Swap
-from tidegate.insight.threshold import Horizon
 
 NAMES = {"char": "character", "byte": "byte", "word": "word", None: "token"}
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from tidegate.insight.sentences.base import sentence
-from tidegate.insight.unit_results import FeatureUnits, TrackedUnit, Units
+from tidegate.insight.tracking.results import FeatureUnits, TrackedUnit, Units
 
 
 @sentence.register
