@@ -24,11 +24,12 @@ $(READY): pyproject.toml constraints.txt
 
 install: $(READY)  ## make .venv with Tidegate and its tools
 
-demo: $(READY)  ## train on the built-in text for two minutes, evaluate, generate text
+demo: $(READY)  ## train on the built-in text for two minutes, evaluate, generate text, look inside
 	@test ! -e $(RUN) || { echo "$(RUN) is there already: make demo RUN=runs/another, or remove it"; exit 1; }
 	$(BIN)/tidegate train builtin --out $(RUN)
 	$(BIN)/tidegate eval $(RUN)
 	$(BIN)/tidegate sample $(RUN) --length 400
+	$(BIN)/tidegate inspect $(RUN)
 	@echo; echo "Call it yourself: source $(BIN)/activate, then tidegate train FILE (or $(BIN)/tidegate train FILE)."
 
 test: check wheel $(READY)  ## all tests, after `make check` and `make wheel`

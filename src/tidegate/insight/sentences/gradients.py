@@ -36,7 +36,9 @@ def _(figure: Jacobians) -> str:
     )
     if not len(last) or figure.lags[-1] == 1:
         return found + "."
-    return f"{found}, {figure.lags[-1]} steps by 10^{np.median(last):.1f} (median)."
+    middle = float(np.median(last))
+    times = f"{10**middle:.2g}" if abs(middle) < 4 else f"10^{middle:.1f}"
+    return f"{found}, {figure.lags[-1]} steps by {times} (median)."
 
 
 @sentence.register

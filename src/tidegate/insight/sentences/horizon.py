@@ -16,7 +16,7 @@ def _(figure: MemoryHorizon) -> str:
     parts = [uses(figure, by_curve["zero"])]
     donor = by_curve["donor"]
     if donor.tokens is not None:
-        parts.append(f"To forget an unrelated text it needs {many(figure.tokens_are, donor.tokens)}.")
+        parts.append(f"After an unrelated text it needs {many(figure.tokens_are, donor.tokens)} for that.")
     if figure.orders is not None:
         parts.append(compared(figure.orders, figure.tokens_are))
     return " ".join(parts)
@@ -31,10 +31,10 @@ def uses(figure: MemoryHorizon, found: Horizon) -> str:
     if found.tokens is not None:
         least = found.tokens == int(figure.lengths[0])
         used = f"{'at most ' if least else ''}{many(figure.tokens_are, found.tokens)}"
-        between = f"; 95 % interval {found.low} to {found.tokens}" if found.low != found.tokens else ""
+        between = f" (95 % interval {found.low} to {found.tokens})" if found.low != found.tokens else ""
         return (
-            f"The model uses {used} of context ({found.eps:g} nats{between}): from so many on its loss is less than "
-            f"{found.eps:g} nats above {full}."
+            f"The model uses {used} of context{between}: with that many or more, its loss is less than {found.eps:g} "
+            f"nats above {full}."
         )
     if found.reason == "longer":
         return (
@@ -42,21 +42,21 @@ def uses(figure: MemoryHorizon, found: Horizon) -> str:
             f"is still {last}."
         )
     return (
-        f"Whether {many(figure.tokens_are, longest)} of context are enough cannot be told at {found.eps:g} nats: with "
-        f"so many the loss is {last}. Use more targets, or a longer text."
+        f"Whether {many(figure.tokens_are, longest)} of context are enough to {found.eps:g} nats cannot be decided: "
+        f"with that many the loss is {last}. Use more targets, or a longer text."
     )
 
 
 def compared(orders: Orders, tokens_are: str | None) -> str:
     """The best n-gram model beside the recurrent one."""
-    order, n = f"The order-{orders.best} n-gram model", orders.equivalent[orders.best]
+    best, n = f"The best n-gram model, of order {orders.best},", orders.equivalent[orders.best]
     lead = f"{abs(orders.lead):.3f} ± {orders.lead_error:.3f} nats {'better' if orders.lead >= 0 else 'worse'}"
     if orders.undertrained:
-        return f"{order} is better than this model, which is {lead} with its full context: it is undertrained."
-    equal = f"scores as well as this model with {many(tokens_are, n)}" if n is not None else (
-        "scores better than this model with any context that was measured"
+        return f"{best} predicts better than this model, which is {lead} with its full context: it is undertrained."
+    equal = f"predicts as well as this model with {many(tokens_are, n)} of context" if n is not None else (
+        "predicts better than this model with any context that was measured"
     )  # fmt: skip
-    return f"{order}, the best order, {equal}; with its full context the model is {lead}."
+    return f"{best} {equal}; with its full context the model is {lead}."
 
 
 @sentence.register
