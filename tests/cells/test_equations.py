@@ -1,5 +1,8 @@
 """The equations themselves, run on tensors, are what their sources say: torch.nn's numbers, to 1e-12 in float64."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -49,6 +52,28 @@ def test_the_reset_before_gru_multiplies_before_the_product():
     U, c = call.weights.w_hh[2 * call.H :], call.weights.b_hh[2 * call.H :]
     n = torch.tanh(a["n"] + (r * h) @ U.T + c)
     torch.testing.assert_close(got.states[0], z * h + (1 - z) * n)
+
+
+@pytest.mark.parametrize(
+    ("whole", "ablated", "gate", "bias"),
+    [
+        ("reset-before-gru", "reset-only-gru", "z", -math.inf),
+        ("reset-before-gru", "update-only-gru", "r", math.inf),
+        ("gru", "update-only-gru", "r", math.inf),
+    ],
+)
+def test_a_gru_without_a_gate_is_the_whole_one_with_that_gate_constant(whole, ablated, gate, bias):
+    call = random_problem(CELLS[whole], sizes=(6, 2, 3, 4), seed=4).call
+    kept = [g for g in call.step.gates if g != gate]
+    rows = {g: slice(k * call.H, (k + 1) * call.H) for k, g in enumerate(call.step.gates)}
+    constant = call.weights.b_ih.detach().clone()
+    constant[rows[gate]] = bias
+    tensors = dict(zip(("w_ih", "w_hh", "b_ih", "b_hh"), call.weights.tensors()))
+    without = {name: torch.cat([tensor[rows[g]] for g in kept]) for name, tensor in tensors.items()}
+    less = random_problem(CELLS[ablated], sizes=(6, 2, 3, 4), seed=4).call
+    small = replace(less, x=call.x, states=call.states, weights=replace(less.weights, **without))
+    full = replace(call, weights=replace(call.weights, b_ih=constant))
+    torch.testing.assert_close(unroll(small, CELLS[ablated]).outputs, unroll(full, CELLS[whole]).outputs)
 
 
 def test_peepholes_use_the_old_cell_state_and_the_output_gate_the_new():

@@ -50,8 +50,8 @@ TABLE = [
     (
         lambda: build_layer("mgu", 3, 4),
         ArgumentError,
-        "`cell` must be one of rnn, rnn-relu, residual, residual-sigmoid, gru, reset-before-gru, lstm, peephole-lstm, "
-        "or FILE.py:CLASS, got 'mgu'.",
+        "`cell` must be one of rnn, rnn-relu, residual, residual-sigmoid, gru, reset-before-gru, reset-only-gru, "
+        "update-only-gru, lstm, peephole-lstm, or FILE.py:CLASS, got 'mgu'.",
     ),
     (
         lambda: tidegate.Recurrent("gru", 3, 4),

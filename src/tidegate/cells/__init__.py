@@ -2,6 +2,7 @@
 
 from types import MappingProxyType
 
+from tidegate.cells.ablated import ResetOnlyGRU, UpdateOnlyGRU
 from tidegate.cells.cell import Cell
 from tidegate.cells.elman import RNN, ReluRNN
 from tidegate.cells.gru import GRU, ResetBeforeGRU
@@ -16,6 +17,8 @@ CELLS = MappingProxyType(
         "residual-sigmoid": SigmoidResidualRNN,
         "gru": GRU,
         "reset-before-gru": ResetBeforeGRU,
+        "reset-only-gru": ResetOnlyGRU,
+        "update-only-gru": UpdateOnlyGRU,
         "lstm": LSTM,
         "peephole-lstm": PeepholeLSTM,
     }
@@ -30,6 +33,8 @@ __all__ = [
     "PeepholeLSTM",
     "ReluRNN",
     "ResetBeforeGRU",
+    "ResetOnlyGRU",
     "ResidualRNN",
     "SigmoidResidualRNN",
+    "UpdateOnlyGRU",
 ]

@@ -33,21 +33,21 @@ def suggestion(name: str) -> str:
     return f" Did you mean {spelled[found[0]]}?" if found else ""
 
 
-def load(path: Path):
-    """The module in the file `path`, imported once."""
+def load(path: Path, argument: str = "cell"):
+    """The module in the file `path`, imported once; `argument` is what messages call the class that it defines."""
     name = f"tidegate_user_cells.{path.resolve().as_posix().strip('/').replace('/', '.')}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ArgumentError(f"`cell`: {path} is not a Python file.")
+        raise ArgumentError(f"`{argument}`: {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a user's file can raise anything
         del sys.modules[name]
-        alone = " The file of a cell cannot import files of its own folder."
+        alone = f" The file of a {argument} cannot import files of its own folder."
         raise EquationError(
             f"{path} cannot be imported: {type(error).__name__}: {error}.{alone * isinstance(error, ImportError)}"
         ) from error

@@ -22,7 +22,8 @@ def train(
     cell: Annotated[
         str | None,
         typer.Option(
-            help="gru, lstm, rnn, rnn-relu, reset-before-gru, peephole-lstm, residual, residual-sigmoid, FILE.py:CLASS."
+            help="gru, lstm, rnn, rnn-relu, reset-before-gru, reset-only-gru, update-only-gru, peephole-lstm, "
+            "residual, residual-sigmoid, FILE.py:CLASS."
         ),
     ] = None,
     hidden: Annotated[int | None, integer_option("Units of a layer.")] = None,
