@@ -17,6 +17,7 @@ LAYERS = [
     "nn",
     "verification",
     "text",
+    "tasks",
     "train",
     "insight",
     "report",

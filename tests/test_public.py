@@ -24,7 +24,7 @@ def test_every_public_name_is_found_listed_and_imported_by_a_star():
 def test_dir_lists_what_is_public_and_nothing_else():
     code = "import tidegate; {}; print(*(n for n in dir(tidegate) if not n.startswith('__')))"
     for use in ("pass", "tidegate.GRU", "import tidegate.cli, tidegate.train.loop"):
-        assert run(code.format(use)).split() == sorted([*public.__all__, "cells", "nn"])
+        assert run(code.format(use)).split() == sorted([*public.__all__, "cells", "nn", "tasks"])
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -40,6 +40,8 @@ def test_torch_is_imported_with_the_first_name_and_not_before():
     assert shown.split() == ["False", "True"]
 
 
-@pytest.mark.parametrize("folder", ["calculus", "cells", "engines", "errors", "nn", "verification", "text", "train"])
+@pytest.mark.parametrize(
+    "folder", ["calculus", "cells", "engines", "errors", "nn", "verification", "text", "tasks", "train"]
+)
 def test_a_subpackage_is_found_without_its_own_import(folder):
     assert run(f"import tidegate; print(tidegate.{folder}.__name__)") == f"tidegate.{folder}"

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tidegate.public import *  # noqa: F403
 else:
     # The folders that dir() lists beside the public names.
-    _FOLDERS = ("cells", "nn")
+    _FOLDERS = ("cells", "nn", "tasks")
 
     def __getattr__(name: str) -> object:
         """A public name or a folder of the package, imported at its first use: most of them import torch, which
