@@ -1,10 +1,11 @@
-"""Public texts on which figures are known, for the tests that need them."""
+"""For the tests of several folders: public texts on which figures are known, and a browser."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.browser import browser, open_page  # noqa: F401  fixtures
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
 FOLDERS = [Path(folder) for folder in (os.environ.get("TIDEGATE_DATA"), BESIDE) if folder]

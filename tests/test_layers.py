@@ -20,6 +20,7 @@ LAYERS = [
     "tasks",
     "train",
     "insight",
+    "export",
     "report",
     "cli",
 ]
