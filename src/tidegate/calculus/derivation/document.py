@@ -165,14 +165,27 @@ math { font-size: 1.08rem; }
 
 
 def as_html(document: Document) -> str:
+    head = [f"<h1>{escape(document.title)}</h1>"]
+    if document.subtitle:
+        head.append(f'<p class="subtitle">{escape(document.subtitle)}</p>')
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(document.title)}</title>\n<style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join([*head, sections_html(document.sections)])
+        + "\n</body></html>\n"
+    )
+
+
+def sections_html(sections: Sequence[Section], *, heading: str = "h2") -> str:
+    """The sections as HTML that can be part of any page."""
+
     def inline(f: Formula) -> str:
         return f"<math>{mathml(f)}</math>"
 
-    body = [f"<h1>{escape(document.title)}</h1>"]
-    if document.subtitle:
-        body.append(f'<p class="subtitle">{escape(document.subtitle)}</p>')
-    for section in document.sections:
-        body.append(f"<h2>{escape(section.title)}</h2>")
+    body = []
+    for section in sections:
+        body.append(f"<{heading}>{escape(section.title)}</{heading}>")
         for group in grouped(section.body):
             if isinstance(group, Sentence):
                 body.append(f"<p>{said(group, inline, escape)}</p>")
@@ -187,10 +200,4 @@ def as_html(document: Document) -> str:
                     f'<td class="note">{escape(e.note)}</td></tr>'
                 )
             body.append("</table>")
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(document.title)}</title>\n<style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
-    )
+    return "\n".join(body)

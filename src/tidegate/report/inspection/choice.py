@@ -1,14 +1,10 @@
-"""The files of an inspection: inspect.html and inspect.json."""
+"""What the page of an inspection shows first, and whether its files can be written."""
 
-import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.errors import ArgumentError
-from tidegate.insight.inspection import Inspection
-from tidegate.train.checkpoint import write_atomically
 from tidegate.train.load import load
 
 
@@ -41,19 +37,3 @@ def check(folder: Path, runs: Sequence[Path], choice: Choice, checkpoint: str) -
         for unit in choice.units:
             if not 0 <= unit < sizes.hidden:
                 raise ArgumentError(f"`units` must be in 0..{sizes.hidden - 1}, the units of {run}, got {unit}.")
-
-
-def write(
-    folder: Path, found: Sequence[Inspection], runs: Sequence[Path], choice: Choice, *, checkpoint: str = "best"
-) -> tuple[Path, Path]:
-    """Write inspect.html and inspect.json into the folder; returns their paths.
-
-    `runs` are the folders whose models run in the page.
-    """
-    content = [one.as_dict() for one in found]
-    data = json.dumps(content[0] if len(content) == 1 else content, ensure_ascii=False, allow_nan=False)
-    page, numbers = folder / "inspect.html", folder / "inspect.json"
-    write_atomically(numbers, (data + "\n").encode())
-    sentences = "".join(f"<p>{html.escape(f.sentence)}</p>" for one in found for f in one.findings)
-    write_atomically(page, f"<!doctype html><meta charset=utf-8><title>Tidegate</title>{sentences}".encode())
-    return page, numbers

@@ -1,0 +1,16 @@
+(function (T) {
+  T.start = function (programs) {
+    const data = JSON.parse(document.getElementById("data").textContent);
+    T.themes(document.getElementById("theme"));
+    const runs = data.runs.map((run, number) => ({
+      ...run,
+      number,
+      model: run.live ? programs[number](run.live.base64) : null,
+    }));
+    const store = T.store({ runs, mode: "surprise", at: data.at, chosen: runs.map((run) => run.first), text: null });
+    store.set(T.readAddress(runs));
+    T.app = T.reader(data, store, runs);
+    T.figures(data, store);
+    T.keepAddress(store);
+  };
+})(Tidegate);

@@ -1,0 +1,114 @@
+(function (T) {
+  const ROW = 30,
+    TOP = 8,
+    BOTTOM = 40,
+    RIGHT = 58;
+
+  // One row for each label: a bar from zero, or a dot with its interval beside the dots of others.
+  T.rows = function (holder, spec, { pick } = {}) {
+    const plot = T.make("div", {
+      class: "plot",
+      tabindex: "0",
+      role: "img",
+      "aria-label": spec.sentence + " Arrow keys move from row to row.",
+    });
+    const value = (v) => (spec.decimals === undefined ? T.number(v, 2) : v.toFixed(spec.decimals).replace("-", "−"));
+    if (spec.caption) holder.append(T.make("figcaption", { text: spec.caption }));
+    holder.append(
+      T.make(
+        "ul",
+        { class: "keys" },
+        ...spec.keys.map((k) => {
+          const sample = T.draw("svg", { viewBox: "0 0 26 12", class: `role-${k.role}`, "aria-hidden": "true" });
+          sample.append(
+            spec.bars
+              ? T.draw("rect", { x: 3, y: 2, width: 20, height: 8, class: "fill" })
+              : T.draw("circle", { cx: 13, cy: 6, r: k.faint ? 3 : 4.5, class: "dot" + (k.faint ? " faint" : "") }),
+          );
+          return T.make("li", {}, sample, k.label);
+        }),
+      ),
+      plot,
+    );
+    let at = null,
+      width = 0;
+
+    function render() {
+      width = Math.max(280, plot.clientWidth);
+      const left = Math.min(Math.max(...spec.rows.map((r) => r.label.length)) * 6.6 + 14, width * 0.42);
+      const height = TOP + BOTTOM + ROW * spec.rows.length;
+      const values = spec.rows
+        .flatMap((r) => [r.value, r.low, r.high, ...(r.others || [])])
+        .filter((v) => v !== null && v !== undefined);
+      const x = T.axis({ ...spec.x, zero: true }, values, left, width - RIGHT, width / 110);
+      const svg = T.draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+      for (const v of x.ticks)
+        svg.append(
+          T.draw("path", { class: "grid", d: `M${x.at(v)} ${TOP}V${height - BOTTOM}` }),
+          T.text(x.at(v), height - BOTTOM + 16, x.label(v), { "text-anchor": "middle" }),
+        );
+      svg.append(
+        T.draw("path", { class: "axis", d: `M${x.at(0)} ${TOP}V${height - BOTTOM}` }),
+        T.text((left + width - RIGHT) / 2, height - 5, spec.x.label, { "text-anchor": "middle" }),
+      );
+      spec.rows.forEach((r, k) => {
+        const y = TOP + ROW * (k + 0.5),
+          g = T.draw("g", { class: `role-${r.role}` });
+        const longest = Math.floor((left - 14) / 6.4);
+        g.append(
+          T.text(left - 8, y + 4, r.label.length > longest ? r.label.slice(0, longest - 1) + "…" : r.label, {
+            "text-anchor": "end",
+            class: k === at ? "mark-label" : "",
+          }),
+        );
+        if (r.value === null) g.append(T.text(x.at(0) + 6, y + 4, r.missing || "not measured", {}));
+        else if (spec.bars)
+          g.append(
+            T.draw("rect", {
+              class: "fill",
+              x: Math.min(x.at(0), x.at(r.value)),
+              y: y - 8,
+              width: Math.abs(x.at(r.value) - x.at(0)),
+              height: 16,
+            }),
+            T.text(Math.max(x.at(0), x.at(r.value)) + 6, y + 4, value(r.value), { class: "mark-label" }),
+          );
+        else {
+          for (const v of r.others || [])
+            g.append(T.draw("circle", { class: "dot faint role-baseline", cx: x.at(v), cy: y, r: 3 }));
+          if (r.low !== null && r.low !== undefined)
+            g.append(T.draw("path", { class: "whisker", d: `M${x.at(r.low)} ${y}H${x.at(r.high)}` }));
+          g.append(
+            T.draw("circle", { class: "dot", cx: x.at(r.value), cy: y, r: 5 }),
+            T.text(width - RIGHT + 6, y + 4, value(r.value), { class: "mark-label" }),
+          );
+        }
+        if (pick && r.pick) {
+          g.setAttribute("style", "cursor:pointer");
+          g.addEventListener("click", () => pick(r.pick));
+        }
+        svg.append(g);
+      });
+      plot.replaceChildren(svg);
+    }
+
+    plot.addEventListener("keydown", (event) => {
+      const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+      if (event.key === "Enter" && at !== null && pick && spec.rows[at].pick) pick(spec.rows[at].pick);
+      else if (!by) return;
+      event.preventDefault();
+      if (!by) return;
+      at = at === null ? (by > 0 ? 0 : spec.rows.length - 1) : Math.max(0, Math.min(spec.rows.length - 1, at + by));
+      render();
+      const r = spec.rows[at];
+      T.announce(
+        `${r.label}: ${T.number(r.value, 4)}` +
+          (r.low !== null && r.low !== undefined ? `, ${T.number(r.low)} to ${T.number(r.high)}` : ""),
+      );
+    });
+    new ResizeObserver(() => {
+      if (plot.clientWidth !== width) render();
+    }).observe(plot);
+    render();
+  };
+})(Tidegate);

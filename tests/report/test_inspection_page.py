@@ -1,0 +1,452 @@
+"""The page of an inspection in a real browser: its model's numbers, its controls, and texts that try to be code."""
+
+import json
+import re
+from dataclasses import replace
+from html import escape
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+from tests.export.cells import Everything
+from tests.report.conftest import PASSAGE, losses
+
+from tidegate.cells import CELLS
+from tidegate.insight.findings import Finding
+from tidegate.insight.recording import record
+from tidegate.insight.subject import as_input, as_subject
+from tidegate.insight.tracking.results import FeatureUnits, Units
+from tidegate.report.inspection import Choice, inspection_page
+from tidegate.text import tokenize
+from tidegate.text.preprocess import letters
+
+ALL = {**CELLS, "own": Everything}
+
+
+def find(page, selector):
+    return page.find_element(By.CSS_SELECTOR, selector)
+
+
+def all_of(page, selector):
+    return page.find_elements(By.CSS_SELECTOR, selector)
+
+
+def wait(page, condition):
+    return WebDriverWait(page, 20, 0.05).until(lambda _: condition())
+
+
+def replayed(page, number=0):
+    """The largest difference between log-probabilities of the page and of Python, relative where they exceed 1."""
+    return float(wait(page, lambda: find(page, f'[data-replay="{number}"]').get_attribute("data-relative")))
+
+
+def traces(page, code):
+    return page.execute_script(f"return ((trace) => {code})(Tidegate.app.traces[0])")
+
+
+def colours(page):
+    return page.execute_script(
+        "return [...document.querySelectorAll('.text span')].map((s) => s.style.backgroundColor)"
+    )
+
+
+def move_to(page, at):
+    page.execute_script("Tidegate.app.store.set({at: arguments[0]})", at)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_model_in_the_page_repeats_the_stored_log_probabilities(name, bare, open_page):
+    page = open_page(inspection_page(*bare(ALL[name], layers=2)))
+    assert replayed(page) < 1e-5
+    assert "do not trust" not in find(page, "#sure").text
+    assert len(all_of(page, ".text span")) == len(PASSAGE)
+
+
+def test_a_model_that_differs_from_the_stored_figures_is_reported(bare, open_page):
+    found, models = bare("gru")
+    found[0].passage["loss"][7] *= 1.01
+    page = open_page(inspection_page(found, models))
+    assert replayed(page) == pytest.approx(0.01 / 1.01, rel=1e-3)
+    assert "do not trust the live part" in find(page, "#sure").text
+
+
+def test_the_details_show_the_probability_and_the_alternatives_of_python(bare, open_page):
+    found, models = bare("lstm")
+    page = open_page(inspection_page(found, models))
+    replayed(page)
+    move_to(page, 30)
+    loss, p = losses(models[0], PASSAGE)
+    bits = loss[29] / np.log(2)
+    assert f"({bits:.2f} bits of surprise)" in find(page, ".detail p").text
+    best = np.argsort(-p[30])[:5]
+    shown = [e.text for e in all_of(page, ".detail .columns > div:nth-child(2) .token")]
+    names = {" ": "␣", "\n": "⏎"}
+    assert shown == [names.get(t, t) for t in (models[0].vocabulary.tokens[i] for i in best)]
+    unit = [e.text for e in all_of(page, ".bars.named > span:nth-child(3n + 1)")]
+    assert unit == ["state h", "state c", "gate i", "gate f", "gate g", "gate o"]
+
+
+def test_arrow_keys_move_the_cursor_and_the_live_region_says_what_is_there(bare, open_page):
+    page = open_page(inspection_page(*bare("gru")), fragment="#at=3")
+    replayed(page)
+    text = find(page, ".text")
+    text.send_keys(Keys.ARROW_RIGHT)
+    text.send_keys(Keys.ARROW_RIGHT)
+    assert find(page, ".here").text == PASSAGE[5]
+    assert re.match(rf"{PASSAGE[5]}, probability .* %, state h of unit 0 .*Expected next", spoken(page))
+    text.send_keys(Keys.HOME)
+    assert traces(page, "Tidegate.app.store.values.at") == 0
+    text.send_keys(Keys.ARROW_DOWN)
+    assert traces(page, "Tidegate.app.store.values.at") > 3
+
+
+def spoken(page):
+    return page.execute_script("return document.getElementById('announcements').textContent")
+
+
+def test_a_plot_has_a_sentence_a_cursor_for_keys_and_a_data_table(one, open_page):
+    found, models = one
+    page = open_page(inspection_page(found, models))
+    plot = find(page, '[data-figure="lag"] .plot')
+    assert plot.get_attribute("role") == "img"
+    assert plot.get_attribute("aria-label").startswith(str(found[0].lag))
+    assert plot.find_elements(By.CSS_SELECTOR, ".line")
+    plot.send_keys(Keys.ARROW_RIGHT)
+    plot.send_keys(Keys.ARROW_RIGHT)
+    value = 10 ** found[0].lag.log10_mean["all"][1]
+    said = re.match(r"lag: characters back: 1, after training: ([\d.e−]+)", spoken(page))
+    assert float(said[1].replace("−", "-")) == pytest.approx(value, rel=0.01)
+    figure = find(page, '[data-figure="lag"]')
+    page.execute_script("arguments[0].querySelector('details').open = true", figure)
+    wait(page, lambda: len(figure.find_elements(By.CSS_SELECTOR, "tbody tr")) == 2 * 21)
+
+
+def test_every_figure_can_be_focused_and_downloaded(complete, open_page):
+    page = open_page(inspection_page(*complete))
+    figures = all_of(page, "figure[data-figure]")
+    assert len(figures) >= 7
+    for figure in figures:
+        plot = figure.find_element(By.CSS_SELECTOR, ".plot")
+        assert plot.get_attribute("tabindex") == "0"
+        assert len(plot.get_attribute("aria-label")) > 20
+        assert figure.find_element(By.CSS_SELECTOR, ".tools button").text == "Download CSV"
+
+
+def test_the_download_holds_the_numbers_of_the_figure(one, open_page):
+    found, models = one
+    page = open_page(inspection_page(found, models))
+    csv = page.execute_script("""
+        const kept = [], data = JSON.parse(document.getElementById("data").textContent);
+        return Tidegate.csv(Tidegate.tableOf(data.figures["connectivity"]));""")
+    rows = [line.split(",") for line in csv.split("\r\n")[1:-1]]
+    share = found[0].connectivity.share
+    np.testing.assert_allclose([float(row[2]) for row in rows], share, rtol=1e-6)
+    dangerous = page.execute_script("return Tidegate.csv({columns: ['a'], rows: [['=1+1'], ['x,\"y\"'], [-2]]})")
+    assert dangerous == 'a\r\n\'=1+1\r\n"x,""y"""\r\n-2\r\n'
+
+
+def test_choosing_a_unit_in_the_table_colours_the_text_and_changes_the_address(one, open_page):
+    page = open_page(inspection_page(*one))
+    replayed(page)
+    before = colours(page)
+    button = all_of(page, "table.units button")[-1]
+    unit = button.get_attribute("data-unit")
+    page.execute_script("arguments[0].click()", button)
+    assert find(page, '[data-mode="unit"]').get_attribute("aria-pressed") == "true"
+    assert colours(page) != before
+    wait(page, lambda: f"unit={unit}&of=h&layer=0" in page.current_url)
+
+
+def test_an_address_names_a_unit_and_a_position_and_nonsense_is_ignored(bare, open_page):
+    html = inspection_page(*bare("lstm", layers=2))
+    page = open_page(html, fragment="#unit=4&of=c&layer=1&at=17")
+    chosen = {"unit": 4, "name": "c", "layer": 1}
+    assert page.execute_script("return Tidegate.app.store.values.chosen[0]") == chosen
+    assert page.execute_script("return Tidegate.app.store.values.at") == 17
+    page = open_page(html, fragment="#unit=99&of=<b>&layer=-1&at=1e9&by=toString")
+    chosen = page.execute_script("return Tidegate.app.store.values.chosen[0]")
+    assert chosen == {"unit": 0, "name": "h", "layer": 1}
+
+
+def test_own_text_is_read_as_it_is_typed_and_unknown_characters_are_marked(bare, open_page):
+    found, models = bare("gru")
+    page = open_page(inspection_page(found, models))
+    replayed(page)
+    text = 'no é "way"'
+    find(page, "textarea").send_keys(text)
+    wait(page, lambda: traces(page, "trace.ready") == len(text))
+    assert [e.text for e in all_of(page, ".text span.unknown")] == ["é"]
+    assert "Not in the vocabulary of the model: “é”" in find(page, ".notice").text
+    loss, _ = losses(models[0], text)
+    bits = traces(page, "trace.indices.map((_, t) => trace.bits(t))")
+    np.testing.assert_allclose(bits[1:], loss / np.log(2), atol=1e-5)
+    find(page, "textarea").send_keys(Keys.CONTROL + "a", Keys.BACKSPACE)
+    wait(page, lambda: len(all_of(page, ".text span")) == len(PASSAGE))
+
+
+def test_the_model_writes_on_until_it_is_stopped_and_what_it_wrote_has_its_own_probabilities(bare, open_page):
+    found, models = bare("gru")
+    page = open_page(inspection_page(found, models))
+    replayed(page)
+    button = next(b for b in all_of(page, "button") if b.text == "Let it write on")
+    page.execute_script("arguments[0].click()", button)
+    wait(page, lambda: traces(page, "trace.length") > len(PASSAGE) + 40)
+    page.execute_script("arguments[0].click()", button)
+    assert button.text == "Let it write on"
+    length = traces(page, "trace.length")
+    written = traces(page, "trace.shown.join('')")
+    assert "<unk>" not in written
+    loss, _ = losses(models[0], written)
+    bits = traces(page, "trace.indices.map((_, t) => trace.bits(t))")
+    np.testing.assert_allclose(bits[1:], loss[: length - 1] / np.log(2), atol=1e-5)
+    assert len(all_of(page, ".text span.written")) == length - len(PASSAGE)
+
+
+def test_a_changed_character_moves_the_predictions_after_it_as_in_python(bare, open_page):
+    found, models = bare("lstm")
+    page = open_page(inspection_page(found, models), fragment="#at=40")
+    replayed(page)
+    page.execute_script("""
+        const box = document.getElementById("experiment");
+        box.querySelector("select").value = "(";
+        [...box.querySelectorAll("button")].find((b) => b.textContent === "Change it").click();""")
+    wait(page, lambda: find(page, "#experiment [role=status]").text)
+    change = traces(page, "[...trace.change]")
+    changed = PASSAGE[:40] + "(" + PASSAGE[41:]
+    _, before = losses(models[0], PASSAGE)
+    _, after = losses(models[0], changed)
+    np.testing.assert_allclose(change[:-1], np.abs(before - after).sum(1) / 2, atol=1e-5)
+    assert not any(change[:40])
+    page.execute_script(
+        "[...document.querySelectorAll('#experiment button')].find((b) => b.textContent === 'Undo').click()"
+    )
+    assert traces(page, "trace.shown.join('')") == PASSAGE
+
+
+def test_a_unit_held_at_its_mean_keeps_it(bare, open_page):
+    page = open_page(inspection_page(*bare("lstm")))
+    replayed(page)
+    mean = traces(page, "trace.column(0, 'c', 0).reduce((a, b) => a + b, 0) / trace.ready")
+    page.execute_script(
+        "[...document.querySelectorAll('#experiment button')].find((b) => b.textContent === 'Hold it').click()"
+    )
+    wait(page, lambda: find(page, "#experiment [role=status]").text)
+    np.testing.assert_allclose(traces(page, "[...trace.column(0, 'c', 0)]"), mean, rtol=1e-5)
+    assert max(traces(page, "[...trace.change]")) > 1e-3
+
+
+def test_pointing_at_a_character_lights_up_its_past(one, open_page):
+    found, models = one
+    page = open_page(inspection_page(found, models), fragment="#at=50&by=past")
+    replayed(page)
+    strength = found[0].connectivity.strength[50]
+    found = page.execute_script(
+        "const {runs, traces} = Tidegate.app;"
+        "return traces[0].indices.map((_, t) => Tidegate.influence(runs[0], traces[0], 50, t))"
+    )
+    np.testing.assert_allclose(found[38:51][::-1], strength / strength.max(), atol=0.003)
+    assert set(found[:38]) == set(found[51:]) == {None}
+    assert sum(bool(c) for c in colours(page)) == 13
+
+
+HOSTILE = '</script><img src=x onerror="document.title=1"><b id=b>&amp;${1}\'`'
+
+
+def test_text_of_a_run_is_shown_and_never_becomes_markup_or_code(bare, open_page):
+    class Hostile(CELLS["gru"]):
+        pass
+
+    found, models = bare(Hostile, passage=HOSTILE * 3, tokens=sorted({*HOSTILE, "\u2028"}))
+    found[0].run.update(name=HOSTILE, trained_on=HOSTILE, cell=HOSTILE)
+    found[0].text["name"] = HOSTILE
+    finding = Finding("learned", True, HOSTILE, {"bpc": 2.0}, HOSTILE)
+    feature = FeatureUnits(HOSTILE, True, False, 0.5, 0.5, None, 0.1, (), (), "none found")
+    units = Units((feature,), HOSTILE, 1, 6, 9, 9, 9, "donors", "donors", 9, 0.05, (HOSTILE,))
+    found = [replace(found[0], findings=(finding,), units=units, not_measured={HOSTILE: HOSTILE})]
+    page = open_page(inspection_page(found, models))
+    assert replayed(page) < 1e-5
+    assert page.title == "Inside " + HOSTILE
+    assert find(page, "h1").text == "Inside " + HOSTILE
+    assert page.execute_script("return document.querySelector('.text').textContent") == HOSTILE * 3
+    assert not all_of(page, "img, #b")
+
+
+def test_the_page_asks_for_nothing_and_runs_only_its_own_script(one, open_page):
+    html = inspection_page(*one)
+    assert not re.search(r"(src|href)=[\"'](?!data:,|#)", html)
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    page = open_page(html)
+    replayed(page)
+    assert page.execute_script("return performance.getEntriesByType('resource').map((r) => r.name)") == []
+    page.execute_script(
+        "const s = document.createElement('div'); s.setAttribute('onclick', 'document.title = 1'); s.click()"
+    )
+    assert page.title == "Inside first"
+    assert [entry["level"] for entry in page.get_log("browser")] == ["SEVERE"]  # the refused handler
+
+
+def test_a_model_that_is_too_large_in_float32_is_stored_in_float16_and_the_page_says_so(bare, open_page):
+    found, models = bare("gru", hidden=24)
+    whole = inspection_page(found, models)
+    html = inspection_page(found, models, largest=len(whole) - 3000)
+    assert len(html) < len(whole) - 3000
+    page = open_page(html)
+    assert 1e-6 < replayed(page) < 0.1
+    assert "rounded to 16 bits" in find(page, "#sure").text
+
+
+def test_a_model_that_is_too_large_for_the_page_shows_the_stored_values(bare, open_page):
+    found, models = bare("lstm")
+    page = open_page(inspection_page(found, models, largest=1000))
+    assert "cannot be run in this page" in find(page, "#reader").text
+    assert not all_of(page, "textarea")
+    assert not all_of(page, "#what-if")
+    loss, p = losses(models[0], PASSAGE)
+    bits = traces(page, "trace.indices.map((_, t) => trace.bits(t))")
+    np.testing.assert_allclose(bits[1:], loss / np.log(2), atol=1e-5)
+    top = traces(page, "trace.top(30)")
+    np.testing.assert_allclose([guess["p"] for guess in top], np.sort(p[30])[::-1][:5], rtol=1e-5)
+    subject = as_subject(models[0])
+    (layer,) = record(subject, as_input(subject, PASSAGE))
+    for name, values in (layer.states | layer.gates).items():
+        found = traces(page, f"[...trace.column(0, '{name}', 3)]")
+        np.testing.assert_allclose(found, values[:, 0, 3], atol=np.ptp(values) / 400)
+    page.execute_script("Tidegate.app.store.set({mode: 'unit'})")
+    assert all(colours(page))
+
+
+def test_two_runs_are_side_by_side_with_one_cursor(complete, open_page):
+    page = open_page(inspection_page(*complete))
+    assert replayed(page, 0) < 1e-5
+    assert replayed(page, 1) < 1e-5
+    assert len(all_of(page, ".panel")) == 2
+    assert len({e.rect["y"] for e in all_of(page, ".panel")}) == 1
+    all_of(page, ".text")[1].send_keys(Keys.ARROW_RIGHT)
+    assert len(all_of(page, ".here")) == 2
+    lag = page.execute_script('return JSON.parse(document.getElementById("data").textContent).figures["lag"].series')
+    assert [(s["role"], s["dashed"]) for s in lag] == [
+        ("first", False),
+        ("first", True),
+        ("second", False),
+        ("second", True),
+    ]
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1400])
+def test_nothing_is_wider_than_the_window(width, complete, open_page):
+    page = open_page(inspection_page(*complete), width=width)
+    replayed(page)
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_theme_button_changes_the_colours_of_page_and_text(one, open_page):
+    page = open_page(inspection_page(*one))
+    replayed(page)
+    before = colours(page), page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    find(page, "#theme").click()
+    after = colours(page), page.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    assert find(page, "#theme").get_attribute("aria-label") in ("Use light colours", "Use dark colours")
+
+
+def test_figures_that_were_not_measured_are_left_out_with_the_reason(bare, open_page):
+    page = open_page(inspection_page(*bare("rnn")))
+    assert replayed(page) < 1e-5
+    sections = [e.get_attribute("id") for e in all_of(page, ".story > section")]
+    assert sections == ["verdict", "what-if", "equations", "sure"]
+    assert "horizon not measured: The text is too short." in find(page, "#sure").text
+
+
+def test_a_layer_and_units_can_be_chosen_first(complete, open_page):
+    found, models = complete
+    page = open_page(inspection_page(found[1:], models[1:], Choice(0, (5, 2))))
+    assert page.execute_script("return Tidegate.app.store.values.chosen[0]") == {"unit": 5, "name": "h", "layer": 0}
+    options = [e.get_attribute("textContent") for e in all_of(page, "[aria-label='Units with a meaning'] option")]
+    assert options[1:3] == ["unit 5", "unit 2"]
+
+
+@pytest.mark.parametrize(("kind", "text"), [
+    ("byte", "naïve “café”\n" * 3), ("word", "the cat sat\n  on the mat\nthe end"),
+])  # fmt: skip
+def test_bytes_and_words_are_shown_as_the_text_and_own_text_becomes_the_tokens_of_python(kind, text, bare, open_page):
+    tokens = tokenize(text, kind)
+    found, models = bare("gru", passage=tokens, kind=kind, tokens=tokens)
+    page = open_page(inspection_page(found, models))
+    assert replayed(page) < 1e-5
+    assert traces(page, "trace.shown.join('')").split() == text.split()
+    stored = traces(page, "trace.indices")
+    page.execute_script("Tidegate.app.read(arguments[0], false)", text)
+    assert traces(page, "trace.indices") == stored == models[0].vocabulary.encode(tokens).tolist()
+    assert traces(page, "trace.shown.join('')").split() == text.split()
+
+
+@pytest.mark.parametrize("kind", ["char", "word"])
+def test_own_text_is_reduced_to_letters_as_in_python(kind, bare, open_page):
+    text = "The Time Machine,\n by H. G. Wells [1898]\n\n\n  I -- é\nIt's 12\n"
+    reduced = b"".join(letters([text.encode("ascii", "replace")], b"" if kind == "char" else b"\n")).decode()
+    tokens = list(tokenize(reduced, kind))
+    found, models = bare("gru", passage=tokens, kind=kind, tokens=tokens)
+    models = [replace(models[0], facts=replace(models[0].facts, preprocess="letters"))]
+    page = open_page(inspection_page(found, models))
+    page.execute_script("Tidegate.app.read(arguments[0], false)", text)
+    assert traces(page, "trace.indices") == models[0].vocabulary.encode(tokens).tolist()
+
+
+def data_of(html):
+    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
+
+
+def test_the_figures_of_the_page_have_the_numbers_of_the_inspection(complete):
+    found, models = complete
+    figures = data_of(inspection_page(found, models))["figures"]
+    horizon, second = found[0].horizon, found[1]
+    lines = {series["label"]: series for series in figures["horizon"]["series"]}
+    np.testing.assert_allclose(lines["first: state built from the last n alone"]["y"], horizon.zero, rtol=1e-8)
+    high = horizon.donor + horizon.bound * horizon.donor_error
+    np.testing.assert_allclose(lines["first: before them, other text"]["high"], high, rtol=1e-8)
+    np.testing.assert_allclose(figures["swap"]["series"][0]["y"], horizon.swap.kl, rtol=1e-8)
+    np.testing.assert_allclose(figures["readout"]["series"][2]["y"], second.horizon.readout.r2, rtol=1e-8)
+    exponents = {series["label"]: series["y"] for series in figures["exponents"]["series"]}
+    np.testing.assert_allclose(exponents["second, before training"], second.lyapunov_initial.exponents, rtol=1e-8)
+    shares = {series["label"]: series for series in figures["saturation-1"]["series"]}
+    np.testing.assert_allclose(shares["gate f of layer 1"]["x"], second.gates.closed["f_l1"], rtol=1e-8)
+    constants = next(s for s in figures["time-constants"]["series"] if s["run"] == 1 and s["layer"] == 1)
+    np.testing.assert_allclose(
+        constants["y"], second.gates.time_constant[f"{constants['name']}_l1"][constants["units"]], rtol=1e-8
+    )
+    bars = {row["label"]: row["value"] for row in figures["loss"]["rows"]}
+    assert bars["first, held-out text"] == pytest.approx(found[0].heldout.nats * found[0].bits, rel=1e-6)
+    assert bars["second, training text"] == pytest.approx(second.training.nats * second.bits, rel=1e-6)
+
+
+def test_the_sentences_of_the_inspection_are_in_the_page(complete):
+    found, models = complete
+    html = inspection_page(found, models)
+    for each in found:
+        figures = (each.horizon, each.lag, each.lyapunov, each.gates, each.connectivity, each.units)
+        said = [str(figure) for figure in figures] + [f.sentence for f in each.findings if f.failure]
+        for sentence in said:
+            assert escape(sentence) in html
+
+
+def test_a_pixel_of_the_map_is_the_colour_of_a_value_and_a_click_chooses_the_unit(one, open_page):
+    page = open_page(inspection_page(*one), fragment="#at=5")
+    replayed(page)
+    page.execute_script("document.querySelector('[data-heatmap]').scrollIntoView()")
+    found = page.execute_script("""
+        const canvas = document.querySelector(".heat"), trace = Tidegate.app.traces[0], run = Tidegate.app.runs[0];
+        const unit = run.order["0"][2], name = document.querySelector("[data-heatmap] select").value;
+        const pixel = [...canvas.getContext("2d").getImageData(7, 2, 1, 1).data].slice(0, 3);
+        const value = trace.value(0, name, unit, 7);
+        return {pixel, wanted: Tidegate.channels(value, {low: 0, high: 1, diverging: false}), unit, name};""")
+    assert found["name"] == "z"
+    np.testing.assert_allclose(found["pixel"], found["wanted"], atol=2)
+    page.execute_script("""
+        const canvas = document.querySelector(".heat"), box = canvas.getBoundingClientRect();
+        const clientY = box.top + box.height * 2.5 / canvas.height;
+        canvas.dispatchEvent(new MouseEvent("click", {bubbles: true, clientX: box.left + 20, clientY}));""")
+    assert page.execute_script("return Tidegate.app.store.values.chosen[0].unit") == found["unit"]
