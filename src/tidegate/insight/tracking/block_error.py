@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -63,26 +62,8 @@ def contrast(values: np.ndarray, on: np.ndarray, block: np.ndarray) -> Contrast:
     )
 
 
-@lru_cache
 def student(freedom: int, confidence: float = 0.95) -> float:
-    """t such that Student's t with so many degrees of freedom lies in -t..t with the probability `confidence`.
+    """t such that Student's t with so many degrees of freedom lies in -t..t with the probability `confidence`."""
+    from scipy.special import stdtrit
 
-    By bisection of that probability, which is a finite sum in the angle atan(t / sqrt(freedom)).
-
-    Source: M. Abramowitz and I. Stegun, Handbook of Mathematical Functions (1964), 26.7.3 and 26.7.4.
-    """
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        angle = (low + high) / 2
-        low, high = (angle, high) if inside(angle, freedom) < confidence else (low, angle)
-    return math.sqrt(freedom) * math.tan((low + high) / 2)
-
-
-def inside(angle: float, freedom: int) -> float:
-    """The probability that |t| <= sqrt(freedom) tan(angle)."""
-    sine, square, odd = math.sin(angle), math.cos(angle) ** 2, freedom % 2
-    term, total = (math.cos(angle) if odd else 1.0), 0.0
-    for k in range(freedom // 2):
-        total += term
-        term *= square * (2 * k + 1 + odd) / (2 * k + 2 + odd)
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+    return float(stdtrit(freedom, (1 + confidence) / 2))
