@@ -36,7 +36,9 @@ def test_digits_are_the_images_of_scikit_learn_and_the_last_are_held_out():
 def test_digits_without_scikit_learn_name_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     _images.cache_clear()
-    with pytest.raises(DataError, match=r"needs scikit-learn, which is not installed: pip install 'tidegate\[tasks\]'"):
+    with pytest.raises(
+        DataError, match=r"needs scikit-learn, which is not installed. Use pip install 'tidegate\[tasks\]'"
+    ):
         find_task("digits")
 
 

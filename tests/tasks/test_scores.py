@@ -47,12 +47,12 @@ def test_the_squared_error_and_its_gradient_ignore_the_steps_that_are_not_asked(
     assert outputs.grad.flatten().tolist() == [0, 1, -3]
 
 
-def test_a_batch_that_asks_nothing_cannot_be_scored():
+def test_a_batch_without_a_target_cannot_be_scored():
     silent = Batch(torch.zeros(2, 1, dtype=torch.int64), torch.full((2, 1), IGNORE))
     for use in (accuracy, cross_entropy, share_of_sequences):
-        with pytest.raises(DataError, match="asks nothing at any step"):
+        with pytest.raises(DataError, match="has no target at any step"):
             use(torch.zeros(2, 1, 3), silent)
-    with pytest.raises(DataError, match="asks nothing at any step"):
+    with pytest.raises(DataError, match="has no target at any step"):
         squared_error(torch.zeros(1, 1, 1), features(math.nan))
 
 

@@ -12,7 +12,8 @@ class ResetOnlyGRU(Cell):
 
     It is ResetBeforeGRU with z = 0.
 
-    Source: A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), section 9.1, exercise 4.
+    Source: A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), exercise 4 on gated recurrent
+    units.
     """
 
     gates = ("r", "n")
@@ -33,7 +34,8 @@ class UpdateOnlyGRU(Cell):
 
     It is GRU, and ResetBeforeGRU, with r = 1.
 
-    Source: A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), section 9.1, exercise 4.
+    Source: A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), exercise 4 on gated recurrent
+    units.
     """
 
     gates = ("z", "n")

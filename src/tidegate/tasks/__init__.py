@@ -1,4 +1,4 @@
-"""Synthetic tasks: seeded sequences without end, with the score of a guess and the best possible score of each."""
+"""Synthetic tasks: unlimited seeded sequences; the score of a constant guess and the best possible score of each."""
 
 from tidegate.tasks.adding import Adding
 from tidegate.tasks.associative import AssociativeRecall

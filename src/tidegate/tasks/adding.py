@@ -11,7 +11,7 @@ from tidegate.tasks.task import Task
 
 @dataclass(frozen=True)
 class Adding(Task):
-    """The adding problem: the sum of the two marked values, asked after the last of T = `length` steps.
+    """The adding problem: output the sum of the two marked values at the last of T = `length` steps.
 
     Each input has two features: a value, independent and uniform on [0, 1), and a marker, which is 1 at two steps, one
     drawn uniformly from the first T // 2 steps and one from the others, and 0 elsewhere. At the last step the target is
@@ -19,14 +19,14 @@ class Adding(Task):
 
     Chance: the constant 1 has the variance of a sum of two uniform numbers, 2/12 = 1/6 = 0.1667. Best: 0.
     Metric: mean squared error. Solved: 1 % of chance.
-    Source: M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks (2016), section 4.2, after
-    S. Hochreiter, J. Schmidhuber, Long short-term memory (1997), experiment 4, which has another range and error.
+    Source: M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks (2016); first in S. Hochreiter,
+    J. Schmidhuber, Long short-term memory (1997), with another range of values and another error.
     """
 
     length: int = 50
 
     name = "adding"
-    source = "Arjovsky, Shah, Bengio (2016), section 4.2, after Hochreiter, Schmidhuber (1997)"
+    source = "Arjovsky, Shah, Bengio (2016), after Hochreiter, Schmidhuber (1997)"
     metric = "mse"
     higher_is_better = False
     indexed = False

@@ -1,4 +1,4 @@
-"""Associative recall: the value that was shown with a key."""
+"""Associative recall: the value that was paired with a key."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from tidegate.text import IGNORE
 
 @dataclass(frozen=True)
 class AssociativeRecall(DeterminedTask):
-    """Pairs of a key and a value, then a key: which value was shown with it?
+    """Pairs of a key and a value, then one of the keys: output its value.
 
     Input, 2 n + 1 steps with n = `pairs`: key, value, key, value, ..., then one of the n keys again, each with
     probability 1/n. The keys of a sequence are n different ones of `keys` (class indices 0..keys-1), in random order;

@@ -1,4 +1,4 @@
-"""Batch: sequences of a task with what is asked of them, time first."""
+"""Batch: input sequences of a task with their targets, time first."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,12 @@ class Batch:
     """B sequences of T steps.
 
     x: (T, B) int64 class indices, or (T, B, D) float32 features.
-    target: (T, B) int64 classes, IGNORE (-100) where nothing is asked; or (T, B, K) float32, NaN where nothing is
-    asked.
-    resets: (B, T) bool as layers take them, true where the state becomes zero before the step; None: nowhere.
+    target: (T, B) int64 classes, IGNORE (-100) at steps without a target; or (T, B, K) float32, NaN at steps without a
+    target.
+    resets: (B, T) bool, the argument `resets` of a layer: true where the state is set to zero before the step; None if
+    it never is.
 
-    Raises ShapeError where the parts do not fit each other.
+    Raises ShapeError if the shapes do not agree.
     """
 
     x: Tensor
@@ -42,5 +43,5 @@ class Batch:
 
     @property
     def asked(self) -> Tensor:
-        """(T, B) bool: the steps at which something is asked."""
+        """(T, B) bool: the steps that have a target."""
         return self.target != IGNORE if self.target.ndim == 2 else ~self.target.isnan().any(-1)

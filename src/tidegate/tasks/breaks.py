@@ -1,4 +1,4 @@
-"""Break: whether a network discards what came before a break of the sequence."""
+"""Break: whether a network discards the inputs before a break of the sequence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class Break(Task):
         best = p mean_{t < T} sum_{j = 0..t} (q^j - q^{2j}),    without the term j = 0, which is 0.
 
     Metric: mean squared error. Solved: at most 5 % of chance above the best.
-    Source: the use of the reset gate in A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), section
-    9.1 (a logical break between parts of a sequence), made into a task here.
+    Source: the use of the reset gate in A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), on
+    gated recurrent units (a logical break between parts of a sequence); this task is a new formulation of it.
     """
 
     length: int = 40
@@ -42,7 +42,7 @@ class Break(Task):
     marker: str = "input"
 
     name = "break"
-    source = "after Zhang, Lipton, Li, Smola (2021), section 9.1"
+    source = "after Zhang, Lipton, Li, Smola (2021)"
     metric = "mse"
     higher_is_better = False
     indexed = False
@@ -92,12 +92,12 @@ class Break(Task):
         return Batch(x, self._scale * torch.stack(sums)[..., None], resets)
 
     def figures(self, outputs: Tensor, batch: Batch) -> Mapping[str, float]:
-        """ "leak": how much of the previous segment the answers hold,
+        """ "leak": the share of the previous segment's sum that is still in the outputs,
 
             leak = sum e_t s_t / sum s_t^2,
 
         with e_t the error output_t - target_t and s_t the last target of the segment before that of t, summed over the
-        steps that have one. 0: nothing of it; 1: all of it, as in a sum that never begins again. Left out where no
+        steps that have one. It is 0 if the sum restarts at every break and 1 if it never restarts. Left out if no
         sequence of the batch has a break."""
         self.check_outputs(outputs, batch)
         target, outputs = batch.target[..., 0].double(), outputs.detach()[..., 0].double()

@@ -1,4 +1,4 @@
-"""Copy and selective copy: a sequence of symbols is repeated after a delay, or collected from among blanks."""
+"""Copy and selective copy: symbols are repeated after a delay, or symbols at random steps are repeated in order."""
 
 import math
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ class Copy(Task):
     """The copy memory problem: repeat C = `count` symbols after a delay of T = `delay` steps.
 
     Input, T + 2 C steps: C symbols, independent and uniform on K = `symbols`; T - 1 blanks (class index K); a delimiter
-    (K + 1); C blanks. Target: T + C blanks (class K of the output), then the C symbols. Every step is asked.
+    (K + 1); C blanks. Target: T + C blanks (class K of the output), then the C symbols. Every step has a target.
 
-    Chance: a guess that knows the time alone names the blanks, and each symbol with probability 1/K:
+    Chance: a guess that depends on the step alone predicts the blanks, and gives each symbol probability 1/K:
     C ln K / (T + 2 C) nats per step, which is 10 ln 8 / (T + 20) at the standard sizes. Best: 0. Compare scores of
     different delays after dividing them by chance.
     Metric: nats per step (cross entropy). Solved: 1 % of chance.
-    Source: M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks (2016), section 4.1.
+    Source: M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks (2016).
     """
 
     delay: int = 30
@@ -32,7 +32,7 @@ class Copy(Task):
     count: int = 10
 
     name = "copy"
-    source = "Arjovsky, Shah, Bengio (2016), section 4.1"
+    source = "Arjovsky, Shah, Bengio (2016)"
     metric = "nats per step"
     higher_is_better = False
 
@@ -77,14 +77,14 @@ class Copy(Task):
 
 @dataclass(frozen=True)
 class SelectiveCopy(DeterminedTask):
-    """Selective copying: name, in order, the C = `count` symbols that stood among blanks.
+    """Selective copying: repeat, in order, the C = `count` symbols that are at random steps between blanks.
 
     Input, T + C steps with T = `length`: in the first T, C symbols, independent and uniform on K = `symbols`, at
-    distinct random steps, and blanks (class index K) at the others; then C times the question (K + 1). Target: at the
-    questions the C symbols in their order.
+    distinct random steps, and blanks (class index K) at the others; then C query symbols (K + 1). Target: at the
+    queries the C symbols in their order.
 
     Chance: 1/K, any constant guess. Best: 1. Metric: accuracy.
-    Source: A. Gu, T. Dao, Mamba, arXiv:2312.00752 (2023), section 4.1.1.
+    Source: A. Gu, T. Dao, Mamba, arXiv:2312.00752 (2023).
     """
 
     length: int = 40
@@ -92,7 +92,7 @@ class SelectiveCopy(DeterminedTask):
     count: int = 5
 
     name = "selective-copy"
-    source = "Gu, Dao, arXiv:2312.00752 (2023), section 4.1.1"
+    source = "Gu, Dao, arXiv:2312.00752 (2023)"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,11 +19,11 @@ from tidegate.text import IGNORE
 class Counting(Task):
     """A string of `letters` blocks of n equal letters, n uniform on `least`..`most`: which symbol comes next?
 
-    Input: the string, as class indices 0, 1, ..., then the end symbol up to letters * most steps. Asked at every step
-    from the first b on, where the string so far determines the next symbol: the letter again, the next letter, or, at
-    the last letter, the end.
+    Input: the string, as class indices 0, 1, ..., then the end symbol up to letters * most steps. Every step from the
+    first b on has a target, because there the string so far determines the next symbol: the same letter, the next
+    letter, or, after the last letter, the end.
 
-    A string is right if every answer in it is right. Best: 1. Metric: share of strings right.
+    A string is right if the output is right at every step with a target. Best: 1. Metric: share of strings right.
     """
 
     least: int = 1
@@ -76,10 +76,10 @@ class Counting(Task):
 
 @dataclass(frozen=True)
 class AnBn(Counting):
-    """a^n b^n: count the a, then name the end after as many b. See Counting for the definition.
+    """a^n b^n: count the a, then predict the end after as many b. See Counting for the definition.
 
-    Chance: the constant guess "end" is right for n = 1 alone: 1 / (most - least + 1) if least = 1, else 0. (Because
-    every string begins at step 0, a guess that knows the time can be right for a few more.) Best: 1. Metric: share of
+    Chance: the constant guess "end" is right only for n = 1: 1 / (most - least + 1) if least = 1, else 0. (Every string
+    begins at step 0, so a guess that depends on the step can be right for a few more.) Best: 1. Metric: share of
     strings right.
     Source: F. Gers, J. Schmidhuber, LSTM recurrent networks learn simple context-free and context-sensitive languages
     (2001); G. Weiss, Y. Goldberg, E. Yahav, arXiv:1805.04908 (2018).
@@ -96,9 +96,9 @@ class AnBn(Counting):
 
 @dataclass(frozen=True)
 class AnBnCn(Counting):
-    """a^n b^n c^n: count the a, then name the first c after as many b, and the end after as many c.
+    """a^n b^n c^n: count the a, then predict the first c after as many b, and the end after as many c.
 
-    Chance: 0, because the answers of a string are never all the same. Best: 1. Metric: share of strings right.
+    Chance: 0, because the targets of a string are never all the same. Best: 1. Metric: share of strings right.
     Source: F. Gers, J. Schmidhuber, LSTM recurrent networks learn simple context-free and context-sensitive languages
     (2001); G. Weiss, Y. Goldberg, E. Yahav, arXiv:1805.04908 (2018).
     """

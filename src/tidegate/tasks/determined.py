@@ -1,12 +1,12 @@
-"""DeterminedTask: a task of classes whose every answer follows from the input."""
+"""DeterminedTask: a classification task in which the input determines every target."""
 
 from tidegate.tasks.task import Task
 
 
 class DeterminedTask(Task):
-    """A task of classes scored by accuracy, whose answers follow from the input: the best accuracy is 1.
+    """A classification task scored by accuracy. The input determines every target, so the best accuracy is 1.
 
-    It counts as solved from an accuracy of 0.99 on.
+    It counts as solved if the accuracy is at least 0.99.
     """
 
     metric = "accuracy"

@@ -14,21 +14,21 @@ from tidegate.tasks.task import Task
 from tidegate.text import IGNORE
 
 PARTS = ("train", "heldout")
-HELDOUT = 360  # the last images; they come from other writers than most of the first
+HELDOUT = 360  # the last images; most of the others are from different writers
 
 
 @dataclass(frozen=True)
 class Digits(Task):
-    """Which digit is it, asked after the last of its 8 x 8 = 64 pixels?
+    """Classify a handwritten digit after its 8 x 8 = 64 pixels were read.
 
-    The 1,797 images of scikit-learn's digits, one pixel (0 to 1) a step, row by row; batches are drawn with replacement
-    from the first 1,437 images, or, with `part` "heldout", from the last 360, on which the score should be measured
-    (`heldout()`). At the last step the target is the digit.
+    The sequences are the 1,797 images of scikit-learn's digits, one pixel (0 to 1) per step, row by row. Batches are
+    drawn with replacement from the first 1,437 images, or, with `part` "heldout", from the last 360, on which the score
+    should be measured (`heldout()`). At the last step the target is the digit.
 
     Chance: the share of the most frequent digit in the part. Best: unknown. Metric: accuracy. Solved: 0.9.
     Needs scikit-learn, which the extra `tasks` installs.
-    Source: E. Alpaydin, C. Kaynak, Optical recognition of handwritten digits, UCI (1998); as a sequence after Q. Le,
-    N. Jaitly, G. Hinton, arXiv:1504.00941 (2015), with MNIST.
+    Source: E. Alpaydin, C. Kaynak, Optical recognition of handwritten digits, UCI (1998); read pixel by
+    pixel as Q. Le, N. Jaitly, G. Hinton, arXiv:1504.00941 (2015), read MNIST.
     """
 
     part: str = "train"
@@ -87,7 +87,7 @@ def _images() -> tuple[torch.Tensor, torch.Tensor, str]:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise DataError(
-            "the task digits needs scikit-learn, which is not installed: pip install 'tidegate[tasks]'."
+            "the task digits needs scikit-learn, which is not installed. Use pip install 'tidegate[tasks]'."
         ) from error
     data, target = load_digits(return_X_y=True)
     pixels, digits = np.asarray(data, np.float32), np.asarray(target, np.int64)

@@ -14,18 +14,19 @@ from tidegate.text import IGNORE
 
 @dataclass(frozen=True)
 class Dyck(DeterminedTask):
-    """Dyck-(k, m): after a closing bracket, the type of the innermost bracket that is still open.
+    """Dyck-(k, m): after a closing bracket, output the type of the innermost bracket that is still open.
 
     A sequence has T = `length` brackets of k = `types` types, nested to at most m = `depth`: it is the beginning of a
     string of the bounded Dyck language. At depth 0 a bracket opens, at depth m one closes, otherwise each has
-    probability 1/2; a type is uniform and independent of all else, a closing bracket has the type of the one that it
-    closes. Class indices: 0..k-1 open, k..2k-1 close. Where a bracket closes and another is still open, the target is
-    the type of the innermost that is open, 0..k-1: the type of the next closing bracket unless another opens first.
+    probability 1/2. The type of an opening bracket is uniform and independent of all else; a closing bracket has the
+    type of the one that it closes. Class indices: 0..k-1 open, k..2k-1 close. Where a bracket closes and another is
+    still open, the target is the type of the innermost open one, 0..k-1, which is the type of the next closing bracket
+    unless another bracket is opened before it.
 
-    Chance: 1/k; also for a guess from the last input, which is independent of the answer. Best: 1. Metric: accuracy.
+    Chance: 1/k, also for a guess from the last input, which is independent of the target. Best: 1. Metric: accuracy.
     Further test: sequences of 2 T brackets.
     Source: J. Hewitt et al., RNNs can generate bounded hierarchical languages with optimal memory, arXiv:2010.07515
-    (2020), where the answer is asked before every closing bracket, also directly after the one that opens.
+    (2020), where the type is predicted before every closing bracket, also directly after its opening bracket.
     """
 
     length: int = 40
@@ -37,7 +38,7 @@ class Dyck(DeterminedTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range(self, "length", 16)  # of shorter sequences, many would ask nothing
+        check_range(self, "length", 16)  # many shorter sequences would have no target
         check_range(self, "types", 2)
         check_range(self, "depth", 2)
 

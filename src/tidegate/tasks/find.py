@@ -34,12 +34,12 @@ TASKS: Mapping[str, type[Task]] = MappingProxyType(
 
 
 def find_task(name: str, **parameters: object) -> Task:
-    """The task of a name with the parameters given, the others at their defaults: find_task("recall", length=50).
+    """The task with a name and parameters, the other parameters at their defaults: find_task("recall", length=50).
 
     `name` is one of TASKS; or text:FILE or text:CORPUS, a language model of that text; or FILE.py:CLASS, a task of your
     own. A parameter that is a number may also be given as text ("50"), as on a command line.
 
-    Raises ArgumentError for a name, a file, a parameter or a value that does not exist or does not fit.
+    Raises ArgumentError for an unknown name, file or parameter, and for a value out of range.
     """
     head, colon, rest = name.partition(":")
     if colon and head == Language.name:

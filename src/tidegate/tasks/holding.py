@@ -1,4 +1,4 @@
-"""Flip-flop and delayed match: what was last set is held, or compared with what comes later."""
+"""Flip-flop and delayed match: the last pulse is held, or the first symbol is compared with the last."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from tidegate.text import IGNORE
 
 @dataclass(frozen=True)
 class FlipFlop(Task):
-    """A memory of n = `bits` bits: name the sign of the last pulse on each channel, at every step.
+    """A memory of n = `bits` bits: output the sign of the last pulse on each channel, at every step.
 
     Each of the n features of the input, at each of T = `length` steps, is a pulse of +1 or -1 with probability
     `pulse` / 2 each, and 0 otherwise; at the first step every channel has a pulse. The target on each channel is its
@@ -21,7 +21,7 @@ class FlipFlop(Task):
 
     Chance: the constant 0 has the mean square of the targets, 1. Best: 0. Metric: mean squared error.
     Solved: 1 % of chance.
-    Source: D. Sussillo, O. Barak, Opening the black box (2013), section 3.1: a 3-bit flip-flop.
+    Source: D. Sussillo, O. Barak, Opening the black box (2013), with 3 bits.
     """
 
     length: int = 40
@@ -80,8 +80,8 @@ class DelayedMatch(DeterminedTask):
     which is the sample with probability 1/2 and otherwise uniform on the K - 1 others. At the last step the target is 1
     if they match, else 0.
 
-    Chance: 1/2, any guess from one of the two symbols alone. Best: 1. Metric: accuracy.
-    Source: the task of the delayed-response experiments of J. Fuster, J. Jervey (1981), with symbols.
+    Chance: 1/2, for any guess from only one of the two symbols. Best: 1. Metric: accuracy.
+    Source: after the delayed-response experiments of J. Fuster, J. Jervey (1981).
     """
 
     delay: int = 20

@@ -19,17 +19,17 @@ PARTS = ("train", "heldout")
 
 @dataclass(frozen=True)
 class Language(Task):
-    """A character language model of a text: at every step, which character comes next?
+    """Character language modelling: at every step, predict the next character of a text.
 
     `text` is a corpus (builtin, time-machine, tiny-shakespeare) or the path of a UTF-8 file; its last tenth is held
     out. A sequence is a window of T = `length` characters from a random place of the part, read from a state of zeros,
-    so that the first characters of a window are predicted from little. Batches are drawn from the training part, or,
-    with `part` "heldout", from the other, on which the score should be measured (`heldout()`). A file is read once in
-    a process.
+    so the first characters of a window are predicted from little context. Batches are drawn from the training part, or,
+    with `part` "heldout", from the held-out part, on which the score should be measured (`heldout()`). A file is read
+    once per process.
 
-    Chance: the best constant distribution has the entropy of the characters of the part, -sum_c p_c log2 p_c, up to the
-    ends of the part, which are in fewer windows. Best: unknown. Solved: the bits per character of the best n-gram model
-    of order 0 to 6, counted on the training part, on the held-out part.
+    Chance: the best constant distribution has the entropy of the characters of the part, -sum_c p_c log2 p_c, except
+    for the ends of the part, which occur in fewer windows. Best: unknown. Solved: the bits per character, on the
+    held-out part, of the best n-gram model of order 0 to 6, which is counted on the training part.
     Metric: bits per character.
     Source: T. Mikolov et al., Recurrent neural network based language model (2010); by characters, A. Karpathy,
     J. Johnson, L. Fei-Fei, arXiv:1506.02078 (2015).
@@ -54,7 +54,7 @@ class Language(Task):
         if least <= self.length:
             raise DataError(
                 f"a part of the text {self.text} has {least} characters: too few for a window of `length` "
-                f"{self.length} and the character after it. Use a longer text or less `length`."
+                f"{self.length} and the character after it. Use a longer text or a smaller `length`."
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Temporal order: in which order two relevant symbols came."""
+"""Temporal order: the order of two relevant symbols."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,22 @@ DISTRACTORS = 4
 
 @dataclass(frozen=True)
 class TemporalOrder(DeterminedTask):
-    """Temporal order: which two of the symbols X and Y came, and in which order?
+    """Temporal order: output the two relevant symbols, each X or Y, in their order.
 
-    Of T = `length` inputs one, at a step drawn uniformly from T//10 .. 2T//10 - 1 (counted from 0), and another, from
-    4T//10 .. 5T//10 - 1, are X or Y (class indices 0 and 1), each with probability 1/2; the others are drawn uniformly
-    from four distractors (2..5). At the last step the target is one of four classes, XX, XY, YX, YY.
+    Of T = `length` inputs two are relevant: one at a step drawn uniformly from T//10 .. 2T//10 - 1 (counted from 0),
+    and one at a step from 4T//10 .. 5T//10 - 1. Each is X or Y (class indices 0 and 1) with probability 1/2. The other
+    inputs are drawn uniformly from four distractors (2..5). At the last step the target is one of four classes, XX, XY,
+    YX, YY.
 
     Chance: 1/4, any constant guess. Best: 1. Metric: accuracy.
     Source: R. Pascanu, T. Mikolov, Y. Bengio, On the difficulty of training recurrent neural networks,
-    arXiv:1211.5063 (2013), after S. Hochreiter, J. Schmidhuber, Long short-term memory (1997), experiment 6.
+    arXiv:1211.5063 (2013), after S. Hochreiter, J. Schmidhuber, Long short-term memory (1997).
     """
 
     length: int = 50
 
     name = "temporal-order"
-    source = "Pascanu, Mikolov, Bengio, arXiv:1211.5063 (2013), after Hochreiter, Schmidhuber (1997), experiment 6"
+    source = "Pascanu, Mikolov, Bengio, arXiv:1211.5063 (2013), after Hochreiter, Schmidhuber (1997)"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -48,7 +48,7 @@ def declared(kind: type) -> Mapping[str, Any]:
 def parsed(kind: type, task: str, parameters: Mapping[str, object]) -> dict[str, object]:
     """`parameters` with text converted to the type that the class `kind` of the task named `task` declares.
 
-    Raises ArgumentError for a parameter that the task does not have, and for text that is not such a number.
+    Raises ArgumentError for a parameter that the task does not have, and for text that is not a number of that type.
     """
     known = declared(kind)
     found = {}

@@ -16,13 +16,13 @@ END = 2
 
 @dataclass(frozen=True)
 class Parity(DeterminedTask):
-    """Parity of the bits of a string, asked once, at its last bit.
+    """Parity of the bits of a string, with one target at its last bit.
 
-    The length n of each string is uniform on `shortest`..`longest`, its bits are independent and fair. The input has
-    `longest` steps: n bits (class indices 0 and 1), then the end symbol (2). At step n the target is the sum of the
-    bits modulo 2.
+    The length n of each string is uniform on `shortest`..`longest`, its bits are independent, 0 or 1 with probability
+    1/2. The input has `longest` steps: n bits (class indices 0 and 1), then the end symbol (2). At the last bit the
+    target is the sum of the bits modulo 2.
 
-    Chance: 1/2, any constant guess, and any guess that does not know every bit. Best: 1. Metric: accuracy.
+    Chance: 1/2, any constant guess, and any guess that depends on only a part of the bits. Best: 1. Metric: accuracy.
     Further test: strings of `longest` + 1 to 2.5 `longest` bits.
     Source: G. Delétang et al., Neural networks and the Chomsky hierarchy, arXiv:2207.02098 (2023): lengths 1 to 40 in
     training, longer ones in the test.

@@ -12,21 +12,21 @@ from tidegate.text import IGNORE
 
 @dataclass(frozen=True)
 class Recall(DeterminedTask):
-    """First-token recall: which symbol was the first, asked after the last of T = `length`?
+    """First-token recall: output the first of T = `length` symbols at the last step.
 
-    x_t, t = 1..T, are independent and uniform on K = `symbols` symbols; at t = T the target is x_1. The symbols between
-    them are noise. The lag is T - 1 steps.
+    x_t, t = 1..T, are independent and uniform on K = `symbols` symbols; at t = T the target is x_1. The symbols
+    after the first are distractors. The lag is T - 1 steps.
 
     Chance: 1/K, any constant guess. Best: 1. Metric: accuracy.
-    Source: after S. Hochreiter, J. Schmidhuber, Long short-term memory (1997), experiment 2 (long time lags), with the
-    noise drawn from the symbols that are recalled.
+    Source: after S. Hochreiter, J. Schmidhuber, Long short-term memory (1997), with distractors drawn from the same
+    symbols.
     """
 
     length: int = 20
     symbols: int = 8
 
     name = "recall"
-    source = "after Hochreiter, Schmidhuber (1997), experiment 2"
+    source = "after Hochreiter, Schmidhuber (1997)"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,15 +54,16 @@ class Recall(DeterminedTask):
 
 @dataclass(frozen=True)
 class OnlyAt(DeterminedTask):
-    """Only the input at the step t' = `at` matters at every later step t > t'.
+    """Output, at every step t > t', the input at the marked step t' = `at`.
 
     Each of the T = `length` inputs is a symbol, independent and uniform on K = `symbols`, t = 0..T-1; the one at t' is
-    marked: its class index is K + symbol instead of symbol. At every t > t' the target is the symbol at t'. The gates
-    that solve it are known: at t' the update gate takes the candidate, which the reset gate makes independent of the
-    state before; at every t > t' the update gate keeps the state.
+    marked: its class index is K + symbol instead of symbol. At every t > t' the target is the symbol at t'. Gates
+    that solve it are known: at t' the update gate replaces the state by the candidate, and the reset gate is closed, so
+    that the candidate does not depend on the previous state; at every t > t' the update gate keeps the state.
 
     Chance: 1/K, any constant guess. Best: 1. Metric: accuracy.
-    Source: A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), section 9.1, exercise 1.
+    Source: A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), exercise 1 on gated recurrent
+    units.
     """
 
     length: int = 20
@@ -70,7 +71,7 @@ class OnlyAt(DeterminedTask):
     at: int = 5
 
     name = "only-at"
-    source = "Zhang, Lipton, Li, Smola (2021), section 9.1, exercise 1"
+    source = "Zhang, Lipton, Li, Smola (2021), exercise 1 on gated recurrent units"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Losses and scores: means over the steps of a batch at which something is asked."""
+"""Losses and scores: means over the steps of a batch that have a target."""
 
 import torch
 from torch import Tensor
@@ -10,25 +10,25 @@ from tidegate.text import IGNORE
 
 
 def cross_entropy(outputs: Tensor, batch: Batch) -> Tensor:
-    """-mean ln softmax(outputs)[target] over the asked steps, in nats. outputs (T, B, K), a scalar results."""
+    """-mean ln softmax(outputs)[target] over the steps with a target, in nats: a scalar. outputs (T, B, K)."""
     _check_asked(batch)
     return functional.cross_entropy(outputs.flatten(0, 1), batch.target.flatten(), ignore_index=IGNORE)
 
 
 def squared_error(outputs: Tensor, batch: Batch) -> Tensor:
-    """mean (outputs - target)^2 over the asked steps and the K features. outputs (T, B, K), a scalar results."""
+    """mean (outputs - target)^2 over the steps with a target and the K features: a scalar. outputs (T, B, K)."""
     _check_asked(batch)
     return (outputs[batch.asked] - batch.target[batch.asked]).square().mean()
 
 
 def accuracy(outputs: Tensor, batch: Batch) -> float:
-    """The share of the asked steps at which the largest of the outputs (T, B, K) is that of the target."""
+    """The share of the steps with a target at which the largest of the outputs (T, B, K) is that of the target."""
     _check_asked(batch)
     return float(right(outputs, batch)[batch.asked].double().mean())
 
 
 def share_of_sequences(outputs: Tensor, batch: Batch) -> float:
-    """The share of the sequences that are right at every step asked. outputs (T, B, K)."""
+    """The share of the sequences that are right at every step with a target. outputs (T, B, K)."""
     _check_asked(batch)
     return float((right(outputs, batch) | ~batch.asked).all(0).double().mean())
 
@@ -40,4 +40,4 @@ def right(outputs: Tensor, batch: Batch) -> Tensor:
 
 def _check_asked(batch: Batch) -> None:
     if not batch.asked.any():
-        raise DataError("the batch asks nothing at any step: a task must ask at one step at least.")
+        raise DataError("the batch has no target at any step: a task must have a target at one step at least.")

@@ -12,16 +12,16 @@ from tidegate.text import IGNORE
 
 @dataclass(frozen=True)
 class Skip(DeterminedTask):
-    """At every relevant input, name the relevant input before it; the irrelevant ones between them must be skipped.
+    """At every relevant input, output the previous relevant input; the irrelevant ones between them must be ignored.
 
     Of T = `length` inputs the first and the last are relevant, each other one with probability 1 - `irrelevant`. A
-    relevant input is one of K = `symbols` symbols, 0..K-1, an irrelevant one one of K others, K..2K-1, all independent
-    and uniform. At each relevant input but the first the target is the previous relevant symbol, which is
-    1 / (1 - irrelevant) steps back on average, up to the ends of the sequence.
+    relevant input is one of K = `symbols` symbols, 0..K-1; an irrelevant input is one of K others, K..2K-1. All are
+    independent and uniform. At each relevant input but the first the target is the previous relevant symbol, which is
+    about 1 / (1 - irrelevant) steps back on average (exactly, except for the ends of the sequence).
 
     Chance: 1/K, any constant guess. Best: 1. Metric: accuracy.
-    Source: the use of the update gate in A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), section
-    9.1 (tokens without information are skipped), made into a task here.
+    Source: the use of the update gate in A. Zhang, Z. Lipton, M. Li, A. Smola, Dive into Deep Learning (2021), on
+    gated recurrent units (tokens without information are skipped); this task is a new formulation of it.
     """
 
     length: int = 30
@@ -29,7 +29,7 @@ class Skip(DeterminedTask):
     irrelevant: float = 0.8
 
     name = "skip"
-    source = "after Zhang, Lipton, Li, Smola (2021), section 9.1"
+    source = "after Zhang, Lipton, Li, Smola (2021)"
 
     def __post_init__(self) -> None:
         super().__post_init__()

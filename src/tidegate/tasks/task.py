@@ -1,4 +1,4 @@
-"""Task: the interface of a synthetic task, with its input, its question, its metric and its limits."""
+"""Task: the interface of a synthetic task: its input, its targets, its metric, and the limits of its score."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from tidegate.tasks.scores import accuracy, cross_entropy, squared_error
 
 
 class Task(ABC):
-    """What a network is asked about a sequence, with sequences without end and the limits of the score.
+    """Sequences with targets, generated without limit, and the limits of the score.
 
-    A task of your own is a subclass; its parameters are the fields of a frozen dataclass. The names of the properties
-    can be properties or, where they do not depend on a parameter, attributes of the class without annotation:
+    A task of your own is a subclass; its parameters are the fields of a frozen dataclass. What is a property below can
+    be a property or, if it does not depend on a parameter, a class attribute without annotation:
 
         @dataclass(frozen=True)
         class LastInput(tidegate.tasks.Task):
@@ -40,8 +40,9 @@ class Task(ABC):
                 x = torch.randint(self.symbols, (20, size), generator=generator)
                 return tidegate.tasks.Batch(x, x)
 
-    By default a task of classes is trained on the cross entropy and scored by the accuracy, a task of features by the
-    mean squared error; both are means over the steps at which something is asked.
+    By default a task with classes as targets is trained on the cross entropy and scored by the accuracy, a task with
+    features as targets is trained on and scored by the mean squared error. Both are means over the steps with a
+    target.
     """
 
     name: ClassVar[str]
@@ -81,7 +82,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def solved(self) -> float:
-        """The score from which on the task counts as solved."""
+        """The score at which the task counts as solved."""
 
     @property
     def data(self) -> str:
@@ -107,8 +108,8 @@ class Task(ABC):
         return {}
 
     def heldout(self) -> "Task":
-        """The task whose batches measure what was learned: this one where sequences are generated without end; where
-        they are drawn from a finite data set, the one that draws from the part that is not trained on."""
+        """The task on whose batches a trained network is scored: this task if its sequences are generated without
+        limit; for a finite data set, the task that draws from the held-out part."""
         return self
 
     def tests(self) -> Mapping[str, "Task"]:
@@ -117,7 +118,7 @@ class Task(ABC):
         return {}
 
     def check_outputs(self, outputs: Tensor, batch: Batch) -> None:
-        """Raise ShapeError unless `outputs` has one output of every kind for every step of the batch."""
+        """Raise ShapeError unless `outputs` has the shape (T, B, output_size) for the T and B of the batch."""
         expected = (*batch.x.shape[:2], self.output_size)
         if tuple(outputs.shape) != expected:
             raise ShapeError(
