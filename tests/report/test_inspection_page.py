@@ -69,7 +69,7 @@ def test_a_model_that_differs_from_the_stored_figures_is_reported(bare, open_pag
     found[0].passage["loss"][7] *= 1.01
     page = open_page(inspection_page(found, models))
     assert replayed(page) == pytest.approx(0.01 / 1.01, rel=1e-3)
-    assert "do not trust the live part" in find(page, "#sure").text
+    assert "do not trust the numbers" in find(page, "#sure").text
 
 
 def test_the_details_show_the_probability_and_the_alternatives_of_python(bare, open_page):
@@ -186,15 +186,15 @@ def test_own_text_is_read_as_it_is_typed_and_unknown_characters_are_marked(bare,
     wait(page, lambda: len(all_of(page, ".text span")) == len(PASSAGE))
 
 
-def test_the_model_writes_on_until_it_is_stopped_and_what_it_wrote_has_its_own_probabilities(bare, open_page):
+def test_the_model_continues_the_text_until_it_is_stopped_and_shows_the_probabilities_of_what_it_wrote(bare, open_page):
     found, models = bare("gru")
     page = open_page(inspection_page(found, models))
     replayed(page)
-    button = next(b for b in all_of(page, "button") if b.text == "Let it write on")
+    button = next(b for b in all_of(page, "button") if b.text == "Continue the text")
     page.execute_script("arguments[0].click()", button)
     wait(page, lambda: traces(page, "trace.length") > len(PASSAGE) + 40)
     page.execute_script("arguments[0].click()", button)
-    assert button.text == "Let it write on"
+    assert button.text == "Continue the text"
     length = traces(page, "trace.length")
     written = traces(page, "trace.shown.join('')")
     assert "<unk>" not in written
@@ -204,7 +204,7 @@ def test_the_model_writes_on_until_it_is_stopped_and_what_it_wrote_has_its_own_p
     assert len(all_of(page, ".text span.written")) == length - len(PASSAGE)
 
 
-def test_a_changed_character_moves_the_predictions_after_it_as_in_python(bare, open_page):
+def test_a_changed_character_changes_the_predictions_after_it_as_in_python(bare, open_page):
     found, models = bare("lstm")
     page = open_page(inspection_page(found, models), fragment="#at=40")
     replayed(page)
@@ -237,7 +237,7 @@ def test_a_unit_held_at_its_mean_keeps_it(bare, open_page):
     assert max(traces(page, "[...trace.change]")) > 1e-3
 
 
-def test_pointing_at_a_character_lights_up_its_past(one, open_page):
+def test_pointing_at_a_character_colours_the_characters_before_it_by_their_influence(one, open_page):
     found, models = one
     page = open_page(inspection_page(found, models), fragment="#at=50&by=past")
     replayed(page)
@@ -263,7 +263,7 @@ def test_text_of_a_run_is_shown_and_never_becomes_markup_or_code(bare, open_page
     found[0].text["name"] = HOSTILE
     finding = Finding("learned", True, HOSTILE, {"bpc": 2.0}, HOSTILE)
     feature = FeatureUnits(HOSTILE, True, False, 0.5, 0.5, None, 0.1, (), (), "none found")
-    units = Units((feature,), HOSTILE, 1, 6, 9, 9, 9, "donors", "donors", 9, 0.05, (HOSTILE,))
+    units = Units((feature,), HOSTILE, 1, 6, 9, 9, 9, "donors", "donors", 9, 0.05, (HOSTILE,), "char")
     found = [replace(found[0], findings=(finding,), units=units, not_measured={HOSTILE: HOSTILE})]
     page = open_page(inspection_page(found, models))
     assert replayed(page) < 1e-5
@@ -273,7 +273,7 @@ def test_text_of_a_run_is_shown_and_never_becomes_markup_or_code(bare, open_page
     assert not all_of(page, "img, #b")
 
 
-def test_the_page_asks_for_nothing_and_runs_only_its_own_script(one, open_page):
+def test_the_page_loads_nothing_and_runs_only_its_own_script(one, open_page):
     html = inspection_page(*one)
     assert not re.search(r"(src|href)=[\"'](?!data:,|#)", html)
     assert "@import" not in html
@@ -365,7 +365,7 @@ def test_a_layer_and_units_can_be_chosen_first(complete, open_page):
     found, models = complete
     page = open_page(inspection_page(found[1:], models[1:], Choice(0, (5, 2))))
     assert page.execute_script("return Tidegate.app.store.values.chosen[0]") == {"unit": 5, "name": "h", "layer": 0}
-    options = [e.get_attribute("textContent") for e in all_of(page, "[aria-label='Units with a meaning'] option")]
+    options = [e.get_attribute("textContent") for e in all_of(page, "[aria-label='Units that track a feature'] option")]
     assert options[1:3] == ["unit 5", "unit 2"]
 
 
@@ -405,9 +405,11 @@ def test_the_figures_of_the_page_have_the_numbers_of_the_inspection(complete):
     figures = data_of(inspection_page(found, models))["figures"]
     horizon, second = found[0].horizon, found[1]
     lines = {series["label"]: series for series in figures["horizon"]["series"]}
-    np.testing.assert_allclose(lines["first: state built from the last n alone"]["y"], horizon.zero, rtol=1e-8)
+    np.testing.assert_allclose(lines["first: from the zero state, the last n characters"]["y"], horizon.zero, rtol=1e-8)
     high = horizon.donor + horizon.bound * horizon.donor_error
-    np.testing.assert_allclose(lines["first: before them, other text"]["high"], high, rtol=1e-8)
+    np.testing.assert_allclose(
+        lines["first: from the state after other text, the last n characters"]["high"], high, rtol=1e-8
+    )
     np.testing.assert_allclose(figures["swap"]["series"][0]["y"], horizon.swap.kl, rtol=1e-8)
     np.testing.assert_allclose(figures["readout"]["series"][2]["y"], second.horizon.readout.r2, rtol=1e-8)
     exponents = {series["label"]: series["y"] for series in figures["exponents"]["series"]}

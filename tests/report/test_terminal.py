@@ -42,6 +42,7 @@ def test_brackets_in_names_are_no_markup(monkeypatch):
     out = io.StringIO()
     found = SimpleNamespace(
         run={"name": "a[b]", "cell": "x.py:[red]C", "layers": 2, "hidden": 3, "weights": 12, "checkpoint": "best",
+             "tokens_are": "char",
              "epochs": None},
         text={"name": "[bold]t", "tokens": 9, "unknown": 2}, lag=None, horizon=None,
         not_measured={"units": "too short"},

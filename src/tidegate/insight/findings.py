@@ -1,4 +1,4 @@
-"""What the measurements of a run say: results, and failures with a remedy. Every sentence contains its numbers."""
+"""What the measurements of a run show: results, and failures with a remedy. Every sentence contains its numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tidegate.calculus import Step
 from tidegate.insight.gates import Gates
-from tidegate.insight.sentences.base import percent, steps
+from tidegate.insight.sentences.base import named, percent, step_name, steps, token_name
 from tidegate.train.load import Trained
 from tidegate.train.verdict import MEMORISED
 
@@ -27,8 +27,8 @@ FORGETS = 0.5  # of the window of the training
 
 @dataclass(frozen=True)
 class Finding:
-    """kind: what it is about.   failure: whether something is wrong.   sentence: what was measured, with numbers.
-    numbers: the figures that it rests on, by name.   remedy: what to try, None for a result.
+    """kind: the subject.   failure: whether it is a problem of the model.   sentence: what was measured, with numbers.
+    numbers: the numbers of the sentence, by name.   remedy: what to try; None for a result.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Finding:
 
 
 def find_all(found: Inspection, trained: Trained) -> tuple[Finding, ...]:
-    """All findings, first how well it predicts, then failures, then what it remembers."""
+    """All findings: first how well the model predicts, then the failures, then what it remembers."""
     rest = [*memory(found), *gradients(found, trained), *gate_findings(found, trained), *tracked(found)]
     return (
         *predicts(found),
@@ -50,44 +50,46 @@ def find_all(found: Inspection, trained: Trained) -> tuple[Finding, ...]:
 
 
 def predicts(found: Inspection) -> Iterator[Finding]:
-    """How often it is right, and whether it has learned or memorised."""
-    held, what = found.heldout, token_name(found)
-    of = "the held-out text" if found.text["own"] else found.text["name"]
+    """How often the model predicts the right token, and whether it has learned or memorised."""
+    held, one = found.heldout, token_name(found.run["tokens_are"])
+    on = "the held-out text" if found.text["own"] else found.text["name"]
     yield Finding(
         "predicts", False,
-        f"It gives the next {what} of {of} the highest probability in {percent(held.right)} of cases"
-        f"{plus_minus(100 * held.right_error, 1, ' %')}, and {percent(held.among_five)} are among its five best.",
+        f"On {on} the model predicts the next {one} correctly in {percent(held.right)} of cases"
+        f"{standard_error(100 * held.right_error, 1, ' %')}; in {percent(held.among_five)} it is among the five most "
+        "likely.",
         {"right": held.right, "right_error": held.right_error, "among_five": held.among_five},
     )  # fmt: skip
     bpc, error = held.nats * found.bits, held.nats_error * found.bits
-    text = f"Its loss there is {bpc:.3f}{plus_minus(error, 3)} bits per character"
+    text = f"The loss there is {bpc:.3f} bits per character{standard_error(error, 3)}"
     numbers: dict[str, float | None] = {"bpc": bpc, "bpc_error": error}
     orders = found.horizon.orders if found.horizon is not None else None
     failure, remedy = False, None
     if found.training is not None:
         own = found.training.nats * found.bits
         numbers["training_bpc"] = own
-        text += f", on its training text {own:.3f}"
+        text += f", on the training text {own:.3f}"
         if own < MEMORISED * bpc and (orders is None or orders.lead < 0):
             failure, remedy = True, "More --dropout, fewer --hidden units, fewer --epochs, or more text."
-            text += f": it has memorised its training text ({percent(own / bpc)} of the held-out loss)"
+            text += f", which is {percent(own / bpc)} of it: the model has memorised the training text"
     text += "."
     if orders is not None:
         lead, error = orders.lead * found.bits, orders.lead_error * found.bits
         numbers |= {"lead": lead, "lead_error": error, "order": orders.best}
-        word = "better" if lead > 0 else "worse"
+        word = "less" if lead > 0 else "more"
         text += (
-            f" On the same tokens that is {abs(lead):.3f}{plus_minus(error, 3)} bits {word} than the best n-gram model "
-            f"(order {orders.best}), which only counts."
+            f" On the same {one}s the loss of the model is {abs(lead):.3f} bits per character"
+            f"{standard_error(error, 3)} {word} than that of the best n-gram model, of order {orders.best}."
         )
         if orders.undertrained:
             failure = True
-            remedy = remedy or "It is undertrained: more --epochs, or another --lr."
+            text += "" if remedy else " The model is undertrained."
+            remedy = remedy or "More --epochs, or another --lr."
     yield Finding("learned", failure, text, numbers, remedy)
 
 
 def memory(found: Inspection) -> Iterator[Finding]:
-    """How much context it uses."""
+    """How much context the model uses."""
     if found.horizon is None:
         return
     limit = next(h for h in found.horizon.horizons if h.curve == "zero")
@@ -107,14 +109,14 @@ def gradients(found: Inspection, trained: Trained) -> Iterator[Finding]:
         forgets = window is not None and not lag.beyond and lag.horizon < FORGETS * window
         if forgets:
             text += (
-                f" It forgets within {steps(lag.horizon + 1)}, while it was trained on windows of {window}: training "
-                "can hardly learn dependences that are longer."
+                f" The training windows have {window} {step_name(lag.tokens_are)}s, but training can hardly learn "
+                f"dependences over more than {steps(lag.horizon + 1, lag.tokens_are)}."
             )
         yield Finding("gradient", forgets, text, numbers, remembering(step, window or 100) if forgets else None)
         if lag.gain > math.exp(GROWS):
             yield Finding(
                 "exploding", True,
-                f"Gradients grow by a factor of {lag.gain:.3f} per step on their way back through time.",
+                f"The gradient grows by a factor of {lag.gain:.3f} with each {step_name(lag.tokens_are)} further back.",
                 {"gain": lag.gain}, "A smaller --clip or --lr; --init orthogonal.",
             )  # fmt: skip
     if lyapunov is not None:
@@ -127,7 +129,7 @@ def gradients(found: Inspection, trained: Trained) -> Iterator[Finding]:
 
 
 def remembering(step: Step, window: int) -> str:
-    """Remedies against forgetting that the cell allows."""
+    """Remedies against vanishing gradients that the cell allows."""
     if "f" in step.gates:
         return f"--init chrono:{window}, or --init forget-bias:2."
     if "z" in step.gates:
@@ -136,7 +138,7 @@ def remembering(step: Step, window: int) -> str:
 
 
 def gate_findings(found: Inspection, trained: Trained) -> Iterator[Finding]:
-    """Saturated gates and dead units; otherwise what the gates do."""
+    """Saturated gates and dead units as failures, then the statistics of all gates."""
     figure = found.gates
     if figure is None:
         return
@@ -145,22 +147,22 @@ def gate_findings(found: Inspection, trained: Trained) -> Iterator[Finding]:
         if mean > SATURATED:
             yield Finding(
                 "saturated", True,
-                f"{name} is beyond ±0.97 in {percent(mean)} of its values: its derivative there is below 0.06, so that "
-                "little gradient passes.",
+                f"{named('Gate', name)} is above 0.97 or below -0.97 in {percent(mean)} of its values. The derivative "
+                "of tanh is below 0.06 there, so its gradient nearly vanishes.",
                 {"share": mean}, "A smaller --lr, a smaller --clip, or more --weight-decay.",
             )  # fmt: skip
     for name, share, word in stuck_gates(figure):
         yield Finding(
             "saturated", True,
-            f"{percent(share)} of the units of {name} are {word} in at least 90 % of the steps: that gate does not "
-            "respond to the text.",
+            f"{named('Gate', name)} is {word} in at least 90 % of the steps for {percent(share)} of its units: it "
+            "hardly responds to the text.",
             {"share": share}, "A smaller --lr, or --init with another bias of that gate.",
         )  # fmt: skip
     for name, dead in figure.dead.items():
         count = len(figure.state_sd[name])
         if len(dead) > DEAD * count:
             yield Finding(
-                "dead", True, f"{len(dead)} of the {count} units of {name} never change.",
+                "dead", True, f"{len(dead)} of the {count} units of {named('state', name)} hardly change.",
                 {"dead": len(dead), "units": count}, "A smaller --lr, another --seed, or fewer --hidden units.",
             )  # fmt: skip
     numbers: dict[str, float | None] = {f"closed {n}": float(v.mean()) for n, v in figure.closed.items()}
@@ -169,7 +171,8 @@ def gate_findings(found: Inspection, trained: Trained) -> Iterator[Finding]:
 
 
 def stuck_gates(figure: Gates) -> Iterator[tuple[str, float, str]]:
-    """Gates most of whose units are always closed, or always open."""
+    """(gate, share of its units, "closed" or "open") for the gates of which more than 90 % of the units are closed, or
+    open, in at least 90 % of the steps."""
     for shares, word in ((figure.closed, "closed"), (figure.open, "open")):
         for name, share in shares.items():
             stuck = float((share >= 0.9).mean())
@@ -187,23 +190,19 @@ def tracked(found: Inspection) -> Iterator[Finding]:
 
 
 def sound(found: Inspection, rest: list[Finding]) -> Iterator[Finding]:
-    """That none of the failures was found, with the figures."""
+    """That no gate, state or gradient has a failure, with the numbers."""
     if found.gates is None or any(f.failure for f in rest):
         return
     saturation = max((float(v.mean()) for v in found.gates.saturated.values()), default=0.0)
     dead = sum(len(v) for v in found.gates.dead.values())
     numbers: dict[str, float | None] = {"saturation": saturation, "dead": dead}
-    text = f"No saturation (at most {percent(saturation)} of a candidate's values), {dead} dead units"
+    text = f"No gate is saturated (at most {percent(saturation)} of the values of a tanh gate), {dead} units are dead"
     if found.lyapunov is not None:
         numbers["exponent"] = float(found.lyapunov.exponents[0])
-        text += f", no explosion (largest Lyapunov exponent {found.lyapunov.exponents[0]:.3f})"
+        text += f", and the state is not chaotic (largest Lyapunov exponent {found.lyapunov.exponents[0]:.3f})"
     yield Finding("sound", False, text + ".", numbers)
 
 
-def token_name(found: Inspection) -> str:
-    return {"char": "character", "byte": "byte"}.get(found.run["tokens_are"], "word")
-
-
-def plus_minus(error: float, digits: int, unit: str = "") -> str:
-    """The standard error, as text after a number; empty where it is not known."""
-    return f" (± {error:.{digits}f}{unit})" if np.isfinite(error) else ""
+def standard_error(error: float, digits: int, unit: str = "") -> str:
+    """The standard error in brackets, as text after a number; empty where it is not known."""
+    return f" (standard error {error:.{digits}f}{unit})" if np.isfinite(error) else ""

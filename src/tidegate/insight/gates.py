@@ -1,4 +1,4 @@
-"""What the gates do: how often each is closed or open, for how long a state is kept, and which units never change."""
+"""Statistics of the gates: how often each is closed or open, how long a state is kept, which units hardly change."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ BINS = 50
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Gates(Figure):
-    """Statistics of every gate and state over all steps and sequences, by the names of a trace: z_l0, h_l0, ....
+    """Statistics of every gate and state over all steps and sequences, by the names in tidegate.trace: z_l0, h_l0, ....
 
-    mean, sd (H,): mean and standard deviation of each unit of a gate.   low, high: the range of the gate's values by
-    its equation, infinite where it has no bound.   histogram (50,): how many values lie in each of 50 equal bins of
-    that range, or of the values found where it is unbounded; edges (51,).
+    mean, sd (H,): mean and standard deviation of each unit of a gate.   low, high: the range of the gate's values that
+    follows from its equation, infinite where it has no bound.   histogram (50,), edges (51,): the numbers of values in
+    50 equal bins of that range; where it is unbounded, of the range of the values that occurred.
     closed, open (H,): the share of values below 0.1 and above 0.9, for gates with values in 0..1.
     saturated (H,): the share with |value| > 0.97, for gates with values in -1..1.
 
     retention[state] (H,): the geometric mean of |ds'/ds| of each unit along the direct path, all matrix products held
-    constant: f of an LSTM's c, z of torch's GRU, 1 - z where the equations are written so. Only states with
-    such a path.
-    time_constant[state] (H,): -1 / ln(retention), in steps; infinite where the retention is 1 or more. It assumes that
-    nothing is written and that the recurrent matrices carry nothing.
+    constant: f for an LSTM's c, z for torch's GRU, 1 - z for a cell in which z multiplies the candidate. Only states
+    with such a path.
+    time_constant[state] (H,): -1 / ln(retention), in steps; infinite where the retention is 1 or more. It is the decay
+    without new input to the unit and without the recurrent matrices.
     dead[state]: the units whose standard deviation over time is below 1 % of the median unit's.
-    state_sd[state] (H,): that standard deviation.   values: how many values of each unit were seen.
+    state_sd[state] (H,): that standard deviation.   values: the number of values of each unit.
+    tokens_are: "char", "byte" or "word"; None for a layer or a model without a vocabulary.
 
     Sources: Karpathy, Johnson and Fei-Fei, arXiv:1506.02078 (shares of saturated gates); Mahto et al., arXiv:2009.12727
     (time constants).
@@ -59,6 +60,7 @@ class Gates(Figure):
     dead: Mapping[str, Array]
     state_sd: Mapping[str, Array]
     values: int
+    tokens_are: str | None
 
 
 @one_blas_thread
@@ -70,13 +72,15 @@ def gates(model: Model, data: Data, *, hx: State | None = None, warmup: int = 0)
     subject = as_subject(model, one_direction=False)
     x = as_input(subject, data)
     layers = record(subject, x, hx)
-    found: dict[str, dict[str, Any]] = {name: {} for name in Gates.__dataclass_fields__ if name != "values"}
+    found: dict[str, dict[str, Any]] = {
+        name: {} for name in Gates.__dataclass_fields__ if name not in ("values", "tokens_are")
+    }
     for own in layers:
         for name, values in own.gates.items():
             add_gate(found, f"{name}_{own.suffix}", own.step.gate[name], values[warmup:])
         for name, values in own.states.items():
             add_state(found, f"{name}_{own.suffix}", name, own, values[warmup:], warmup)
-    return Gates(**found, values=(len(x) - warmup) * x.shape[1])
+    return Gates(**found, values=(len(x) - warmup) * x.shape[1], tokens_are=subject.tokens_are)
 
 
 def add_gate(found: dict[str, dict[str, Any]], name: str, equation: Expression, values: Array) -> None:

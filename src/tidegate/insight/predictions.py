@@ -1,4 +1,4 @@
-"""How well a language model predicts: its loss, how often it is right, and its guesses for each token of a passage."""
+"""How well a language model predicts: its loss, its accuracy, and the most likely tokens at each step of a passage."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ BEST = 5
 class Predictions(Figure):
     """The predictions of the tokens after each step.
 
-    nats: the mean loss per token, with its standard error nats_error; right: the share of tokens that had the highest
-    probability, right_error; among_five: the share among the five highest. Standard errors are from the means of blocks
-    of at least 200 tokens, NaN for fewer than two. tokens: how many were predicted.
+    nats: the mean loss per token, with the standard error nats_error.   right: the share of predictions in which the
+    token that follows has the highest probability, with the standard error right_error.   among_five: the share in
+    which it is among the five tokens of highest probability.   tokens: the number of predictions.
+    Standard errors are from the means of blocks of at least 200 tokens, NaN for fewer than two blocks.
 
     loss (N,): of each token, in nats.   best (N, 5), best_probability (N, 5): the five tokens of highest probability
-    after each step. Those three are in the order of the text, and None where there was more than one sequence.
+    after each step. These three arrays are in the order of the text, and None where there was more than one sequence.
+    tokens_are: "char", "byte" or "word"; None for a model without a vocabulary.
     """
 
     nats: float
@@ -37,12 +39,13 @@ class Predictions(Figure):
     loss: Array | None
     best: Array | None
     best_probability: Array | None
+    tokens_are: str | None
 
 
 @torch.no_grad()
 def predictions(model: Model, data: Data) -> Predictions:
-    """The predictions of a language model for token indices (T,) or (T, B) or a text: steps 0..T-2 predict the tokens
-    1..T-1, from the state zero before step 0. In float64."""
+    """The predictions of a language model for token indices (T,) or (T, B) or a text, in float64: steps 0..T-2 predict
+    the tokens 1..T-1. The initial state is zero."""
     subject = as_subject(model, language_model=True)
     x = as_input(subject, data)
     need_steps(x, 2, "one prediction")
@@ -53,7 +56,7 @@ def predictions(model: Model, data: Data) -> Predictions:
     targets = x[1:]
     loss = np.zeros(targets.shape)
     best, chance = np.zeros((*targets.shape, five), np.int64), np.zeros((*targets.shape, five))
-    rows = max(1, 2**22 // (V * x.shape[1]))  # of scores that are in memory at once
+    rows = max(1, 2**22 // (V * x.shape[1]))  # as many as keep the scores of one piece below 2^22 numbers
     for a in range(0, len(targets), rows):
         part = slice(a, a + rows)
         log_p = subject.head(y[part]).log_softmax(-1)
@@ -72,6 +75,7 @@ def predictions(model: Model, data: Data) -> Predictions:
         loss=loss[:, 0] if alone else None,
         best=best[:, 0] if alone else None,
         best_probability=chance[:, 0] if alone else None,
+        tokens_are=subject.tokens_are,
     )
 
 

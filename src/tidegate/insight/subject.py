@@ -1,4 +1,4 @@
-"""What is measured: a layer or a language model, copied in float64 and in evaluation mode, and its checked input."""
+"""The measured model, a float64 copy of a layer or a language model in evaluation mode, and its checked input."""
 
 from __future__ import annotations
 
@@ -25,15 +25,20 @@ Data = Tensor | str | Sequence[int]
 
 @dataclass(frozen=True)
 class Subject:
-    """A float64 copy of a layer in evaluation mode on the CPU, with the head of a language model if it is one.
+    """A float64 copy of a layer in evaluation mode on the CPU, with the head if it is that of a language model.
 
-    The model itself is not changed. `head` is None for a layer, `vocabulary` unless a Trained was given.
+    The model itself is not changed. `head` is None for a layer; `vocabulary` is None unless a Trained was given.
     """
 
     layer: CellLayer
     head: nn.Linear | None
     vocabulary: Vocabulary | None
     preprocess: str = "raw"
+
+    @property
+    def tokens_are(self) -> str | None:
+        """The kind of token of the vocabulary, "char", "byte" or "word"; None where there is no vocabulary."""
+        return None if self.vocabulary is None else self.vocabulary.kind
 
     @property
     def step(self) -> Step:
@@ -60,13 +65,13 @@ def as_subject(model: Any, *, language_model: bool = False, one_direction: bool 
         )
     if language_model and head is None:
         raise ArgumentTypeError(
-            f"`model` must be a language model, because this measures its loss, got {type(layer).__name__}. Use a "
+            f"`model` must be a language model, because its loss is measured, got {type(layer).__name__}. Use a "
             "tidegate.LanguageModel, or tidegate.load(RUN)."
         )
     if layer.bidirectional and one_direction:
         raise ArgumentError(
             "`model` must not be bidirectional: its states depend on the past and the future, so no product of step "
-            "Jacobians leads from one state to a later one. `gates` accepts it; or measure a layer of one direction."
+            "Jacobians relates one state to a later one. Use `gates`, which accepts it, or a layer of one direction."
         )
     for name, weight in [*layer.named_parameters(), *(head.named_parameters() if head else ())]:
         if not weight.isfinite().all():
@@ -80,7 +85,8 @@ def as_input(subject: Subject, data: Any) -> Tensor:
     """The input (T, B) of class indices or (T, B, D) of features, from a text, indices (T,) or (T, B), or features
     (T, D) or (T, B, D).
 
-    A text needs the vocabulary of a Trained. Raises ShapeError or ArgumentError for another input.
+    Raises ArgumentTypeError for a text if there is no vocabulary, ShapeError or ArgumentError for another shape or for
+    values out of range.
     """
     if isinstance(data, str):
         if subject.vocabulary is None:
@@ -108,6 +114,6 @@ def as_input(subject: Subject, data: Any) -> Tensor:
 
 
 def need_steps(x: Tensor, steps: int, what: str) -> None:
-    """ShapeError unless x (T, ...) has at least that many steps; `what` says for what they are needed."""
+    """Raise ShapeError unless x (T, ...) has at least `steps` steps, which are needed for `what`."""
     if len(x) < steps:
         raise ShapeError(f"`data` must have at least {steps} steps for {what}, got {len(x)}. Use a longer sequence.")

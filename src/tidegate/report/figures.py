@@ -29,8 +29,8 @@ class Axis:
 @dataclass(frozen=True)
 class Series:
     """Points (x, y) as a line, as dots, or both; `low` and `high` are drawn as a band around a line, as whiskers of
-    dots. `units` numbers the units that the dots stand for: choosing one colours the text by its state or gate `name`
-    in `layer` of run number `run`."""
+    dots. `units` are the indices of the units that the dots stand for: choosing one colours the text by its state or
+    gate `name` in `layer` of run number `run`."""
 
     label: str
     role: Role

@@ -18,7 +18,7 @@ BASE64 = 4 / 3
 
 @dataclass(frozen=True)
 class Live:
-    """The program of each model; none with the reason in `missing`."""
+    """The program of each model; no programs, and the reason in `missing`, where the models are too large."""
 
     programs: Sequence[JavaScript]
     missing: str

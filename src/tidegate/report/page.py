@@ -1,4 +1,4 @@
-"""One HTML file from sections, data and programs. It asks for nothing from anywhere.
+"""One HTML file from sections, data and programs. It loads nothing from elsewhere.
 
 Everything that comes from a run, such as its text and the names in a cell, is data: it reaches the HTML through
 `html.escape` or as JSON in which `<` is written as an escape, and JavaScript shows it as text nodes. A content security
@@ -32,7 +32,7 @@ class Markup:
 
 @dataclass(frozen=True)
 class Answer:
-    """A sentence, and where there are two runs the name and the role of the run that it is about."""
+    """A sentence; where there are two runs, with the name and the role of the run that it describes."""
 
     said: str
     name: str = ""

@@ -1,10 +1,11 @@
-"""Results in a terminal: sentences, and charts of characters."""
+"""Results in a terminal: sentences, and charts made of block characters."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tidegate.insight.inspection import Inspection
+from tidegate.insight.sentences.base import token_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,19 +43,20 @@ def print_inspection(console: "Console", found: Inspection) -> None:
 
 def charts(found: Inspection, *, ascii_only: bool = False) -> list[tuple[str, list[str]]]:
     """The gradient against the lag, and the loss against the context, each with a title."""
-    drawn = []
+    drawn, one = [], token_name(found.run["tokens_are"])
     if found.lag is not None:
-        title = "Gradient of one loss against the lag (decimal logarithm of its mean norm)"
-        drawn.append((title, chart(found.lag.lags, found.lag.log10_mean["all"], "steps back", ascii_only=ascii_only)))
+        title = "Gradient of the loss of one prediction against the lag (log10 of its mean norm)"
+        values = found.lag.log10_mean["all"]
+        drawn.append((title, chart(found.lag.lags, values, f"{one}s back", ascii_only=ascii_only)))
     if found.horizon is not None:
-        title = "Loss against the number of last tokens that the state was built from (nats per token)"
+        title = f"Loss against the number of last {one}s that the model has read (nats per {one})"
         lengths, loss = found.horizon.lengths, found.horizon.zero
-        drawn.append((title, chart(np.log2(lengths), loss, "tokens", ascii_only=ascii_only, powers=True)))
+        drawn.append((title, chart(np.log2(lengths), loss, f"{one}s", ascii_only=ascii_only, powers=True)))
     return drawn
 
 
 def chart(x: np.ndarray, y: np.ndarray, unit: str, *, ascii_only: bool = False, powers: bool = False) -> list[str]:
-    """The lines of a chart of y over x, filled from below; with `powers`, x are logarithms to the base 2."""
+    """The lines of a chart of y over x, filled below the curve; with `powers`, x are logarithms to the base 2."""
     x, y = x[np.isfinite(y)], y[np.isfinite(y)]
     if len(x) < 2:
         return ["(no finite values)"]
@@ -74,7 +76,7 @@ def chart(x: np.ndarray, y: np.ndarray, unit: str, *, ascii_only: bool = False, 
 
 
 def plain(text: object) -> str:
-    """Text for rich, in which brackets are not markup."""
+    """Text for rich, with brackets escaped so that they are not markup."""
     from rich.markup import escape
 
     return escape(str(text))

@@ -21,7 +21,7 @@ def test_the_horizon_is_named_with_its_limit_and_the_best_order(register):
     words = str(register)
     assert "uses 4 tokens of context: with that many or more, its loss is less than 0.01 nats above" in words
     assert f"{register.full:.3f} ± {register.full_error:.3f} (standard error) nats per token" in words
-    assert "After an unrelated text it needs 4 tokens for that." in words
+    assert "If the state before them comes from an unrelated text, 4 tokens are needed." in words
     assert register.orders.equivalent[4] == 4
     assert "The best n-gram model, of order 4, predicts as well as this model with 4 tokens of context" in words
     assert repr(register) == f"<MemoryHorizon: {words}>"
@@ -35,7 +35,7 @@ def test_the_horizon_is_named_with_its_limit_and_the_best_order(register):
         (Horizon("zero", 0.01, None, None, None, "longer"), "uses more than 12 tokens of context: with the last 12"),
         (
             Horizon("zero", 0.01, None, 12, 4, "cannot tell"),
-            "12 tokens of context are enough to 0.01 nats cannot be decided",
+            "do not decide whether 12 tokens of context are enough (to within 0.01 nats)",
         ),
     ],
 )
@@ -43,7 +43,7 @@ def test_each_outcome_has_its_words(register, found, words):
     assert words in str(replace(register, horizons=(found, *register.horizons[1:])))
 
 
-def test_a_text_of_characters_is_told_in_characters(register):
+def test_the_memory_of_a_model_of_characters_is_given_in_characters(register):
     assert "uses 4 characters of context" in str(replace(register, tokens_are="char"))
     assert "last character by another" in str(replace(register.swap, tokens_are="char"))
 
@@ -51,14 +51,19 @@ def test_a_text_of_characters_is_told_in_characters(register):
 def test_a_model_that_is_worse_than_counting_is_called_undertrained():
     x, train = repeating(3, 2, 1700, seed=1), repeating(3, 2, 4000, seed=2)
     found = memory_horizon(random_model("gru", 3), x, train=train, longest=4, targets=200, max_order=3)
-    assert "it is undertrained" in str(found)
+    assert "The model is undertrained" in str(found)
     assert f"{-found.orders.lead:.3f} ± {found.orders.lead_error:.3f} nats worse" in str(found)
 
 
-def test_the_swap_test_and_the_readout_are_told_with_their_errors(register):
-    assert "from lag 6 on it stays below 0.01 nats" in str(register.swap)
-    assert "at lag 12, the longest, it is 0.0000 ± 0.0000 nats" in str(replace(register.swap, fades=None))
-    assert f"finds {register.readout.capacity:.1f} of the last 3 tokens" in str(register.readout)
+def test_the_sentences_of_the_swap_test_and_the_readout_give_their_numbers(register):
+    assert "For a token at lag 6 or more, the change is below 0.01 nats" in str(register.swap)
+    assert "at lag 12, the longest measured, the change is 0.0000 ± 0.0000 nats" in str(
+        replace(register.swap, fades=None)
+    )
+    assert (
+        f"A linear readout of state h of layer 0 recovers {register.readout.capacity:.1f} of the last 3 tokens"
+        in str(register.readout)
+    )
 
 
 def test_each_result_is_json_and_a_plot(register):

@@ -79,10 +79,13 @@ def test_results_are_json_and_sentences_with_their_numbers(two_units):
     }.items()
     words = str(two_units)
     unit = by_unit(two_units["bracket depth"])[5]
-    assert f"Unit 5 of layer 0 ({unit.state}) follows “bracket depth”" in words
+    assert f"Unit 5 of layer 0 ({unit.state}) tracks “bracket depth”" in words
     for number in (f"r = {unit.r:.2f}", f"{unit.total.extra.on:.3f} ±", "at most 0.006."):
         assert number in words
-    assert "Not varying in both texts: “inside quotes”, “digit”, “capital”, “indentation”." in words
+    assert (
+        "Not tested, because it does not vary in both texts: “inside quotes”, “digit”, “capital”, “indentation”."
+        in words
+    )
     axes = two_units.plot()
     assert len(axes.get_yticks()) == sum(unit.total is not None for own in two_units.features for unit in own.units)
 
@@ -207,7 +210,10 @@ def test_a_large_vocabulary_is_scored_at_every_third_token(monkeypatch):
     monkeypatch.setattr("tidegate.insight.tracking.experiment.SCORES", 22 * len(vocabulary) // 3 + 1)
     found = units(as_trained(model, vocabulary), A, B, features=BRACKETS, top=1, **SMALL)
     assert found.positions_held == 1072  # of 8 passages of 400 tokens
-    assert f"Effects are from one token in 3, because the scores of {len(vocabulary)} tokens take long." in found.notes
+    assert (
+        f"Effects are measured at one token in 3, because the scores of {len(vocabulary)} tokens take long to compute."
+        in found.notes
+    )
     assert found["bracket depth"].verdict == "needed"
 
 
@@ -252,19 +258,21 @@ def test_words_and_bytes_have_results(kind):
 def test_the_sentence_of_a_feature_says_what_is_not_known(two_units):
     own = two_units["bracket depth"]
     unit = by_unit(own)[5]
-    assert "between positions with the same previous and current token r = 1.00" in feature_sentence(own)
-    assert "above its median" not in feature_sentence(own)
-    assert "above its median" in feature_sentence(replace(own, numeric=True))
-    assert "determine the feature" in feature_sentence(replace(own, determined=True))
-    assert "too rare" in feature_sentence(replace(own, determined=None))
+    assert "between positions with the same previous and current token r = 1.00" in feature_sentence(own, "token")
+    assert "above its median" not in feature_sentence(own, "token")
+    assert "above its median" in feature_sentence(replace(own, numeric=True), "token")
+    assert "determine the feature" in feature_sentence(replace(own, determined=True), "token")
+    assert "too few positions" in feature_sentence(replace(own, determined=None), "token")
     unknown = replace(unit, total=replace(unit.total, extra=Contrast(*[math.nan] * 8, blocks=9)))
-    assert "cannot be decided" in use(own, unknown)
+    assert "cannot be decided" in use(own, unknown, "token")
     alone = replace(unit, total=replace(unit.total, others=np.empty(0)))
-    assert "no other unit" in use(own, alone)
+    assert "no other unit" in use(own, alone, "token")
     rejected = replace(own, units=(replace(unit, confirmed=False),), verdict="not confirmed")
-    assert "not confirmed on the other: r = 1.00" in feature_sentence(rejected)
-    assert "No unit follows “bracket depth”" in feature_sentence(replace(own, units=(), verdict="none found"))
-    assert feature_sentence(two_units["digit"]) == "“digit” does not vary in both texts."
+    assert "not confirmed on the second: r = 1.00" in feature_sentence(rejected, "token")
+    assert "No unit is correlated with “bracket depth”" in feature_sentence(
+        replace(own, units=(), verdict="none found"), "token"
+    )
+    assert feature_sentence(two_units["digit"], "token") == "“digit” does not vary in both texts."
 
 
 @pytest.mark.parametrize(("value", "error", "words"), [

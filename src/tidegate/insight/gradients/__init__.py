@@ -1,1 +1,1 @@
-"""Gradients through time: the joint step Jacobian as products with vectors, and what is measured with it."""
+"""Gradients through time: products of the joint step Jacobian with vectors, and the measurements made with them."""

@@ -17,14 +17,15 @@ from tidegate.insight.threads import one_blas_thread
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Connectivity(Figure):
-    """strength[i, k] = | d score / d a_{t-k} |, t = steps[i]: how the score (logit, before the softmax) of the token
-    that follows step t depends on the input of step t - k.
+    """strength[i, k] = | d score / d a_{t-k} |, t = steps[i]: how strongly the score (logit, before the softmax) of the
+    token that follows step t depends on the input of step t - k.
 
-    The input of a step is a = W x + b, the input's contribution to every gate of the first layer: for a token its
-    row of the input matrix, which is its embedding. NaN before the first step.
+    The input of a step is a = W x + b, its contribution to every gate of the first layer. For a token W x is one column
+    of W, which acts as its embedding. strength is NaN where t - k < 0.
     steps (A,), lags (K+1,), strength (A, K+1).   share (K+1,): the mean over steps of strength[i, k] / sum over k.
-    center: the mean lag, sum over k of k * share[k].   of_loss: False for a layer, whose score is its output in a
-    random direction.
+    center: the mean lag, sum over k of k * share[k].   of_loss: False for a layer, whose score is the component
+    of its output in a random direction.   tokens_are: "char", "byte" or "word"; None for a layer or a model without a
+    vocabulary.
 
     Source: Madsen, Visualizing memorization in RNNs, Distill (2019).
     """
@@ -35,14 +36,15 @@ class Connectivity(Figure):
     share: Array
     center: float
     of_loss: bool
+    tokens_are: str | None
 
 
 @one_blas_thread
 def connectivity(model: Model, data: Data, *, longest: int = 100, first: int = 0, seed: int = 0) -> Connectivity:
     """The connectivity of the predictions after the steps first, first + 1, ... of one sequence.
 
-    data: one sequence, a text, token indices (T,) or features (T, D); K = `longest`, at most T - 2. Each prediction is
-    an anchor of one backward pass through `longest` steps.
+    data: one sequence, a text, token indices (T,) or features (T, D); K = `longest`, at most T - 2. The scores
+    of all predictions are differentiated in one backward pass, each through `longest` steps.
     """
     if longest < 1:
         raise ArgumentError(f"`longest` must be at least 1, got {longest}.")
@@ -74,4 +76,5 @@ def connectivity(model: Model, data: Data, *, longest: int = 100, first: int = 0
         share=share,
         center=float(share @ np.arange(longest + 1)),
         of_loss=subject.head is not None,
+        tokens_are=subject.tokens_are,
     )

@@ -31,7 +31,7 @@ class Jacobians(Figure):
     states: the number of units of each state, in the order of the joint state.
 
     Source: Pascanu, Mikolov and Bengio, arXiv:1211.5063. The conditions there on the norm of the recurrent matrix are
-    bounds; these are the values along the given sequence.
+    bounds; the numbers here are the values along the given sequences.
     """
 
     at: Array
@@ -49,11 +49,11 @@ class Jacobians(Figure):
 def jacobians(
     layer: Model, x: Data, *, steps: int = 8, longest: int = 128, hx: State | None = None, keep: bool = False
 ) -> Jacobians:
-    """The step Jacobians at `steps` places of the sequences x, evenly spread, and their products of up to `longest`
-    steps (fewer if x has fewer), at lengths 1, 2, 4, ....
+    """The step Jacobians at `steps` evenly spread positions of the sequences x, and the products of k of them for
+    k = 1, 2, 4, ..., `longest` (or T, if that is less).
 
-    x: token indices (T,) or (T, B), features (T, D) or (T, B, D), or a text. `keep` returns the matrices. Time grows
-    with the cube of the size of the state.
+    x: token indices (T,) or (T, B), features (T, D) or (T, B, D), or a text. With `keep` the result contains the
+    matrices. The run time grows with the cube of the size of the state.
     """
     if steps < 1 or longest < 1:
         raise ArgumentError(f"`steps` and `longest` must be at least 1, got {steps} and {longest}.")
@@ -90,7 +90,7 @@ def powers_of_two(longest: int) -> Array:
 def long_product(system: Linearised, t: int, b: int, lags: Array) -> Array:
     """log10 of the largest singular value of J_t ... J_{t-k+1}, for each k of `lags`.
 
-    The rows of the product are carried back together and scaled, so nothing underflows.
+    The product is scaled after every factor, so it does not underflow.
     """
     P, log_scale = np.eye(system.size), 0.0
     found = np.full(len(lags), np.nan)

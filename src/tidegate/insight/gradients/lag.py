@@ -1,4 +1,4 @@
-"""The gradient against the lag: how fast the gradient of one loss decays or grows on its way back through time."""
+"""The gradient against the lag: how fast the gradient of one loss decays or grows from step to step back in time."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ class GradientLag(Figure):
     """G(k) = mean over anchors i of | dl_i / ds_{t_i - k} |, for the lags k = 0..K, as decimal logarithms.
 
     l_i is the loss of one target after step t_i; s are the states after a step, with h and c of an LSTM as separate
-    coordinates, as in the Jacobian of the joint state. "all" is the joint state of all layers, the other names are
-    those of a trace: h_l0, c_l0, .... All norms are Euclidean.
+    coordinates, as in the Jacobian of the joint state. "all" is the joint state of all layers; the other names are
+    those of tidegate.trace: h_l0, c_l0, .... All norms are Euclidean.
 
     lags (K+1,).   log10_mean[name] (K+1,): log10 G(k).   log10_quantiles[name] (3, K+1): of the anchors' norms, at the
     shares `quantiles`.   gain: exp of the slope of ln G over k in K/4..K, the factor per step.   horizon: the largest k
-    with G(k) >= 0.01 G(0); `beyond` is true where that is K itself, the longest lag measured.   anchors: their number.
-
+    with G(k) >= 0.01 G(0); `beyond` is true where that is K itself, the longest lag measured.   anchors: the number of
+    losses.   of_loss: False for a layer, which has no loss.   tokens_are: "char", "byte" or "word"; None for a layer or
+    a model without a vocabulary.
 
     Source: the product of Jacobians of Pascanu, Mikolov and Bengio, arXiv:1211.5063, with one loss at a time.
     """
@@ -53,15 +54,16 @@ class GradientLag(Figure):
     beyond: bool
     anchors: int
     of_loss: bool
+    tokens_are: str | None
 
 
 @one_blas_thread
 def gradient_lag(model: Model, data: Data, *, longest: int = 200, anchors: int = 128, seed: int = 0) -> GradientLag:
-    """The gradient against the lag, for a language model of the cross-entropy of the next token; for a layer of its
-    output in a random direction u, l = u . h.
+    """The gradient against the lag. The loss l of a language model is the cross-entropy of the next token; for a layer
+    l = u . h is the component of the output in a random direction u.
 
-    data: a text, token indices (T,) or (T, B), or features (T, D) or (T, B, D). K is `longest`, and at least K + 2
-    steps are needed. `anchors` is about how many losses are averaged. The states begin at zero.
+    data: a text, token indices (T,) or (T, B), or features (T, D) or (T, B, D). K is `longest`; the data
+    must have at least K + 2 steps. About `anchors` losses are averaged. The initial states are zero.
 
     Raises ShapeError for data that are too short.
     """
@@ -83,7 +85,7 @@ def gradient_lag(model: Model, data: Data, *, longest: int = 200, anchors: int =
         for name, part in parts.items():
             logs[name].append(log_norm(lag, part))
     found = {name: np.array(rows) for name, rows in logs.items()}
-    return summary(found, of_loss=subject.head is not None)
+    return summary(found, of_loss=subject.head is not None, tokens_are=subject.tokens_are)
 
 
 def named_parts(sizes: Mapping[str, int]) -> dict[str, slice]:
@@ -92,7 +94,7 @@ def named_parts(sizes: Mapping[str, int]) -> dict[str, slice]:
     return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends)}
 
 
-def summary(logs: Mapping[str, Array], *, of_loss: bool) -> GradientLag:
+def summary(logs: Mapping[str, Array], *, of_loss: bool, tokens_are: str | None = None) -> GradientLag:
     """The GradientLag of the logarithms (K+1, A) of the anchors' norms, by state."""
     shares = (0.1, 0.5, 0.9)
     mean = {name: log_mean(rows) for name, rows in logs.items()}
@@ -110,6 +112,7 @@ def summary(logs: Mapping[str, Array], *, of_loss: bool) -> GradientLag:
         beyond=horizon == K,
         anchors=logs["all"].shape[1],
         of_loss=of_loss,
+        tokens_are=tokens_are,
     )
 
 
@@ -122,7 +125,7 @@ def log_mean(rows: Array) -> Array:
 
 
 def quantiles(rows: Array, shares: tuple[float, ...]) -> Array:
-    """The quantiles over the last axis, first axis of the result; -inf is smaller than any number."""
+    """The quantiles over the last axis, one row for each of `shares`; -inf is smaller than any number."""
     ordered = np.sort(rows, axis=-1)
     places = [min(int(share * rows.shape[-1]), rows.shape[-1] - 1) for share in shares]
     return np.stack([ordered[..., place] for place in places])

@@ -1,9 +1,9 @@
 """The step Jacobian of a stack of layers along a recorded sequence, as products with vectors.
 
-With s_t the states of all layers after step t, one after the other ([h; c] for an LSTM), J_t = ds_t / ds_{t-1}. Every
-entry counts, c as well as h: for a random LSTM the h block alone has a largest exponent of -1.9 nats per step where
-that of the joint state is -0.5. J_t is not formed: the slopes of `calculus.tangent` are evaluated at all steps at once,
-and J_t V and V^T J_t need one matrix product for each stage.
+With s_t the states of all layers after step t, one after the other ([h; c] for an LSTM), J_t = ds_t / ds_{t-1}. All
+states must be included, c as well as h: for a random LSTM the Jacobian of h alone has a largest Lyapunov exponent of
+-1.9 nats per step, that of the joint state -0.5. J_t is not formed: the partial derivatives of `calculus.tangent` are
+evaluated at all steps at once, and J_t V and V^T J_t need one matrix product for each stage.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LinearLayer:
-    """One layer: its matrices, and `slopes`, each (T, B, H) or a number where it is constant."""
+    """One layer: its matrices, and `slopes`, the partial derivatives, each (T, B, H) or a number if it is constant."""
 
     recorded: Recorded
     tangent: Tangent
@@ -80,7 +80,7 @@ class LinearLayer:
 
 @dataclass(frozen=True)
 class Linearised:
-    """All layers, the first one first. T steps of B sequences; `size` entries of the joint state."""
+    """All layers in their order. T steps of B sequences; `size` entries of the joint state."""
 
     layers: tuple[LinearLayer, ...]
     T: int
@@ -131,13 +131,13 @@ class Linearised:
         return self.transpose(*rows, np.eye(self.size))[0]
 
     def split(self, joint: Array) -> States:
-        """The part of each state, from arrays whose first axis is the joint state."""
+        """The slices that belong to each state, of an array whose first axis is the joint state."""
         parts = iter(np.split(joint, np.cumsum(list(self.sizes().values()))[:-1]))
         return [{s: next(parts) for s in layer.tangent.step.state} for layer in self.layers]
 
 
 def linearise(layers: list[Recorded]) -> Linearised:
-    """The step Jacobians along a recorded sequence of a stack of layers of one direction."""
+    """The step Jacobians of a stack of layers of one direction along a recorded sequence."""
     found = []
     for own in layers:
         rule = tangent(own.step)

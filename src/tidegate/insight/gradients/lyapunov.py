@@ -15,7 +15,7 @@ from tidegate.insight.subject import Data, Model, as_input, as_subject, need_ste
 from tidegate.insight.threads import one_blas_thread
 from tidegate.nn.state import State
 
-#: Growth factors below this are counted as this: a closed gate gives 0, whose logarithm is -infinity.
+#: A growth factor below this is replaced by it: a closed gate gives 0, whose logarithm is -infinity.
 FLOOR = 1e-300
 BLOCK = 25  # steps of a block, for the standard error
 
@@ -30,10 +30,12 @@ class Lyapunov(Figure):
     condition: exp(lambda_1 - lambda_k), the factor per step by which the condition number of the long product of
     Jacobians grows within these k directions.   floored (k,): the share of steps whose factor was below 1e-300.
     time_constant: -1 / lambda_1 in steps, infinite where lambda_1 >= 0.
-    steps, sequences, warmup: the steps that were averaged, of how many sequences, after how many steps left out.
-    size: the number of entries of the joint state, so of exponents in all.
+    steps, sequences, warmup: the number of steps averaged, the number of sequences, and the number of steps left out at
+    the beginning of each.   size: the number of entries of the joint state, which is also that of all its exponents.
+    tokens_are: "char", "byte" or "word"; None for a layer or a model without a vocabulary.
 
-    lambda_1 < 0: small changes, and gradients, decay; near 0: they are kept; > 0: they grow, the state is chaotic.
+    lambda_1 < 0: small changes, and gradients, decay; near 0: they keep their size; > 0: they grow: the network is
+    chaotic.
     """
 
     exponents: Array
@@ -47,6 +49,7 @@ class Lyapunov(Figure):
     sequences: int
     warmup: int
     size: int
+    tokens_are: str | None
 
 
 @one_blas_thread
@@ -55,11 +58,11 @@ def lyapunov(
 ) -> Lyapunov:
     """The `k` largest exponents (None: 16, or all if there are fewer) along the sequences x.
 
-    x: token indices (T,) or (T, B), features (T, D) or (T, B, D), or a text. The first `warmup` steps, in which the
-    state leaves its initial value `hx` (zeros) and the directions turn to the fastest growing ones, are left out. A QR
-    decomposition in float64 after every step; J_t Q is computed from the equations, without J_t.
+    x: token indices (T,) or (T, B), features (T, D) or (T, B, D), or a text. The first `warmup` steps are
+    left out: in them the state moves away from its initial value `hx` (zeros), and the directions turn to the fastest
+    growing ones. A QR decomposition in float64 follows every step; J_t Q is computed from the equations, without J_t.
 
-    Raises ShapeError for fewer than `warmup` + 2 steps, ArgumentError for an impossible k.
+    Raises ShapeError for fewer than `warmup` + 2 steps, ArgumentError for a k out of range.
 
     Sources: Benettin, Galgani, Giorgilli and Strelcyn, Meccanica 15 (1980); for recurrent networks Engelken, Wolf and
     Abbott, arXiv:2006.02427; Vogt, Puelma Touzel, Shlizerman and Lajoie, arXiv:2006.14123.
@@ -74,11 +77,11 @@ def lyapunov(
     if k is not None and not 1 <= k <= size:
         raise ArgumentError(f"`k` must be in 1..{size}, the entries of the joint state, got {k}.")
     logs, floored = growth(system, min(16, size) if k is None else k, warmup, seed)
-    return summary(logs, floored, warmup, size)
+    return summary(logs, floored, warmup, size, subject.tokens_are)
 
 
 def growth(system: Linearised, k: int, warmup: int, seed: int) -> tuple[Array, Array]:
-    """ln R_t[i, i] (T - warmup, B, k), and where it was floored."""
+    """ln R_t[i, i] (T - warmup, B, k), and a mask of the entries that were below FLOOR."""
     start = np.random.default_rng(seed).standard_normal((system.B, system.size, k))
     Q = np.linalg.qr(start)[0]
     logs = np.zeros((system.T - warmup, system.B, k))
@@ -92,7 +95,7 @@ def growth(system: Linearised, k: int, warmup: int, seed: int) -> tuple[Array, A
     return logs, floored
 
 
-def summary(logs: Array, floored: Array, warmup: int, size: int) -> Lyapunov:
+def summary(logs: Array, floored: Array, warmup: int, size: int, tokens_are: str | None) -> Lyapunov:
     """The Lyapunov of ln R_t[i, i] (T, B, k)."""
     T, B, _ = logs.shape
     exponents = logs.mean((0, 1))
@@ -111,6 +114,7 @@ def summary(logs: Array, floored: Array, warmup: int, size: int) -> Lyapunov:
         sequences=B,
         warmup=warmup,
         size=size,
+        tokens_are=tokens_are,
     )
 
 

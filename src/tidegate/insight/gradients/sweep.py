@@ -1,8 +1,8 @@
-"""Gradients of many separate losses, each of one step, carried back through time together.
+"""Backpropagation through time of many separate losses, each of one step, in one backward pass.
 
-A loss at every step would hide the decay: each step would add its own term. So each anchor i has one loss l_i, at step
-t_i of sequence b_i, and all anchors are rows of one backward pass. Each row is scaled to length 1 after every step and
-its logarithm kept, so nothing underflows.
+With a loss at every step, each step would add its own term to the gradient, and the sum would not show the decay. So
+each anchor i has one loss l_i, at step t_i of sequence b_i, and its gradient is one row of the backward pass. After
+every step each row is scaled to norm 1 and the logarithm of its norm is kept, so nothing underflows.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def sweep(system: Linearised, t: Indices, b: Indices, d: Array, longest: int) ->
 
 
 def rescaled(log_scale: Array, d: Array) -> tuple[Array, Array]:
-    """Rows of length 1, and the logarithm of what they must be multiplied by; rows of zeros stay."""
+    """The rows scaled to norm 1, and the logarithms of their factors; rows of zeros remain zero."""
     norm = np.linalg.norm(d, axis=1)
     with np.errstate(divide="ignore"):
         return log_scale + np.log(norm), d / np.where(norm > 0, norm, 1)[:, None]
 
 
 def log_norm(lag: Lag, part: slice) -> Array:
-    """The logarithm of the norms of some columns of `d`, (A,)."""
+    """The logarithms (A,) of the norms of the columns `part` of each row."""
     with np.errstate(divide="ignore"):
         return lag.log_scale + np.log(np.linalg.norm(lag.d[:, part], axis=1))
 

@@ -32,17 +32,18 @@ LAGS = 64  # lags of the linear readout at most
 class MemoryHorizon(Figure):
     """The loss of a token against the number n of last tokens that the state was built from, in nats per token.
 
-    lengths (N,): n.   zero, donor (N,): the mean loss over the targets with the state built from the last n tokens
-    alone, beginning with the zero state, and with a donor: the state at another place of the text. The zero state is
-    unusual for a trained model, which may cost it more than the context that it lacks; the donor is usual but wrong.
-    full, full_error: the mean loss with the state built from all tokens before the target, `context` or more of them.
+    lengths (N,): n.   zero (N,): the mean loss over the targets, each predicted after the last n tokens before it,
+    beginning with the zero state.   donor (N,): the same, beginning with the state at another position of the text. A
+    trained model is rarely in the zero state, which can raise the loss more than the missing context does; the donor
+    state is one that occurs in text, but belongs to another context.
+    full, full_error: the mean loss after all tokens before the target, `context` or more of them.
     zero_delta, donor_delta (N,): Delta(n), the mean of the paired differences to the full loss, with standard errors
-    zero_error and donor_error from block means. `bound` standard errors are the half of a 95 % interval.
-    horizons: for each curve and limit of 0.01 and 0.03 nats the context that the model uses.
+    zero_error and donor_error from block means. A 95 % interval is `bound` standard errors to each side.
+    horizons: the context that the model uses, for each curve and each limit of 0.01 and 0.03 nats.
     orders: n-gram models on the same targets, None where no training text was given.
     swap, readout: the swap test and the linear readout on the same text.
-    positions (M,): the targets, indices into the sequence.   blocks, span: they lie in so many adjacent blocks of
-    `span` tokens or more, the same number in each.   tokens_are: "char", "byte" or "word", None if not known.
+    positions (M,): the indices of the targets in the sequence.   blocks, span: the targets lie in `blocks` adjacent
+    blocks of `span` tokens or more, the same number in each.   tokens_are: "char", "byte" or "word", None if not known.
 
     Source: U. Khandelwal, H. He, P. Qi, D. Jurafsky, Sharp nearby, fuzzy far away, arXiv:1805.04623 (2018).
     """
@@ -88,7 +89,7 @@ def memory_horizon(
     counted. `seed` determines the targets, the donors and the replaced tokens.
 
     The model runs in float32 on the CPU, whatever its own precision: rounding changes a loss by about 1e-6 nats. The
-    two curves take 2 * targets * sum(lengths) steps of one row, 1.8 million with the defaults.
+    two curves take 2 * targets * sum(lengths) steps of one sequence, 1.8 million with the defaults.
 
     Raises ArgumentTypeError and ArgumentError for a model or data that cannot be measured, and ShapeError for a text
     of less than 2 * longest + 1600 tokens.
@@ -108,7 +109,7 @@ def memory_horizon(
     lags = min(LAGS, max(1, longest // 4))
     features = subject.layer.hidden_size * len(subject.step.state)
     rows, split = readout_positions(longest, len(x), lags, features, random)
-    kind = None if subject.vocabulary is None else subject.vocabulary.kind
+    kind = subject.tokens_are
     with (progress or Progress()).track("Measuring the memory horizon", 3 * int(lengths.sum())) as advance:
         runner = Runner.of(subject)
         wanted = np.unique(np.concatenate([

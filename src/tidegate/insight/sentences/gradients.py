@@ -8,20 +8,20 @@ from tidegate.insight.gradients.connectivity import Connectivity
 from tidegate.insight.gradients.jacobian import Jacobians
 from tidegate.insight.gradients.lag import GradientLag
 from tidegate.insight.gradients.lyapunov import Lyapunov
-from tidegate.insight.sentences.base import percent, sentence, steps
+from tidegate.insight.sentences.base import percent, sentence, step_name, steps
 
 
 @sentence.register
 def _(figure: GradientLag) -> str:
     K = int(figure.lags[-1])
-    of = "one prediction's loss" if figure.of_loss else "the output"
+    of, many = ("the loss of one prediction", "losses") if figure.of_loss else ("the output", "outputs")
     if figure.beyond:
-        far = f"still above 1 % of its first value after {K} steps, the longest lag measured"
+        far = f"still above 1 % of its value at lag 0 at a lag of {steps(K, figure.tokens_are)}, the longest measured"
     else:
-        far = f"below 1 % of its first value from {steps(figure.horizon + 1)} back"
+        far = f"below 1 % of its value at lag 0 from {steps(figure.horizon + 1, figure.tokens_are)} back on"
     return (
-        f"The gradient of {of} with respect to the state is {far}; between lags {K // 4} and {K} it changes by a "
-        f"factor of {figure.gain:.3f} per step (mean of {figure.anchors} losses)."
+        f"The gradient of {of} with respect to the state is {far}. Between lags {K // 4} and {K} it changes by a "
+        f"factor of {figure.gain:.3f} per {step_name(figure.tokens_are)} (mean of {figure.anchors} {many})."
     )
 
 
@@ -30,42 +30,54 @@ def _(figure: Jacobians) -> str:
     sigma, last = figure.sigma_max, figure.log10_product[:, -1]
     last = last[~np.isnan(last)]
     found = (
-        f"One step multiplies a small change of the state by at most {sigma.min():.2f} to {sigma.max():.2f} (largest "
-        f"singular value at {len(sigma)} steps; spectral radius {figure.spectral_radius.min():.2f} to "
-        f"{figure.spectral_radius.max():.2f})"
+        f"One step multiplies a small change of the state by at most {sigma.min():.2f} to {sigma.max():.2f} (the "
+        f"largest singular value of the Jacobian, at {len(sigma)} steps; its spectral radius is "
+        f"{figure.spectral_radius.min():.2f} to {figure.spectral_radius.max():.2f})"
     )
     if not len(last) or figure.lags[-1] == 1:
         return found + "."
     middle = float(np.median(last))
     times = f"{10**middle:.2g}" if abs(middle) < 4 else f"10^{middle:.1f}"
-    return f"{found}, {figure.lags[-1]} steps by {times} (median)."
+    return f"{found}; {figure.lags[-1]} steps multiply it by at most {times} (median)."
 
 
 @sentence.register
 def _(figure: Lyapunov) -> str:
     top, error = float(figure.exponents[0]), float(figure.standard_error[0])
     known = (
-        f" ± {error:.4f} (standard error)" if math.isfinite(error) else ", of one block, so without a standard error"
+        f"{error:.4f} is the standard error"
+        if math.isfinite(error)
+        else "without a standard error, because there is only one block"
     )
-    text = f"The largest Lyapunov exponent is {top:.4f}{known} nats per step: "
+    per = step_name(figure.tokens_are)
+    text = f"The largest Lyapunov exponent is {top:.4f} nats per {per} ({known}): "
     if math.isfinite(error) and abs(top) < 2 * error:
-        text += "it cannot be told from 0, so small changes of the state neither decay nor grow measurably."
+        text += (
+            "it does not differ significantly from 0, so small changes of the state neither decay nor grow measurably."
+        )
     elif top < 0:
-        text += f"small changes of the state decay by a factor e every {steps(figure.time_constant)}."
+        text += (
+            f"small changes of the state decay by a factor of e every {steps(figure.time_constant, figure.tokens_are)}."
+        )
     else:
-        text += "small changes of the state grow, so it is chaotic."
+        text += "small changes of the state grow, so the network is chaotic."
     if figure.floored[0] == 1:
         text = "Every step maps all small changes of the state to zero: there is no finite Lyapunov exponent."
     elif abs(figure.halves[0, 0] - figure.halves[1, 0]) > 6 * error:
-        text += " The two halves of the sequences differ by more than that: use longer ones."
+        text += (
+            " The exponents of the two halves of the sequences differ by more than 6 standard errors: use longer "
+            "sequences."
+        )
     return text
 
 
 @sentence.register
 def _(figure: Connectivity) -> str:
     half = int(np.searchsorted(np.cumsum(figure.share), 0.5))
-    what = "the score of a predicted token" if figure.of_loss else "the output"
+    what, kind = "the score of a predicted token" if figure.of_loss else "the output", figure.tokens_are
+    last = f"last {steps(half + 1, kind)} account{'s' * (half == 0)} for at least half"
     return (
-        f"Half of the dependence of {what} on its past is on the last {steps(half + 1)}, {percent(figure.share[0])} on "
-        f"the last one alone; the mean lag is {figure.center:.1f} (of {figure.lags[-1]} measured)."
+        f"The {last} of the dependence of {what} on its past, the last one alone for {percent(figure.share[0])}. The "
+        f"mean lag is {figure.center:.1f} (lags up to {figure.lags[-1]} were measured; lag 0 is the last "
+        f"{step_name(kind)})."
     )

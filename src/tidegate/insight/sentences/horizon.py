@@ -5,9 +5,7 @@ from tidegate.insight.memory.orders import Orders
 from tidegate.insight.memory.readout import Readout
 from tidegate.insight.memory.swap import Swap
 from tidegate.insight.memory.threshold import Horizon
-from tidegate.insight.sentences.base import sentence
-
-NAMES = {"char": "character", "byte": "byte", "word": "word", None: "token"}
+from tidegate.insight.sentences.base import named, sentence, token_name
 
 
 @sentence.register
@@ -16,7 +14,8 @@ def _(figure: MemoryHorizon) -> str:
     parts = [uses(figure, by_curve["zero"])]
     donor = by_curve["donor"]
     if donor.tokens is not None:
-        parts.append(f"After an unrelated text it needs {many(figure.tokens_are, donor.tokens)} for that.")
+        needed = many(figure.tokens_are, donor.tokens)
+        parts.append(f"If the state before them comes from an unrelated text, {needed} are needed.")
     if figure.orders is not None:
         parts.append(compared(figure.orders, figure.tokens_are))
     return " ".join(parts)
@@ -24,7 +23,7 @@ def _(figure: MemoryHorizon) -> str:
 
 def uses(figure: MemoryHorizon, found: Horizon) -> str:
     """How much context the model uses, or why that is not known."""
-    one, longest = NAMES[figure.tokens_are], int(figure.lengths[-1])
+    one, longest = token_name(figure.tokens_are), int(figure.lengths[-1])
     loss = f"{figure.full:.3f} ± {figure.full_error:.3f} (standard error) nats per {one}"
     full = f"the loss with the full context, {loss}"
     last = f"{figure.zero_delta[-1]:.4f} ± {figure.zero_error[-1]:.4f} nats above {full}"
@@ -42,47 +41,52 @@ def uses(figure: MemoryHorizon, found: Horizon) -> str:
             f"is still {last}."
         )
     return (
-        f"Whether {many(figure.tokens_are, longest)} of context are enough to {found.eps:g} nats cannot be decided: "
-        f"with that many the loss is {last}. Use more targets, or a longer text."
+        f"These data do not decide whether {many(figure.tokens_are, longest)} of context are enough (to within "
+        f"{found.eps:g} nats): with that many the loss is {last}. Use more targets, or a longer text."
     )
 
 
 def compared(orders: Orders, tokens_are: str | None) -> str:
     """The best n-gram model beside the recurrent one."""
-    best, n = f"The best n-gram model, of order {orders.best},", orders.equivalent[orders.best]
+    best, n = f"best n-gram model, of order {orders.best},", orders.equivalent[orders.best]
     lead = f"{abs(orders.lead):.3f} ± {orders.lead_error:.3f} nats {'better' if orders.lead >= 0 else 'worse'}"
     if orders.undertrained:
-        return f"{best} predicts better than this model, which is {lead} with its full context: it is undertrained."
+        return f"The model is undertrained: with its full context it is {lead} than the {best[:-1]}."
     equal = f"predicts as well as this model with {many(tokens_are, n)} of context" if n is not None else (
         "predicts better than this model with any context that was measured"
     )  # fmt: skip
-    return f"{best} {equal}; with its full context the model is {lead}."
+    return f"The {best} {equal}; with its full context the model is {lead}."
 
 
 @sentence.register
 def _(figure: Swap) -> str:
-    one, longest = NAMES[figure.tokens_are], int(figure.lags[-1])
+    one, longest = token_name(figure.tokens_are), int(figure.lags[-1])
     if figure.fades is None:
-        until = f"at lag {longest}, the longest, it is {figure.kl[-1]:.4f} ± {figure.kl_error[-1]:.4f} nats"
+        until = (
+            f"For the {one} at lag {longest}, the longest measured, the change is {figure.kl[-1]:.4f} ± "
+            f"{figure.kl_error[-1]:.4f} nats"
+        )
     else:
-        until = f"from lag {figure.fades} on it stays below 0.01 nats"
+        until = f"For a {one} at lag {figure.fades} or more, the change is below 0.01 nats"
     return (
         f"Replacing the last {one} by another changes the prediction by {figure.kl[0]:.2f} ± {figure.kl_error[0]:.2f} "
-        f"nats (KL divergence, mean of {figure.targets} predictions); {until}."
+        f"nats (KL divergence, mean of {figure.targets} predictions ± standard error). {until}."
     )
 
 
 @sentence.register
 def _(figure: Readout) -> str:
-    last, one = len(figure.lags) - 1, NAMES[figure.tokens_are]
+    last, one = len(figure.lags) - 1, token_name(figure.tokens_are)
+    states = " and ".join(named("state", name) for name in figure.states)
     return (
-        f"A linear readout of {' and '.join(figure.states)} finds {figure.capacity:.1f} of the last {last + 1} "
-        f"{one}s (the sum of R^2 over lags 0 to {last}); the last {one} alone tells {figure.token_capacity:.1f}, by "
-        f"the regularity of the text. R^2 is {figure.r2[0]:.2f} ± {figure.error[0]:.2f} at lag 0 and "
-        f"{round(float(figure.r2[-1]), 2) + 0.0:.2f} ± {figure.error[-1]:.2f} at lag {last}."
+        f"A linear readout of {states} recovers {figure.capacity:.1f} of the last {last + 1} {one}s (the sum of R^2 "
+        f"over lags 0 to {last}). A readout of the last {one} alone recovers {figure.token_capacity:.1f}, because "
+        f"neighbouring {one}s of a text depend on each other. R^2 of the readout of the state is {figure.r2[0]:.2f} ± "
+        f"{figure.error[0]:.2f} at lag 0 and {round(float(figure.r2[-1]), 2) + 0.0:.2f} ± {figure.error[-1]:.2f} at "
+        f"lag {last}."
     )
 
 
 def many(tokens_are: str | None, count: int) -> str:
     """A number of tokens, by their kind."""
-    return f"{count:,} {NAMES[tokens_are]}{'s' * (count != 1)}"
+    return f"{count:,} {token_name(tokens_are)}{'s' * (count != 1)}"

@@ -1,4 +1,4 @@
-"""What `units` returns."""
+"""The results of `units`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERDICTS: tuple[Verdict, ...] = ("needed", "tracks only", "not confirmed", "none
 
 
 def strongest(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a feature from those on its units."""
+    """The verdict on a feature: the strongest of those on its units."""
     return next(verdict for verdict in VERDICTS if verdict in (*verdicts, "none found"))
 
 
@@ -25,10 +25,10 @@ def strongest(verdicts: Sequence[Verdict]) -> Verdict:
 class Effect:
     """The extra loss, in nats per token, of a model in which a unit is held at its mean.
 
-    extra: its mean where the feature is on and elsewhere, and the difference, which is the effect of the unit on the
-    feature. others: the differences for random other units. needed: whether the difference exceeds all `others`, of
-    which there is at least one, and 0.001 nats, and is above 0 at the level of the tests, corrected for the number of
-    effects.
+    extra: its mean where the feature is on, its mean elsewhere, and their difference, which is the effect of the unit.
+    others: the differences for random other units. needed: whether there is at least one of the `others`, the
+    difference is larger than all of them and than 0.001 nats, and it is significantly above 0 at the level of the
+    tests, corrected for the number of effects.
     """
 
     extra: Contrast
@@ -40,14 +40,15 @@ class Effect:
 class TrackedUnit:
     """A unit that was found for a feature.
 
-    layer, unit, state: which one; of the states of the unit the one with the greatest |r|.
-    r_find, p_find: correlation on the text `find`, by which the unit was selected, so that it is too large on average.
-    r, p: correlation on the text `confirm`, and how often the best of the found units is as large by chance.
+    layer, unit, state: the layer and index of the unit, and that of its states which has the greatest |r|.
+    r_find, p_find: correlation on the text `find`. The unit was selected by it, so |r_find| is too large on average.
+    r, p: correlation on the text `confirm`, and the probability that the largest |r| of the found units is at least
+    this large by chance.
     r_within, p_within: the same between positions with equal previous and current tokens; NaN where that is undefined.
     confirmed: whether p and p_within are at most the level, and the signs of the three r agree.
     total: the effect of holding all states of the unit at every step; None unless confirmed.
-    direct: of holding its output only where the scores are computed; None unless confirmed, and below the last layer.
-    resampled: as total, with the states of the unit at a random position of the text at every step instead of their
+    direct: the effect of holding its output only for the scores; None unless confirmed and in the last layer.
+    resampled: as total, but at every step the states are set to those at a random position of the text instead of their
     means, as a check; None unless confirmed.
     verdict: "needed", "tracks only" or "not confirmed", from `confirmed` and `total.needed`.
     """
@@ -76,8 +77,9 @@ class TrackedUnit:
 class Pair:
     """Two confirmed units of a feature that are held together.
 
-    both: the contrast of their extra loss. synergy: its difference minus the sum of the two differences of the units
-    alone. Above 0 each can partly replace the other, so that holding one shows less than it contributes.
+    both: the contrast of their extra loss. synergy: the difference of `both` minus the sum of the differences of the
+    two units alone. If it is above 0, each unit can partly replace the other, and holding only one of them
+    underestimates its contribution.
     """
 
     first: tuple[int, int]
@@ -115,10 +117,11 @@ class Units(Figure):
     """What the units of a language model track: see `units`.
 
     features: the result for each. cell, layers, hidden: the size of the model.
-    positions_find, positions_confirm, positions_held: the numbers of tokens over which r and effects are means; the
-    last is 0 where no unit was confirmed.
-    null_find, null_confirm: "donors" or "circular shifts", with `cases` cases each. level: of all tests.
-    notes: what limits these results, a sentence each.
+    positions_find, positions_confirm, positions_held: the numbers of tokens from which r on each text and the effects
+    are computed; the last is 0 if no unit was confirmed.
+    null_find, null_confirm: "donors" or "circular shifts", with `cases` cases each. level: the significance level of
+    all tests.
+    notes: the limits of these results, one sentence each.   tokens_are: "char", "byte" or "word".
     """
 
     features: tuple[FeatureUnits, ...]
@@ -133,6 +136,7 @@ class Units(Figure):
     cases: int
     level: float
     notes: tuple[str, ...]
+    tokens_are: str | None
 
     def __getitem__(self, feature: str) -> FeatureUnits:
         """The result for the feature of that name. Raises ArgumentError where there is none."""

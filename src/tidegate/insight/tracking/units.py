@@ -2,15 +2,15 @@
 
 The steps of `units`:
 
-1. Correlation (`correlation.found`): Pearson's r of every unit with every feature on the text `find`, against a null
-   that keeps the autocorrelation of both (`null.py`). For a feature of true and false r is the point-biserial
-   correlation.
+1. Correlation (`correlation.found`): Pearson's r of every unit with every feature on the text `find`, compared with
+   a null distribution that keeps the autocorrelation of both (`null.py`). For a feature with the values true and false,
+   r is the point-biserial correlation.
 2. Confirmation (`correlation.confirmed`) on the text `confirm`, on which the model was not trained: r of the found
-   units alone, again with a null, and again between positions with equal previous and current tokens, because a unit
-   that responds to a quotation mark is also correlated with being inside quotes.
-3. Ablation (`ablation.effects`): each confirmed unit, with all of its states, is held at its mean at every step.
-   Its effect is the extra loss where the feature is on minus the extra loss elsewhere. It is needed if that is
-   larger than for each of 20 random units of similar variance, significantly above 0, and at least 0.001 nats.
+   units alone, again compared with a null distribution, and then the same between positions with equal previous and
+   current tokens, because a unit that responds to a quotation mark is also correlated with being inside quotes.
+3. Ablation (`ablation.effects`): all states of each confirmed unit are held at their means at every step. The effect
+   of the unit is the extra loss where the feature is on minus the extra loss elsewhere. The unit is needed if its
+   effect is larger than those of 20 random units of similar variance, significantly above 0, and at least 0.001 nats.
 
 How strongly a unit responds to a feature says little about its importance (Morcos et al., arXiv:1803.06959, 2018), so
 only a unit that passes all three steps should be called, for example, a quote unit. A feature without such a unit can
@@ -66,13 +66,14 @@ def units(
     301 tokens; the model must not have been trained on `confirm`. `features` maps names to functions of a text, by
     default `FEATURES`.
 
-    Work and precision: `positions` tokens of each text, spread evenly over it; `donors` cases of the null, and at least
-    40 for each feature, so that the correction for the number of features leaves p below the level; up to `top` units
-    for each feature; `controls` random units beside each; `held` tokens for the effects, of which every n-th is scored
-    where the vocabulary is large; pairs among the first `pairs` confirmed units of each feature.
+    The other arguments determine work and precision. positions: tokens of each text, spread evenly over it.
+    donors: cases of the null distribution; at least 40 per feature are used, so that p can be below the level after the
+    correction for the number of features.   top: units per feature at most.   controls: random units that each unit is
+    compared with.   held: tokens for the effects; if the vocabulary is large, only every n-th of them is scored.
+    pairs: pairs are measured among the first `pairs` confirmed units of each feature.
 
-    Raises ArgumentTypeError for a model without a vocabulary, and ShapeError or ArgumentError for texts that are too
-    short, equal, or that hold tokens outside the vocabulary, and for numbers out of range.
+    Raises ArgumentTypeError for a model without a vocabulary; ShapeError for texts that are too short; ArgumentError
+    for equal texts, for tokens outside the vocabulary and for numbers out of range.
     """
     check({"positions": positions, "donors": donors, "top": top, "controls": controls, "held": held}, least=1)
     check({"pairs": pairs}, least=0)
@@ -81,7 +82,7 @@ def units(
     assert subject.head is not None
     text_a, text_b = read(subject, find, "find"), read(subject, confirm, "confirm")
     if text_a.ids.equal(text_b.ids):
-        raise ArgumentError("`confirm` must be another text than `find`: what was found on a text is also true of it.")
+        raise ArgumentError("`confirm` must be another text than `find`: a text cannot confirm what was found on it.")
     network = Network.of(subject.layer, subject.head)
     generator = np.random.default_rng(seed)
     a = sample(network, text_a, features, positions, "find")
@@ -118,6 +119,7 @@ def units(
             tokens=tokens,
             blocks=len(np.unique(blocks(experiment))),
         ),
+        tokens_are=subject.tokens_are,
     )
 
 
@@ -130,7 +132,7 @@ def feature_result(
     pairs: tuple[Pair, ...],
     untrained: float,
 ) -> FeatureUnits:
-    """The result for feature number f."""
+    """The result for the feature with index f."""
     if not occurs:
         return FeatureUnits(
             name, False, is_numeric(b.values[:, f]), math.nan, math.nan, None, math.nan, (), (), "none found"
@@ -153,10 +155,10 @@ def feature_result(
 def notes(
     a: Sample, b: Sample, tracked: Sequence[TrackedUnit], *, controls: int, held: int, tokens: int, blocks: int
 ) -> tuple[str, ...]:
-    """What limits the results."""
+    """The limits of the results, one sentence each."""
     found = [
-        f"The text `{name}` is too short for passages of which each can have the labels of another, so p is from "
-        "circular shifts, which are significant too often where states and feature share a slow trend."
+        f"The text `{name}` is too short for 15 passages, so p is computed from circular shifts of the labels. It is "
+        "too small if states and feature share a slow trend."
         for name, own in (("find", a), ("confirm", b))
         if own.null == SHIFTS
     ]
@@ -164,15 +166,15 @@ def notes(
     if beside < controls:
         found.append(
             f"A layer has {a.network.layer.hidden_size} units, so a unit is compared with {beside} random ones instead "
-            f"of {controls}: of {beside + 1} unrelated units one exceeds the others."
+            f"of {controls}: an unrelated unit has the largest effect with probability 1/{beside + 1}."
         )
     if 0 < tokens < held:
         found.append(
-            f"Effects are from one token in {held / tokens:.0f}, because the scores of {a.network.head.out_features:,} "
-            "tokens take long."
+            f"Effects are measured at one token in {held / tokens:.0f}, because the scores of "
+            f"{a.network.head.out_features:,} tokens take long to compute."
         )
     if blocks < FEWEST_BLOCKS:
-        found.append(f"The standard errors of the effects are from {blocks} blocks, so they are rough.")
+        found.append(f"The standard errors of the effects are imprecise, because they are from {blocks} blocks.")
     return tuple(found)
 
 

@@ -10,7 +10,7 @@
     return best;
   }
 
-  // The reader's own text, and the button that lets each model write on.
+  // The reader's own text, and the button with which each model continues it.
   T.composer = function (holder, app) {
     const area = T.make("textarea", {
       rows: 2,
@@ -21,9 +21,9 @@
     if (app.runs.length === 1) area.placeholder = "Type or paste your own text here: the model reads it as you type.";
     const write = T.make("button", {
       type: "button",
-      text: app.runs.length > 1 ? "Let both write on" : "Let it write on",
+      text: app.runs.length > 1 ? "Continue with both models" : "Continue the text",
     });
-    const back = T.make("button", { type: "button", text: "Stored passage" });
+    const back = T.make("button", { type: "button", text: "Back to the stored passage" });
     const temperature = T.make("input", {
       type: "range",
       min: 0,
@@ -42,7 +42,7 @@
     function stop() {
       clearTimeout(writing);
       writing = null;
-      write.textContent = app.runs.length > 1 ? "Let both write on" : "Let it write on";
+      write.textContent = app.runs.length > 1 ? "Continue with both models" : "Continue the text";
     }
     area.addEventListener("input", () => {
       clearTimeout(typing);
@@ -70,7 +70,7 @@
           if (trace.lastLogs().some(Number.isNaN)) {
             room = false;
             app.say(
-              "The model cannot write on: its scores are no longer finite, because its state has grown without bound.",
+              "The model cannot continue the text: its scores are no longer finite, because its state has grown without bound.",
             );
             return;
           }
@@ -83,7 +83,7 @@
       else {
         stop();
         if (app.traces.some((trace) => trace.length >= T.LONGEST))
-          app.say(`The page stops at ${T.number(T.LONGEST)} tokens.`);
+          app.say(`The page computes at most ${T.number(T.LONGEST)} tokens.`);
       }
     }
     write.addEventListener("click", () => {
@@ -92,7 +92,7 @@
         return;
       }
       if (app.traces.some((trace) => !trace.live || trace.ready < trace.length || !trace.length)) {
-        app.say("First give the model some text to read; then it can write on.");
+        app.say("Type some text first: the model continues it.");
         return;
       }
       for (const trace of app.traces) trace.writtenFrom ??= trace.length;
@@ -107,7 +107,7 @@
         write,
         T.make(
           "label",
-          { title: "0: always the most likely; 1: as often as the model says; above: more surprising" },
+          { title: "0: always the most likely token; 1: tokens with the probabilities of the model; above 1: unlikely tokens more often" },
           "temperature",
           temperature,
           value,

@@ -49,19 +49,19 @@
     return rows;
   }
 
-  // What was expected at position t, what is expected next, and the values of the chosen unit.
+  // The predictions of the tokens at t and t + 1, and the values of the chosen unit.
   T.details = function (container, run, trace, t, chosen) {
     if (t >= trace.ready) return;
     const bits = trace.bits(t),
-      what = run.kind === "char" ? "character" : run.kind;
+      what = T.tokenName(run);
     const first = T.make(
       "p",
       {},
       T.make("b", { text: `“${T.shown(trace.shown[t] || run.tokens[trace.indices[t]])}”` }),
       ` ${what} ${T.number(t + 1)} of ${T.number(trace.length)}`,
       bits === null
-        ? ": the first, so nothing was expected."
-        : `: the model gave it ${T.percent(2 ** -bits)} (${bits.toFixed(2)} bits of surprise).`,
+        ? ": the first, so there is no prediction for it."
+        : `: the model gave it a probability of ${T.percent(2 ** -bits)} (${bits.toFixed(2)} bits of surprise).`,
     );
     const before = T.make(
       "div",

@@ -44,13 +44,13 @@
           lag = T.fading(trace.change, at, LEVEL);
         const end =
           at + lag >= trace.change.length
-            ? "and it has not faded at the end of the text"
-            : `and it is below ${T.percent(LEVEL)} from ${T.number(lag)} characters on`;
+            ? `and the change is still above ${T.percent(LEVEL)} at the end of the text`
+            : `and the change is below ${T.percent(LEVEL)} from ${T.number(lag)} ${T.tokenName(run)}s later on`;
         return (
           (runs.length > 1 ? `${runs[k].name}: ` : "") +
           (largest < LEVEL
-            ? `${what} moves no prediction by more than ${T.percent(largest)}.`
-            : `${what} moves a prediction by up to ${T.percent(largest)}, ${end}.`)
+            ? `${what} changes no prediction by more than ${T.percent(largest)}.`
+            : `${what} changes predictions by up to ${T.percent(largest)}, ${end}.`)
         );
       });
       result.textContent = sentences.join(" ");
@@ -60,8 +60,8 @@
         sentence: result.textContent,
         series,
         marks: [{ axis: "y", at: LEVEL, label: "5 %" }],
-        x: { label: "characters after the change" },
-        y: { label: "share of the prediction moved", range: [0, 1] },
+        x: { label: `${T.tokenName(run)}s after the change` },
+        y: { label: "change of the prediction", range: [0, 1] },
         height: 220,
       };
       plot.replaceChildren();
@@ -114,7 +114,7 @@
       undo.disabled = true;
     });
     holder.append(
-      T.make("div", { class: "row" }, T.make("span", {}, "Change the marked character ", marked, " into"), token, edit),
+      T.make("div", { class: "row" }, T.make("span", {}, `Change the marked ${T.tokenName(run)} `, marked, " into"), token, edit),
       T.make("div", { class: "row" }, T.make("span", {}, "Hold ", unit, " at its mean over the text"), hold, undo),
       result,
       plot,

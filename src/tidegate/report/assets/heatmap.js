@@ -1,7 +1,7 @@
 (function (T) {
-  const PIXELS = 3; // the least width of a character
+  const PIXELS = 3; // the least width of a column
 
-  // A gate or state of all units over the text: rows are units in a given order, columns are characters.
+  // A gate or state of all units over the text: rows are units in a given order, columns are tokens.
   T.heatmap = function (holder, run, number, store, current) {
     const order = run.order || {};
     const option = (name, kind) => T.make("option", { value: name, text: `${kind} ${name}` });
@@ -22,13 +22,13 @@
         class: "plot",
         tabindex: "0",
         role: "img",
-        "aria-label": `${run.name}: one row for each unit, one column for each character of a part of the text. Left and right move along the text, up and down from unit to unit.`,
+        "aria-label": `${run.name}: one row for each unit, one column for each ${T.tokenName(run)} of a part of the text. The left and right arrow keys move along the text, up and down from unit to unit.`,
       },
       canvas,
       vertical,
       horizontal,
     );
-    const words = `${run.name}: each row is a unit, those that keep their state longest at the top; each column is a character.`;
+    const words = `${run.name}: each row is a unit, the longest time constant at the top; each column is a ${T.tokenName(run)}.`;
     holder.append(
       T.make("figcaption", { text: words }),
       T.make("div", { class: "row" }, T.make("label", {}, "show", names), legend),
@@ -86,7 +86,7 @@
       context.putImageData(image, 0, 0);
       T.legend(
         legend,
-        `${T.number(units.length)} units, characters ${T.number(begin + 1)} to ${T.number(begin + count)}`,
+        `${T.number(units.length)} units, ${T.tokenName(run)}s ${T.number(begin + 1)} to ${T.number(begin + count)}`,
         scale,
       );
       shownFor = trace;

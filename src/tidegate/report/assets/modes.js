@@ -2,16 +2,16 @@
   const MODES = [
     ["surprise", "Surprise"],
     ["unit", "One unit"],
-    ["past", "What mattered"],
+    ["past", "Influence"],
     ["change", "What if"],
   ];
 
   const HINTS = {
     surprise:
-      "The stronger the colour of a character, the less the model expected it: 1 bit is a chance of one half, 2 bits a quarter, 8 bits 1 in 256.",
-    unit: "The value of one unit after it has read each character.",
-    past: "Point at a character: those before it are coloured by how much they influenced the prediction that follows it.",
-    change: "How much the prediction after each character has changed.",
+      "The stronger the colour, the lower the probability that the model gave: 1 bit of surprise is a probability of 1/2, 2 bits 1/4, 8 bits 1/256.",
+    unit: "The value of one unit after each step of the text.",
+    past: "Point at a place in the text: what comes before it is coloured by its influence on the prediction of what follows.",
+    change: "How much the prediction after each step of the text has changed.",
   };
 
   // The buttons that choose by what the text is coloured, and what the colours mean.

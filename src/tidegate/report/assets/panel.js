@@ -3,8 +3,8 @@
   const MODES = {
     surprise: "surprise in bits",
     unit: "",
-    past: "influence, the largest is 1",
-    change: "share of the prediction that moved",
+    past: "influence, relative to the largest",
+    change: "change of the prediction",
   };
 
   // One run beside the text: the choice of a value and a unit, the coloured text, and the details at the cursor.
@@ -16,7 +16,7 @@
       class: "text",
       tabindex: "0",
       role: "application",
-      "aria-label": `The text, coloured, as read by ${run.name}. The arrow keys move from character to character; a live message says what the model expected.`,
+      "aria-label": `The text, coloured, as read by ${run.name}. The arrow keys move the cursor by one ${T.tokenName(run)} or one line; a live message gives the prediction.`,
     });
     const notice = T.make("p", { class: "notice", role: "status" }),
       detail = T.make("div", { class: "detail" });

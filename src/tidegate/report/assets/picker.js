@@ -1,5 +1,5 @@
 (function (T) {
-  // What is known of a unit, in a sentence; empty if nothing is.
+  // The feature that a unit tracks, as a sentence; empty if there is none.
   T.meaning = (run, { layer, unit }) =>
     run.named.find((n) => n.unit === unit && n.layer === layer && n.said)?.said || "";
 
@@ -42,13 +42,13 @@
     const named = T.make(
       "select",
       {
-        "aria-label": "Units with a meaning",
+        "aria-label": "Units that track a feature",
         onchange: () => {
           const found = run.named[Number(named.value)];
           if (found) change({ layer: found.layer, name: found.state, unit: found.unit });
         },
       },
-      option("", "a unit with a meaning …"),
+      option("", "units that track a feature …"),
       ...run.named.map((n, k) => option(k, n.label)),
     );
     const parts = [

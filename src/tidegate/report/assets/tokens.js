@@ -45,7 +45,10 @@
       .filter((line) => line)
       .join("\n");
 
-  // {shown, indices, unknown}: texts, indices, and the set of tokens that the model does not know.
+  // What a token of a model is called: "character", "byte" or "word".
+  T.tokenName = (run) => (run.kind === "char" ? "character" : run.kind);
+
+  // {shown, indices, unknown}: texts, indices, and the set of tokens that are not in the vocabulary.
   T.tokenise = function (run, text) {
     if (run.preprocess === "letters") text = run.kind === "word" ? letterWords(text) : letters(text);
     run.indexOf ||= new Map(run.tokens.map((token, index) => [token, index]));

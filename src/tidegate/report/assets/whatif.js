@@ -1,5 +1,5 @@
 (function (T) {
-  // Half the sum of |p - p'| over all tokens: the share of the prediction that moved.
+  // The total variation distance of two predictions: half the sum of |p - p'| over all tokens.
   function distance(a, b) {
     let sum = 0;
     for (let i = 0; i < a.length; i++) sum += Math.abs(Math.exp(a[i]) - Math.exp(b[i]));

@@ -1,4 +1,4 @@
-"""The section on gates: how often each is closed or open, and for how long units keep their state."""
+"""The section on gates: how often each is closed or open, and how long units keep their state."""
 
 from __future__ import annotations
 
@@ -18,30 +18,34 @@ def gates(runs: Sequence[Run]) -> Section | None:
     token, parts = measured[0].token, []
     kept = [plot for run in measured for plot in time_constants(run)]
     if kept:
-        said = "Each dot is a unit: how long it keeps its state by itself."
+        said = "Each dot is the time constant of one unit along the direct path."
         y = Axis(f"time constant in {token}s", "log")
-        caption = "How long each unit keeps its state by itself"
-        parts.append(Plot("time-constants", said, Axis("units, longest first"), y, kept, caption=caption))
+        caption = "Time constant of each unit"
+        parts.append(Plot("time-constants", said, Axis("units, longest time constant first"), y, kept, caption=caption))
     for run in measured:
         shares = list(closed_and_open(run))
         if shares:
             said = f"{run.name}: each dot is one gate of one unit."
-            x, y = Axis("share of time closed (below 0.1)", range=(0, 1)), Axis("share open (above 0.9)", range=(0, 1))
+            x, y = (
+                Axis("share of time closed (below 0.1)", range=(0, 1)),
+                Axis("share of time open (above 0.9)", range=(0, 1)),
+            )
             caption = f"{run.name}: how often the gates of each unit are closed and open"
             parts.append(Plot(f"saturation-{run.number}", said, x, y, shares, caption=caption))
     parts += [Markup(f'<figure data-heatmap="{run.number}"></figure>') for run in measured]
     return Section(
         "gates",
-        "What do the gates keep?",
+        "How long do the gates keep the state?",
         answers(runs, "gates"),
         parts,
         [
-            "A gate is a number between 0 and 1 that multiplies something: 0 lets nothing through, 1 everything. "
-            f"The time constant of a unit is the number of {token}s after which it would have lost all but 37 % of its "
-            "state if nothing new were written; it counts the direct path alone, not what units pass to each other.",
-            "Units at the right of the second figure are mostly closed, units at the top mostly open; both edges mean "
-            "that the gate hardly reacts. In the coloured map each row is a unit, those that keep longest at the "
-            f"top, and each column a {token} of the passage; the crossing lines are the cursor and the chosen unit.",
+            "A gate is a number between 0 and 1 that multiplies another value: 0 removes it, 1 leaves it unchanged. "
+            f"The time constant of a unit is the number of {token}s after which 37 % of its state would be left "
+            "without new input. It describes the direct path from a state of a unit to its next state alone, without "
+            "the recurrent matrices.",
+            "Gates of units at the right of the second figure are mostly closed, at the top mostly open; in both "
+            "corners they hardly react to the text. In the coloured map each row is a unit, the longest time constants "
+            f"at the top, and each column a {token} of the passage; the two lines mark the cursor and the chosen unit.",
         ],
     )
 

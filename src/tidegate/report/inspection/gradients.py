@@ -1,4 +1,4 @@
-"""Sections on whether the model could learn further back: gradients against the lag, and Lyapunov exponents."""
+"""Sections on how far back training can learn: gradients against the lag, and Lyapunov exponents."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def lag(runs: Sequence[Run]) -> Section | None:
     before = [replace(answer, said=f"Before training: {answer.said}") for answer in answers(runs, "lag_initial")]
     said = [*answers(runs, "lag"), *before]
     first = measured[0].figures["lag"]["log10_mean"]["all"][0]
-    marks = [Mark("y", first - 2, "1 % of lag 0")] if first is not None and len(measured) == 1 else []
-    y = Axis("length of the gradient", "exponent", range=shown(measured))
+    marks = [Mark("y", first - 2, "1 % of the value at lag 0")] if first is not None and len(measured) == 1 else []
+    y = Axis("norm of the gradient", "exponent", range=shown(measured))
     plots = [Plot("lag", spoken(said), Axis(f"lag: {token}s back"), y, series, marks)]
     plots += [by_state(run) for run in measured if len(run.figures["lag"]["log10_mean"]) > 2]
     return Section(
         "gradient",
-        "Could it learn to look further back?",
+        "How far back does the gradient reach?",
         said,
         plots,
         [
-            "A network is trained with the gradient of its loss: how the loss changes with the state some steps "
-            "earlier. Where this gradient vanishes, nothing can be learned about a dependence of that length. The "
-            "band holds 80 % of the predictions.",
+            "The figure shows the gradient of the loss of one prediction with respect to the state at an earlier step. "
+            "Training uses this gradient: where it vanishes, the network cannot learn dependences over that many "
+            f"{token}s. The line is the mean over many predictions; the band contains 80 % of them.",
         ],
     )
 
 
 def shown(runs: Sequence[Run]) -> tuple[float, float] | None:
-    """The decades in which the gradients after training are, and four below; before training they can fall much
-    further, which would flatten everything else."""
+    """The range of the gradients after training, in decades, and four decades below it: before training they can be
+    much smaller, which would compress all other curves."""
     figures = [run.figures["lag"] for run in runs]
     after = [v for figure in figures for v in figure["log10_mean"]["all"] if v is not None]
     highest = [v for figure in figures for v in figure["log10_quantiles"]["all"][-1] if v is not None]
@@ -71,8 +71,8 @@ def by_state(run: Run) -> Plot:
     ]
     return Plot(
         f"lag-{run.number}", f"{run.name}: the same gradient with respect to each state alone.",
-        Axis(f"lag: {run.token}s back"), Axis("length of the gradient", "exponent"), series,
-        caption=f"{run.name}: by state",
+        Axis(f"lag: {run.token}s back"), Axis("norm of the gradient", "exponent"), series,
+        caption=f"{run.name}: gradient with respect to each state",
     )  # fmt: skip
 
 
@@ -105,17 +105,18 @@ def exponents(runs: Sequence[Run]) -> Section | None:
                 series.append(spectrum(run, figure, name + words, shift=0.18 * (2 * k + j)))
     said = [*answers(runs, "lyapunov"), *answers(runs, "jacobians")]
     plot = Plot(
-        "exponents", spoken(said), Axis("number of the exponent, largest first"), Axis("nats per step", zero=True),
-        series, [Mark("y", 0.0, "neither decays nor grows")],
+        "exponents", spoken(said), Axis("index of the exponent, largest first"), Axis("nats per step", zero=True),
+        series, [Mark("y", 0.0, "0: neither decay nor growth")],
     )  # fmt: skip
     return Section(
         "exponents",
-        "Does a small change die out?",
+        "Do small changes of the state decay or grow?",
         said,
         [plot],
         [
             "A Lyapunov exponent is the mean rate at which a small change of the state grows (above 0) or decays "
-            "(below 0) while the network reads the text; each belongs to a direction of change, and the largest "
-            "decides. A rate of −0.1 nats per step means a factor of 0.9 per step. Whiskers are two standard errors.",
+            "(below 0) while the network reads the text; each exponent belongs to a direction of change, and the "
+            "largest determines how most changes develop. A rate of −0.1 nats per step is a factor of 0.9 per step; "
+            f"one step reads one {measured[0].token}. Whiskers are two standard errors.",
         ],
     )

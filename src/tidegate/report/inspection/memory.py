@@ -1,4 +1,4 @@
-"""Sections on how far back the model uses the text, and which inputs a prediction depends on."""
+"""Sections on how much context the model uses, and on which inputs a prediction depends."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def horizon(runs: Sequence[Run]) -> Section | None:
         figure, name = run.figures["horizon"], f"{run.name}: " if len(runs) > 1 else ""
         bound = figure["bound"]
         for curve, dashed, words in (
-            ("zero", False, "state built from the last n alone"),
-            ("donor", True, "before them, other text"),
+            ("zero", False, f"from the zero state, the last n {token}s"),
+            ("donor", True, f"from the state after other text, the last n {token}s"),
         ):
             mean, error = figure[curve], figure[f"{curve}_error"]
             series.append(Series(
@@ -29,7 +29,7 @@ def horizon(runs: Sequence[Run]) -> Section | None:
                 low=[m - bound * e for m, e in zip(mean, error)], high=[m + bound * e for m, e in zip(mean, error)],
             ))  # fmt: skip
         role = run.role if len(runs) > 1 else "ink"
-        marks.append(Mark("y", figure["full"], "" if run.number else "with all the text", role))
+        marks.append(Mark("y", figure["full"], "" if run.number else "full context", role))
         best = next(h for h in figure["horizons"] if h["curve"] == "zero")
         if best["tokens"] is not None:
             marks.append(Mark("x", best["tokens"], f"{name}{best['tokens']} {token}s", role))
@@ -37,36 +37,36 @@ def horizon(runs: Sequence[Run]) -> Section | None:
     if orders:
         k = range(1, len(orders["nats"]))
         series.append(Series(
-            "n-grams counted on the training text", "baseline", list(k), [orders["nats"][i] for i in k],
+            "n-gram models of the training text", "baseline", list(k), [orders["nats"][i] for i in k],
             low=[orders["nats"][i] - 2 * orders["error"][i] for i in k],
             high=[orders["nats"][i] + 2 * orders["error"][i] for i in k], points=True,
         ))  # fmt: skip
     said = answers(runs, "horizon")
     plot = Plot(
-        "horizon", spoken(said), Axis(f"n, the {token}s that the state was built from", "log"),
+        "horizon", spoken(said), Axis(f"n, the number of {token}s that the model has read", "log"),
         Axis(f"loss in nats per {token}"), series, marks,
     )  # fmt: skip
     parts = [plot, paragraphs(runs, "readout"), readout(measured)]
     return Section(
         "horizon",
-        "How far back does it look?",
+        f"How many of the last {token}s does the model use?",
         said,
         parts,
         [
-            f"The model reads only the last n {token}s before a prediction. Where more of the text no longer lowers "
-            "the loss, the model does not use it: that n is its memory horizon. Bands are 95 % intervals.",
-            "The solid curve begins with a state of zeros, the dashed one with the state after unrelated text, "
-            "because a state of zeros is unusual for the model. A nat is 1.44 bits. Grey: what counting the last n "
-            f"{token}s achieves on the same predictions.",
-            f"The second figure shows how well a linear function of the state can tell what an earlier {token} was: "
-            f"1 is perfectly, 0 no better than the frequencies of the {token}s; dashed, what the last {token} alone "
-            "tells of it.",
+            f"For each prediction the model reads only the last n {token}s before it. The memory horizon is the n from "
+            "which on more context no longer lowers the loss. Bands are 95 % intervals. A nat is 1.44 bits.",
+            "For the solid curve the model begins with a state of zeros, for the dashed one with the state after "
+            "unrelated text, because states of zeros do not occur in a text and can raise the loss. Grey: n-gram "
+            f"models, which count the last n {token}s, on the same predictions.",
+            f"The second figure shows how well a linear function of the state predicts an earlier {token}: R² is 1 for "
+            f"a perfect prediction, and 0 for one that is no better than the frequencies of the {token}s. Dashed: the "
+            f"same from the last {token} alone.",
         ],
     )
 
 
 def connectivity(runs: Sequence[Run]) -> Section | None:
-    """The mean share of each lag in the dependence of a prediction on its past."""
+    """The mean share of each lag in the dependence of a prediction on earlier inputs."""
     measured = [run for run in runs if "connectivity" in run.figures]
     if not measured:
         return None
@@ -83,19 +83,20 @@ def connectivity(runs: Sequence[Run]) -> Section | None:
     )
     return Section(
         "past",
-        "Which part of the past mattered here?",
+        f"Which earlier {token}s does a prediction depend on?",
         [
             *said,
             Answer(
-                "Choose “What mattered” above the text and point at a character: the characters before it are coloured "
-                "by how strongly the score of the character that follows depends on them."
+                f"Choose “Influence” above the text and point at a {token}: the {token}s before it are coloured by how "
+                f"strongly the score of the {token} that follows depends on them."
             ),
         ],
         [plot, *swapped],
         [
-            f"The strength is the length of the derivative of the score (before the softmax) of the {token} that came "
-            f"with respect to what each earlier {token} added to the first layer. It says how much a small change "
-            "there would matter. The second figure is measured by replacing one earlier token: the Kullback–Leibler "
-            "divergence of the new prediction from the old one, 0 if nothing changed. “What if?” does that here.",
+            f"The strength is the norm of the derivative of the score (before the softmax) of the {token} that "
+            f"follows, with respect to the input of the first layer at each earlier {token}: the effect of a small "
+            f"change of that input. For the second figure one earlier {token} is replaced by another; it shows the "
+            "Kullback–Leibler divergence of the old prediction from the new one, 0 if they are equal. You can replace "
+            "one yourself under “What if?”.",
         ],
     )

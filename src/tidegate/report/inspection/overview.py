@@ -1,4 +1,4 @@
-"""The top of the page and its first section: what the model is, whether it learned or memorised, and what is wrong."""
+"""The top of the page and its first section: what the model is, whether it learned or memorised, and its problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidegate.report.page import Markup, Section
 
 
 def header(runs: Sequence[Run], title: str) -> Markup:
-    """Title, what the models are, and the numbers at a glance."""
+    """Title, a description of the models, and the most important numbers."""
     lines = [
         '<button type="button" id="theme">Dark</button>',
         f'<div><h1>{escape(title)}</h1><p class="lead">{escape(lead(runs))}</p>'
@@ -31,12 +31,13 @@ def lead(runs: Sequence[Run]) -> str:
     if len(runs) > 1:
         return (
             f"Two recurrent networks, {kinds}{on}. Each reads a text one {token} at a time and predicts the next "
-            f"{token}. All that it knows of the past is in its units: numbers that every {token} changes."
+            f"{token}. All its information about the past is in the values of its units, which change with every "
+            f"{token}."
         )
     return (
         f"{article(run.step.name, 'A')}, a recurrent network, with {size(run)}{on}. It reads a text one "
-        f"{token} at a time and predicts the next {token}. All that it knows of the past is in its units: numbers that "
-        f"every {token} changes."
+        f"{token} at a time and predicts the next {token}. All its information about the past is in the values of its "
+        f"units, which change with every {token}."
     )
 
 
@@ -53,23 +54,23 @@ def size(run: Run) -> str:
 
 def guide(runs: Sequence[Run]) -> str:
     return (
-        "This file is complete: it needs no network and sends nothing. Point at the text below, or choose a unit in "
-        f"any figure to see it on the text, which is from {runs[0].found.text['name']}."
+        "This file works without an Internet connection and sends nothing. Point at the text below, which is from "
+        f"{runs[0].found.text['name']}, or choose a unit in any figure: the text is then coloured by its value."
     )
 
 
 def tiles(runs: Sequence[Run]) -> list[str]:
-    """Four numbers at a glance, each with what it is."""
+    """The four most important numbers, each with what it is."""
     token, own = runs[0].token, all(run.found.text["own"] for run in runs)
     text = "text it was not trained on" if own else "this text"
     found = [
         (
             [two_digits(run.numbers("learned").get("bpc")) for run in runs],
-            f"bits per character on {text}; less is better",
+            f"bits per character on {text}; lower is better",
         ),
         ([two_digits(baseline(run).get("bpc")) for run in runs], ngram(runs)),
-        ([percent(run.found.heldout.right) for run in runs], f"of the next {token}s there are its first guess"),
-        ([horizon_of(run) for run in runs], f"{token}s back is as far as its predictions use the text"),
+        ([percent(run.found.heldout.right) for run in runs], f"of the {token}s of that text are predicted correctly"),
+        ([horizon_of(run) for run in runs], f"{token}s of context used by the predictions (memory horizon)"),
     ]
     return [tile(values, words, runs) for values, words in found if any(value != "–" for value in values)]
 
@@ -81,8 +82,8 @@ def baseline(run: Run) -> Mapping[str, Any]:
 
 def ngram(runs: Sequence[Run]) -> str:
     orders = {baseline(run).get("order") for run in runs} - {None}
-    last = f"each {orders.pop()}" if len(orders) == 1 else "each few"
-    return f"bits by counting what followed {last} {runs[0].token}s in the training text (an n-gram)"
+    last = f"each {orders.pop()} {runs[0].token}s" if len(orders) == 1 else f"a few {runs[0].token}s"
+    return f"bits per character of an n-gram model, which counts what followed {last} in the training text"
 
 
 def horizon_of(run: Run) -> str:
@@ -111,7 +112,7 @@ def tile(values: Sequence[str], words: str, runs: Sequence[Run]) -> str:
 
 
 def verdict(runs: Sequence[Run]) -> Section:
-    """How well it predicts, and what is wrong; with the losses as bars."""
+    """How well the model predicts, and its problems; with the losses as bars."""
     lines = []
     for run in runs:
         if len(runs) > 1:
@@ -123,15 +124,17 @@ def verdict(runs: Sequence[Run]) -> Section:
     token = runs[0].token
     return Section(
         "verdict",
-        "Has it learned, or memorised?",
+        "Has the model learned or memorised?",
         [],
         parts,
         [
-            "Bits per character: the mean of −log2 of the probability that the model gave to what came. 0 is "
-            "certainty; 1 is a fair choice between two. A model that does much better on its training text than on "
-            "held-out text, which it was not trained on, has memorised parts of it.",
-            f"An n-gram of order k predicts from counts of which {token} followed each sequence of k {token}s in the "
-            "training text. It is the simplest model of text: a network that does not beat it has learned little.",
+            "Bits per character: the mean, over the characters of the text, of −log2 of the probability that the "
+            f"model gave to the {token} that followed. 0 means certainty, 1 a choice between two equally likely ones. "
+            "A model whose loss on its training text is much lower than on held-out text, on which it was not trained, "
+            "has memorised parts of the training text.",
+            f"An n-gram model of order k predicts from counts of the {token}s that followed each sequence of k "
+            f"{token}s in the training text. A network whose loss is not below that of the best n-gram model has "
+            "learned little.",
         ],
     )
 
@@ -142,7 +145,7 @@ def finding_html(found: Finding) -> str:
 
 
 def losses(runs: Sequence[Run]) -> Iterator[Rows]:
-    """Bits per character on the training text, on the text of the inspection, and by counting."""
+    """Bits per character on the training text and on the text of the inspection, and those of the n-gram model."""
     rows = []
     for run in runs:
         name, numbers, counted = f"{run.name}, " if len(runs) > 1 else "", run.numbers("learned"), baseline(run)
@@ -156,7 +159,7 @@ def losses(runs: Sequence[Run]) -> Iterator[Rows]:
         return
     said = "Bits per character: " + ", ".join(f"{r.label} {r.value:.3f}" for r in rows if r.value is not None) + "."
     words: dict[Role, str] = {
-        "train": "text it was trained on", "heldout": "text it was not trained on", "baseline": "counting",
+        "train": "text it was trained on", "heldout": "text it was not trained on", "baseline": "n-gram model",
     }  # fmt: skip
     keys = [Key(label, role) for role, label in words.items() if any(row.role == role for row in rows)]
     yield Rows("loss", said, Axis("bits per character"), rows, keys, bars=True, decimals=3)

@@ -18,7 +18,7 @@ from tidegate.train.load import Trained
 
 LARGEST = 3_000_000  # characters of the file
 PROGRAM = 6_000  # characters of the program of two models, besides their weights
-START = 120  # where the cursor is first
+START = 120  # the first position of the cursor
 STORED = 48  # units of each layer whose values are stored where the model is not in the page
 
 
@@ -76,8 +76,10 @@ def page_of(runs: Sequence[Run], choice: Choice, live: Live) -> Page:
 
 
 def stored(run: Run, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of some units on the passage: those that are named, then those spread over the order of the time
-    constants. And the most likely tokens, from the figure of the predictions."""
+    """Values of some units on the passage, and the most likely tokens of each prediction.
+
+    The units are the named ones, then others at equal distances in the order of the time constants.
+    """
     chosen: dict[int, list[int]] = {}
     for layer in range(run.layers):
         order = own["order"].get(str(layer)) or list(range(run.hidden))

@@ -21,12 +21,12 @@ def swap(runs: Sequence[Run]) -> Plot:
     return Plot(
         "swap", sentences(runs, "swap"), Axis(f"{token}s back", "log"),
         Axis("change of the prediction, nats", zero=True), series,
-        caption=f"What changes if one earlier {token} is replaced",
+        caption=f"Change of the prediction if one earlier {token} is replaced",
     )  # fmt: skip
 
 
 def readout(runs: Sequence[Run]) -> Plot:
-    """How well an earlier token can be read from the state by a linear function, against its lag."""
+    """How well a linear function of the state predicts an earlier token, against its lag."""
     token, series = runs[0].token, []
     for run in runs:
         figure, name = run.figures["horizon"]["readout"], f"{run.name}, " if len(runs) > 1 else ""
@@ -37,7 +37,7 @@ def readout(runs: Sequence[Run]) -> Plot:
         series.append(Series(words, role, figure["lags"], figure["from_token"], dashed=True))
     return Plot(
         "readout", sentences(runs, "readout"), Axis(f"{token}s back"), Axis("R², share of variance", zero=True), series,
-        caption=f"How much of an earlier {token} can be read from the state",
+        caption=f"How well an earlier {token} can be predicted from the state",
     )  # fmt: skip
 
 

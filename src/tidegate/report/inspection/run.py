@@ -104,7 +104,7 @@ def spoken(given: Sequence[Answer]) -> str:
 
 
 def page_data(run: Run, named: Sequence[Mapping[str, Any]], first: Mapping[str, Any], storage: str | None) -> dict:
-    """What the page needs to know of a run, without the weights. `named` are the units of the list beside the text,
+    """The data of a run for the page, without the weights. `named` are the units of the list beside the text,
     `first` is the unit that is chosen first, `storage` the type of the weights in the page or None."""
     vocabulary, passage = run.trained.vocabulary, run.found.passage
     return {

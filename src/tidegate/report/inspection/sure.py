@@ -1,4 +1,4 @@
-"""The last sections: the equations of the cell, an experiment by the reader, and how sure the page is."""
+"""The last sections: an experiment by the reader, the equations of the cell, and the checks and limits."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ def what_if(*, live: bool) -> Section | None:
         "What if?",
         [
             Answer(
-                "Mark a character in the text, replace it by another, and see how far the change reaches; or hold the "
-                "chosen unit at its mean, so that it carries no information. The text is then coloured by how much "
-                "each prediction moved."
+                "Mark a place in the text and replace it, to see which predictions change; or hold the chosen unit at "
+                "its mean, so that it carries no information. The text is then coloured by how much each prediction "
+                "changed."
             )
         ],
         [Markup('<div id="experiment"></div>')],
         [
-            "The share of the prediction that moved is half the sum, over all possible next tokens, of the change of "
-            "their probabilities: 0 if nothing changed, 1 if all the probability went to other tokens.",
+            "The change of a prediction is measured by the total variation distance: half the sum, over all possible "
+            "next tokens, of the absolute change of their probabilities. It is 0 if nothing changed, and 1 if tokens "
+            "that were possible before have no probability now.",
         ],
     )
 
@@ -49,8 +50,9 @@ def equations(runs: Sequence[Run]) -> Section:
         [
             Answer(
                 "These are the equations of the cell, from which everything on this page was generated: the "
-                "measurements, and the program that runs in it. x is the input of a step, W, U and the b, c are the "
-                "weights; ⊙ multiplies unit by unit, σ is the logistic function 1 / (1 + exp(−x))."
+                "measurements, and the program that runs in it. x is the input of a step, W and U are the weight "
+                "matrices, b and c the biases; ⊙ is the element-wise product, σ the logistic function 1 / (1 + "
+                "exp(−x))."
             )
         ],
         found,
@@ -58,7 +60,7 @@ def equations(runs: Sequence[Run]) -> Section:
 
 
 def sure(runs: Sequence[Run], *, missing: str) -> Section:
-    """What was checked, what the numbers are of, and what the page does not show."""
+    """What was checked, what could not be measured, the facts of the run, and what the page does not show."""
     lines = []
     for run in runs:
         name = f"{run.name}: " if len(runs) > 1 else ""
@@ -67,18 +69,24 @@ def sure(runs: Sequence[Run], *, missing: str) -> Section:
             for what, why in run.found.not_measured.items()
         ]
         if not missing:
-            waiting = "The model has not been run in this page."
+            waiting = "The model has not been run in this page yet."
             lines.append(f'<li>{escape(name)}<span data-replay="{run.number}">{waiting}</span></li>')
     parts = [Markup(f"<ul>{''.join(lines)}</ul>")] + [Markup(facts(run, titled=len(runs) > 1)) for run in runs]
     limits = (
         "This page does not show that the model understands anything: it shows which parts of the past its predictions "
-        "depend on, for this text and these weights. Another training run of the same settings has other units."
+        "depend on, for this text and these weights. In another training run with the same settings, other units may "
+        "track a feature."
     )
-    return Section("sure", "How sure is this?", [Answer(words) for words in (limits, missing) if words], parts)
+    return Section(
+        "sure",
+        "What was checked, and what does the page not show?",
+        [Answer(words) for words in (limits, missing) if words],
+        parts,
+    )
 
 
 def facts(run: Run, *, titled: bool) -> str:
-    """The record of the run, with everything in it that is a single value."""
+    """The facts of the run that are a single value each."""
     rows = [
         f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(shown(value))}</dd>"
         for name, value in {**run.about, **run.about["versions"], "text": run.found.text["name"]}.items()

@@ -1,4 +1,4 @@
-"""The section on units: which features of the text they track, and what holding them costs."""
+"""The section on units: which features of the text they track, and the extra loss while they are held."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidegate.report.page import Markup, Section
 ORDER = ("needed", "tracks only", "not confirmed", "none found")
 VERDICTS = {
     "needed": "tracks it and is needed",
-    "tracks only": "tracks it, but is not needed",
+    "tracks only": "tracks it, not shown to be needed",
     "not confirmed": "not confirmed",
 }
 
@@ -28,24 +28,26 @@ def units(runs: Sequence[Run]) -> Section | None:
         rows = list(effects(run))
         if rows:
             parts.append(Rows(
-                f"ablation-{run.number}", f"{run.name}: what holding a unit at its mean costs where its feature is on.",
-                Axis("extra nats where it is on, minus elsewhere"), rows,
+                f"ablation-{run.number}", f"{run.name}: extra loss while a unit is held at its mean, where its feature "
+                "is on.",
+                Axis("extra loss where the feature is on, minus elsewhere (nats)"), rows,
                 [Key("the unit, with its 95 % interval", run.role), Key("random other units", "baseline", faint=True)],
             ))  # fmt: skip
     notes = [note for run in measured for note in run.figures["units"].get("notes", ())]
     return Section(
         "units",
-        "What do single units track?",
+        "Which features of the text do single units track?",
         answers(runs, "units"),
         parts,
         [
-            "A unit tracks a feature if its value is correlated with it (r, between −1 and 1). Units were searched "
-            "on one text and confirmed on another that the model was not trained on, whose r is shown, also between "
-            "places with equal current and previous tokens, so that a unit which only sees a character does not count.",
-            "Tracking is not use. So each confirmed unit was held at its mean while the model read the text: it is "
-            "needed if that costs more where the feature is on than it does for all random units of similar "
-            "variance, and more than can be chance. A feature without such a unit may still be represented by many "
-            "units together.",
+            "A unit tracks a feature if its value is correlated with it (r, between −1 and 1). Units were found on one "
+            "text and confirmed on another, on which the model was not trained; the table shows r on the second text. "
+            "“r within” is the correlation between positions with the same previous and current token: it excludes "
+            "units that only respond to a character such as a quotation mark.",
+            "A unit that tracks a feature may still be unused. So each confirmed unit was held at its mean while the "
+            "model read the text. It is needed if the loss rises more where the feature is on than elsewhere, by a "
+            "difference that is larger than for each of the random units of similar variance and significantly above "
+            "0. A feature without such a unit can be represented by many units together.",
             *dict.fromkeys(notes),
         ],
     )
@@ -64,9 +66,9 @@ def named_units(run: Run, layer: int, wanted: Sequence[int]) -> list[dict[str, A
             "layer": unit["layer"],
             "state": unit["state"],
             "label": f"unit {unit['unit']}: {feature['feature']}" + (", needed" if needed(unit) else ""),
-            "said": f"Unit {unit['unit']} follows “{feature['feature']}” on text that the model was not trained on "
+            "said": f"Unit {unit['unit']} tracks “{feature['feature']}” on text that the model was not trained on "
             f"(r = {decimal(unit['r'])}), "
-            + ("and is needed for it." if needed(unit) else "but is not needed for it."),
+            + ("and is needed for it." if needed(unit) else "but is not shown to be needed for it."),
         }
         for feature, unit in found
     ]
@@ -91,11 +93,11 @@ def table(run: Run, *, titled: bool) -> str:
         '<table class="units"><thead><tr>'
     )
     lines += [f'<th scope="col">{title}</th>' for title in ("feature", "unit", "r")]
-    lines += [f'<th scope="col" class="more">{title}</th>' for title in ("r within", "chance p")]
+    lines += [f'<th scope="col" class="more">{title}</th>' for title in ("r within", "p")]
     lines.append('<th scope="col" class="words">verdict</th></tr></thead><tbody>')
     for feature in sorted(run.figures["units"]["features"], key=lambda feature: ORDER.index(feature["verdict"])):
         if not feature["units"]:
-            words = "no unit found" if feature["occurs"] else "does not vary on these texts"
+            words = "no unit found" if feature["occurs"] else "not tested: does not vary in both texts"
             lines.append(f'<tr><td>{escape(feature["feature"])}</td><td class="words" colspan="5">{words}</td></tr>')
         for k, unit in enumerate(feature["units"]):
             name = f"{unit['unit']}" + (f" (layer {unit['layer']})" if run.layers > 1 else "")
