@@ -61,7 +61,7 @@ def test_another_text_and_its_span(tidegate, made, tmp_path):
     (("--span", "9:5"), "--span must be START:STOP with 3 to 5,000 tokens"),
     (("--checkpoint", "bset"), "one of last, best, got 'bset'. Did you mean best?"),
     (("no-such-text",), "no-such-text"),
-    (("a.txt", "b.txt"), "before a third argument, the second must be the folder of a run"),
+    (("a.txt", "b.txt"), "if there are three arguments, the second must be the folder of a run"),
 ])  # fmt: skip
 def test_bad_arguments_are_refused_in_a_sentence(tidegate, made, arguments, message):
     outcome = tidegate("inspect", made, *arguments)

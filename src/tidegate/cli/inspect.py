@@ -1,4 +1,4 @@
-"""`tidegate inspect`: what a trained network remembers, printed and as one page."""
+"""`tidegate inspect`: what a trained network remembers, in the terminal and as an HTML page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,16 +12,17 @@ def inspect(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
     other: Annotated[
         str | None,
-        typer.Argument(metavar="RUN2|TEXT", help="Another run, to compare, or another text [the run's held-out text]."),
+        typer.Argument(metavar="RUN2|TEXT", help="Another run to compare, or a text [the run's held-out text]."),
     ] = None,
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The text, after two runs.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller samples: a few seconds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller samples, in a few seconds.")] = False,
     span: Annotated[
-        str | None, typer.Option(metavar="START:STOP", help="Tokens of the text that the page shows [the first 600].")
+        str | None, typer.Option(metavar="START:STOP", help="Tokens of the text for the page [the first 600].")
     ] = None,
-    layer: Annotated[int | None, integer_option("The layer whose units the page shows first [the last].")] = None,
+    layer: Annotated[int | None, integer_option("Layer that the page shows first [the last].")] = None,
     units: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Units that the page lists first [those that track].")
+        str | None,
+        typer.Option(metavar="N,N,...", help="Units that the page lists first [those that track a feature]."),
     ] = None,
     checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
     encoding: Annotated[str | None, typer.Option(help="Encoding of the other text [the run's].")] = None,
@@ -50,7 +51,7 @@ def inspect(
     if other is not None and Path(other).is_dir():
         runs.append(Path(other))
     elif text is not None:
-        raise ArgumentError(f"before a third argument, the second must be the folder of a run, got {other!r}.")
+        raise ArgumentError(f"if there are three arguments, the second must be the folder of a run, got {other!r}.")
     else:
         text = other
     where = out or run
@@ -63,4 +64,4 @@ def inspect(
     for one in found:
         print_inspection(console, one)
     page, data = write(where, found, runs, choice, checkpoint=checkpoint)
-    console.print(f"\n{page} is the page: open it in a browser. {data} has the same numbers.", markup=False)
+    console.print(f"\nOpen {page} in a browser. {data} has the same numbers.", markup=False)

@@ -40,8 +40,8 @@ function sigmoid(x) {
 def statements(results: Sequence[Expression], given: Mapping[Expression, str]) -> tuple[list[str], list[str]]:
     """The statements that compute `results` and the text of each result; `given` has the text of every leaf.
 
-    Each operation is one `const`, so a part that several results share is computed once. An operation without a line in
-    OPERATORS is written by its definition.
+    Each operation is one `const`, so an expression that several results share is computed once. An operation that is
+    not in OPERATORS is replaced by its definition.
     """
     lines: list[str] = []
 
@@ -58,10 +58,10 @@ def statements(results: Sequence[Expression], given: Mapping[Expression, str]) -
 
 
 def number(value: float) -> str:
-    """A finite number as JavaScript reads it, to the last bit."""
+    """A finite number as a JavaScript literal of exactly the same value."""
     return f"({value!r})" if value < 0 else repr(value)
 
 
 def literal(value: object) -> str:
-    """A JSON value as JavaScript that can also stand inside an HTML script element."""
+    """A JSON value as JavaScript that is also safe inside an HTML script element."""
     return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c")

@@ -25,15 +25,15 @@ class JavaScript:
     """A model as JavaScript.
 
     source: an expression, `function (base64) -> model`. numbers: all weights in the order in which the program reads
-    them, in the type `storage`, little-endian. The arithmetic of the program is in double precision.
+    them, little-endian, in the type `storage`. The arithmetic of the program is in double precision.
 
         model.vocabulary, model.hidden, model.layers, model.states, model.gates      sizes and names
         model.start()                     the state zero: for each layer {h: Float64Array(H), ...}
         model.step(state, index, hold)    {scores: Float64Array(V), state, gates}: the scores of the next token
                                           before the softmax; states and gates by name, for each layer
 
-    `step` changes none of its arguments. `hold(layer, values)`, optional, is called with the new states of each layer,
-    by name, before anything else reads them, and may change them: so a unit can be held at a value.
+    `step` does not change its arguments. `hold(layer, values)` is optional: it is called with the new states of each
+    layer, by name, before they are used, and may change them, for example to hold a unit at a value.
     """
 
     source: str
@@ -71,8 +71,8 @@ def javascript(model: LanguageModel, *, storage: str = "float32") -> JavaScript:
 def weights(model: LanguageModel) -> Iterable[np.ndarray]:
     """All weights in the order in which the program takes them; absent biases are zeros.
 
-    W_ih of the first layer is transposed: its product with a one-hot token is then one row. In the layers above, and
-    in all other matrices, a row is what the weights of one value are.
+    W_ih of the first layer is transposed, so that its product with a one-hot token is one row. In all other matrices a
+    row contains the weights of one output.
     """
     for k, w in enumerate(read_weights(model.recurrent)):
         w_ih = array(w.w_ih)

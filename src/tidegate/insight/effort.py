@@ -1,4 +1,4 @@
-"""How much is measured: sizes of the samples, for a complete inspection and for a quick one."""
+"""The sizes of the samples, for a complete inspection and for a quick one."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,10 @@ class Effort:
     """scored: the tokens of each text whose predictions are scored.
     sequences, steps: the sample for gates, gradients and exponents: `sequences` passages of `steps` tokens.
     lag, anchors: the longest lag and the number of losses of the gradient against the lag.
-    exponents, warmup: of Lyapunov.   jacobians, product: the number of step Jacobians and the longest product.
-    context, targets: of the memory horizon.   positions, donors, candidates, controls, held, pairs: of the units.
-    passage: the tokens shown; connected: the lags of their connectivity.
+    exponents, warmup: the arguments k and warmup of `lyapunov`.   jacobians, product: the number of step Jacobians and
+    the length of the longest product.   context, targets: the arguments longest and targets of `memory_horizon`.
+    positions, donors, candidates, controls, held, pairs: the arguments of `units`; candidates is `top`.
+    passage: the number of tokens that the page shows; connected: the longest lag of their connectivity.
     """
 
     scored: int = 100_000

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Figure:
-    """A measured result: numbers and arrays by name. Its class documents what each of them is."""
+    """A measured result: numbers and arrays by name. The docstring of each subclass defines them."""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values: lists for arrays, None for NaN and infinity."""
@@ -42,7 +42,7 @@ class Figure:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON: numbers that are not finite become None."""
+    """A value as JSON; NaN and infinity become None."""
     if isinstance(value, Figure):
         return value.as_dict()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -12,10 +12,10 @@ SEED = 0  # of a model that was saved without a recipe
 
 
 def initial_model(trained: Trained) -> LanguageModel:
-    """The language model with the weights that training began from, in evaluation mode on the CPU.
+    """The language model with its weights before training, in evaluation mode on the CPU.
 
-    A model without a recipe has other weights of the same distribution: the default ones of seed 0. The states of
-    torch's generators are not changed.
+    For a model that was saved without a recipe they are not known: it gets the default initial weights of seed 0. The
+    states of torch's generators are not changed.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         if trained.recipe is not None:

@@ -1,4 +1,4 @@
-"""The inspection of a run: all measurements on one text, and what they say."""
+"""The inspection of a run: all measurements on one text, and the findings."""
 
 from __future__ import annotations
 
@@ -30,20 +30,21 @@ from tidegate.text import Progress
 from tidegate.train.load import Trained, load
 
 VERSION = 1
-LARGE = 400  # entries of the joint state, from which fewer dense Jacobians are computed
+LARGE = 400  # entries of the joint state; fewer dense Jacobians are computed for larger states
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Inspection:
     """All measurements of one run on one text. `as_dict()` is the content of inspect.json.
 
-    run: what was inspected (folder, cell, sizes, checkpoint, training).   text: on what.   passage: the tokens that are
-    shown, with the predictions and the connectivity of each.
+    run: facts of the run (folder, cell, sizes, checkpoint, training).   text: facts of the text.   passage: the tokens
+    that the page shows, with the prediction and the connectivity of each.
     heldout, training: the predictions on the text and on the training text.   bits: bits per character for one nat per
     token.   baseline: the n-gram baseline of the run, or None.
-    lag, lyapunov, and the same at initialisation; jacobians, gates, horizon, connectivity, units.   not_measured: why a
-    figure is None, by its name.
-    findings: what they say, in the order of importance.   seconds: the duration of the inspection.
+    lag, lyapunov, and lag_initial, lyapunov_initial of the model before training; jacobians, gates, horizon,
+    connectivity, units.   not_measured: the reasons for which figures are None, by name.
+    findings: the sentences that follow from the figures, the most important first.   seconds: the duration of the
+    inspection.
     """
 
     run: Mapping[str, Any]
@@ -108,8 +109,9 @@ def inspect(
 ) -> Inspection:
     """Inspect the run in a folder on its held-out text, or on the text `text`, a file or the name of a corpus.
 
-    `features` are those that units are tested for, `shown` the range of tokens of the passage. Raises CheckpointError
-    for a run that cannot be read, DataError and ShapeError for a text that is unfit.
+    `features` are the features that units are tested for, `shown` is the range of tokens of the passage. Raises
+    CheckpointError for a run that cannot be read; DataError for a text that cannot be read or is mostly outside the
+    vocabulary; ShapeError for a text that is too short.
     """
     begin, path = time.monotonic(), Path(run)
     trained = load(path, checkpoint)
@@ -168,7 +170,7 @@ def measure(
         for name, run in task.items():
             try:
                 done[name] = run()
-            except ShapeError as error:  # the text is too short for this figure alone
+            except ShapeError as error:  # the text is too short for this figure, but not for others
                 done[name], not_measured[name] = None, str(error)
             advance(1)
     of_passage: Predictions = done.pop("shown")
@@ -199,7 +201,7 @@ def text_is_own(material: Material) -> bool:
 
 
 def described(trained: Trained, path: Path, checkpoint: str) -> dict[str, Any]:
-    """What was inspected."""
+    """The facts of the run."""
     facts, model = trained.facts, trained.model
     text = facts.text or {}
     return {

@@ -16,15 +16,15 @@ from tidegate.train.evaluate_run import evaluated, training_text
 from tidegate.train.load import Trained
 
 SHORTEST = 64  # tokens
-LONGEST = 200_000  # tokens of each text that are looked at
+LONGEST = 200_000  # tokens of each text that are used
 
 
 @dataclass(frozen=True)
 class Material:
-    """name: of the text.   ids (N,): its tokens, at most 200,000 of them; `unknown` of them are `<unk>`.
+    """name: the name of the text.   ids (N,): its tokens, at most 200,000; `unknown` of them are `<unk>`.
     bits: bits per character for one nat per token.
-    find: tokens in which units are looked for, the training text or the first half of `ids`; confirm: others, on which
-    they are confirmed.   train: the whole training text, None where it is not available; `missing` says why.
+    find: the tokens on which units are found, the end of the training text or the first half of `ids`; confirm: other
+    tokens, on which they are confirmed.   train: the whole training text, or None, and then `missing` is the reason.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Material:
 
 
 def own_material(trained: Trained, path: Path, progress: Progress | None) -> Material:
-    """The held-out text of the run; units are looked for in the end of its training text."""
+    """The held-out text of the run; units are found on the end of its training text."""
     dataset = training_text(trained, path, progress)
     ids = first(dataset.heldout)
     name = f"{evaluated(dataset)} of {dataset.text.name}"
@@ -51,7 +51,7 @@ def own_material(trained: Trained, path: Path, progress: Progress | None) -> Mat
 def other_material(
     trained: Trained, path: Path, source: str, encoding: str | None, progress: Progress | None
 ) -> Material:
-    """Another text; units are looked for in its first half and confirmed on its second."""
+    """Another text; units are found on its first half and confirmed on its second."""
     encoding = encoding or (trained.recipe.encoding if trained.recipe else "utf-8")
     text = load_text(source, encoding=encoding, progress=progress)
     part = make_part(text, trained.vocabulary, preprocessing=trained.facts.preprocess, progress=progress)

@@ -32,14 +32,15 @@ class Reading:
 
 
 def read(subject: Subject, data: Any, name: str) -> Reading:
-    """The Reading of a text or of token indices (N,); `name` is the argument's, for messages.
+    """The Reading of a text or of token indices (N,); `name` is the name of the argument in error messages.
 
-    Raises ArgumentTypeError where the model has no vocabulary, ShapeError or ArgumentError for unfit indices.
+    Raises ArgumentTypeError if the model has no vocabulary, ShapeError or ArgumentError for indices of another shape or
+    out of range.
     """
     vocabulary = subject.vocabulary
     if vocabulary is None:
         raise ArgumentTypeError(
-            "`model` must have a vocabulary, because features are those of a text. Use tidegate.load(RUN); a model "
+            "`model` must have a vocabulary, because features are computed from text. Use tidegate.load(RUN); a model "
             "from Python can be saved with tidegate.save."
         )
     if isinstance(data, str):
@@ -56,13 +57,13 @@ def read(subject: Subject, data: Any, name: str) -> Reading:
 
 
 def encoded(vocabulary: Vocabulary, preprocess: str, text: str) -> tuple[str, Tensor]:
-    """The text as the model's training text was preprocessed, and its token indices (N,)."""
+    """The text, preprocessed as the training text was, and its token indices (N,)."""
     text = text if preprocess == "raw" else only_letters(text, vocabulary.kind)
     return text, vocabulary.encode(tokenize(text, vocabulary.kind))
 
 
 def only_letters(text: str, kind: str) -> str:
-    """The text as a model reads it that was trained with the preprocessing "letters"."""
+    """The text after the preprocessing "letters", for a model that was trained with it."""
     between = b" " if kind == "word" else b""
     return b"".join(letters([text.encode("ascii", "replace")], between)).decode("ascii")
 

@@ -1,4 +1,4 @@
-"""A recorded sequence: every value that the equations of each layer combine, at every step, in NumPy float64."""
+"""A recorded sequence: all operands of the equations of each layer at every step, in NumPy float64."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Recorded:
     R: Array | None
 
     def evaluate(self, roots: Sequence[Expression]) -> list[Array]:
-        """The values of expressions of the step, (T, B, H) or what broadcasts to it."""
+        """The values of expressions of the step, (T, B, H) or broadcastable to it."""
         return evaluate(roots, self.leaves, OPERATIONS)
 
 

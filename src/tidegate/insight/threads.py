@@ -13,8 +13,8 @@ R = TypeVar("R")
 def one_blas_thread(function: Callable[P, R]) -> Callable[P, R]:
     """The function, with NumPy's matrix products on one thread while it runs.
 
-    The matrices here are small, and OpenBLAS's threads wait for each other in a busy loop: where other programs use the
-    cores, two threads take up to ten times as long as one. torch's threads are not changed.
+    The matrices here are small, and OpenBLAS's threads wait for each other in a busy loop: if other programs use the
+    cores, two threads can take ten times as long as one. torch's threads are not changed.
     """
 
     @wraps(function)

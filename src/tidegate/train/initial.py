@@ -1,4 +1,4 @@
-"""The model of a run before its first step."""
+"""The model of a run before the first training step."""
 
 import torch
 
@@ -13,15 +13,15 @@ def initial_model(facts: ModelFacts, vocabulary: int, recipe: Recipe) -> Languag
     """A model with new weights, drawn on the CPU after torch's global generators were set to the recipe's seed.
 
     The recipe's `init` is then applied to the recurrent layer: a name of `tidegate.init` with its numbers after colons,
-    such as "forget-bias:1" or "orthogonal". "chrono" without a number means time scales up to the length of a window.
-    Raises ArgumentError for another name, or where the cell cannot have that initialisation.
+    such as "forget-bias:1" or "orthogonal". "chrono" without a number takes the length of a training window as its
+    longest time scale. Raises ArgumentError for another name, or if the initialisation does not apply to the cell.
     """
     torch.manual_seed(recipe.seed)
     model = facts.build(vocabulary, recipe.engine)
     name, values = parse(recipe.init)
     if name == "chrono" and not values:
         values = (float(recipe.steps),)
-    if name != "default":  # those weights are in place
+    if name != "default":  # the model already has the default weights
         init.by_name(model.recurrent, name, *values)
     return model
 

@@ -1,1 +1,1 @@
-"""How much of the past a language model uses: loss against context, the swap test, and the linear readout."""
+"""How much of the past a language model uses: the loss against the context, the swap test, and the linear readout."""

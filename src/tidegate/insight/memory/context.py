@@ -20,9 +20,9 @@ class ContextLosses:
     """Losses of the targets x[p], in nats, in the order of `positions` (M,).
 
     lengths (N,): the numbers n of tokens read.   zero (N, M): after the last n tokens, from the zero state.
-    donor (N, M): the same from the state before another target, number donors[i] (M,), at least a quarter of the
-    targets away.
-    full (M,): after all tokens that the text allows, at least `context` of them.
+    donor (N, M): the same, but from the state before another target, whose index is donors[i] (M,) and differs by at
+    least a quarter of the number of targets.
+    full (M,): after all tokens before the target, or at least the last `context` of them.
     """
 
     lengths: NDArray[np.int64]
@@ -54,7 +54,8 @@ def context_losses(
     """The losses of x[p] at each p of `places`, for every length n; x (T,).
 
     states: those before each target, built from `read` (M,) tokens. Row i of the runs reads x[p - n], ..., x[p - 1]:
-    sum(lengths) steps of M rows for each of the two curves. `advance` is told the number of steps done.
+    sum(lengths) steps of M rows for each of the two curves. `advance` is called with the number of steps
+    done.
     """
     positions = places.positions
     y, M = x[positions], len(positions)

@@ -20,15 +20,16 @@ class Orders:
     """The n-gram models of order 0, 1, ..., K on the targets; order k predicts a token from the k before it.
 
     nats, error (K + 1,): the mean loss and its standard error.   best: the order with the lowest loss.
-    lead, lead_error: the loss of the best order less the full-context loss of the recurrent model, and the standard
-    error of this paired difference.   undertrained: the 95 % interval of the lead is below 0, so counting predicts
-    better than the model.
-    equivalent: for each order the least n with which the recurrent model, from the zero state, has at most this loss;
-    None where it has none up to the longest n.
-    short, excess, excess_error: by how much the model with n tokens is worse than the order n, which reads the same n
-    tokens, for the measured n in 1..K; of its two curves the better one.   worse: the n where the 95 % interval of the
-    excess is above 0. This alone does not show that a model is undertrained: a zero state and a donor are both unlike
-    the states of the training, and a model that beats every order with its full context can still be worse at n = 4.
+    lead, lead_error: the loss of the best order minus the full-context loss of the recurrent model, and the standard
+    error of this paired difference.   undertrained: whether the 95 % interval of the lead is below 0, so that the best
+    n-gram model predicts better than the recurrent model.
+    equivalent: for each order the least n with which the recurrent model, from the zero state, has at most the loss of
+    that order; None if it has a higher loss for all n.
+    short: the measured n in 1..K.   excess, excess_error: the loss of the recurrent model after n tokens minus that of
+    order n, which reads the same n tokens; the lower of the two curves (zero, donor) is taken.   worse: the n where the
+    95 % interval of the excess is above 0. This alone does not show that a model is undertrained: the states
+    from which the n tokens are read, zero or a donor, differ from those in training, and a model that is better than
+    every order with its full context can still be worse at n = 4.
     counted: the number of training tokens.
     """
 
@@ -67,7 +68,7 @@ def training_tokens(train: TokenArray | Tensor, vocabulary_size: int) -> TokenAr
 def compare_orders(
     known: TokenArray, x: Tensor, vocabulary_size: int, places: Places, losses: ContextLosses, max_order: int
 ) -> Orders:
-    """Count on the training tokens `known`, predict x[p] at each p of `places`; x (T,)."""
+    """The n-gram models counted on the training tokens `known`, which predict x[p] at each p of `places`; x (T,)."""
     found = np.stack([
         nats[places.positions - 1] for nats in witten_bell(known, x, vocabulary_size, max_order=max_order)
     ])  # fmt: skip

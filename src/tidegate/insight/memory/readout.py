@@ -15,7 +15,7 @@ from tidegate.insight.figure import Figure
 from tidegate.insight.memory.runner import Indices
 from tidegate.insight.recording import Array
 
-CLASSES = 256  # tokens that are told apart, the most frequent ones; all others are one class
+CLASSES = 256  # the most frequent tokens are one class each; all others are one class together
 PENALTIES = (1e-6, 1e-4, 1e-2, 1.0, 100.0)  # in units of the mean variance of a state
 STATES, PER_FEATURE = 6000, 12  # states that are used: 6000, or 12 for each feature if that is more
 USED = (1 / 2, 1 / 6, 1 / 3)  # their shares: for fitting, choosing the penalty, measuring
@@ -28,14 +28,15 @@ class Readout(Figure):
     """The share R^2(k) of the variance of the token x[t - k] that is linear in the state after x[t].
 
     lags (K,): k = 0, 1, ....   r2, error (K,): R^2 = 1 - sum ||y - y'||^2 / sum ||y - m||^2, and its standard error,
-    with y the one-hot vector of x[t - k], y' its ridge regression on the states, and m the mean of y where it was
-    fitted. 0 is no better than the frequencies of the tokens; a small negative value is an error of estimation.
-    from_token (K,): R^2 of the regression on the one-hot vector of x[t] in place of the state: what the text's own
-    regularity tells of x[t - k] without any memory.
-    capacity: sum_k max(R^2(k), 0), in tokens: the memory capacity of Jaeger (2001) for one-hot inputs, a lower bound
-    where R^2 has not fallen to 0 at the longest lag.   token_capacity: the same sum of `from_token`.
-    penalties (K,): those chosen, in units of the mean variance of a state.   states: the features, by name.
-    fitted, measured: the numbers of states.   classes: the tokens told apart.
+    with y the one-hot vector of x[t - k], y' its ridge regression on the states, and m the mean of y over the fitted
+    positions. R^2 is 0 for a prediction that is no better than the frequencies of the tokens; small negative values are
+    estimation errors.
+    from_token (K,): R^2 of the regression on the one-hot vector of x[t] instead of the state: how well x[t - k] can be
+    predicted without memory, because neighbouring tokens of a text depend on each other.
+    capacity: sum_k max(R^2(k), 0), in tokens: the memory capacity of Jaeger (2001) for one-hot inputs; a lower bound if
+    R^2 is still above 0 at the longest lag.   token_capacity: the same sum of `from_token`.
+    penalties (K,): the chosen penalties, in units of the mean variance of a state.   states: the names of the states
+    that are the features.   fitted, measured: the numbers of positions.   classes: the number of classes of tokens.
     tokens_are: "char", "byte" or "word", None where the vocabulary is not known.
 
     Source: H. Jaeger, Short term memory in echo state networks, GMD report 152 (2001).
@@ -65,8 +66,8 @@ def parts(begin: int, end: int, lags: int) -> tuple[range, range, range]:
 def readout_positions(
     begin: int, end: int, lags: int, features: int, random: np.random.Generator
 ) -> tuple[Indices, tuple[int, int]]:
-    """Positions in begin..end - 1, and their `split` as `linear_readout` takes both: drawn at random from each part, or
-    all of a part that has too few."""
+    """Positions in begin..end - 1 and their `split`, the arguments of `linear_readout`: drawn at random from each part;
+    all positions of a part that has too few."""
     total, found = max(STATES, PER_FEATURE * features), []
     for part, share in zip(parts(begin, end, lags), USED):
         drawn = random.choice(len(part), min(len(part), int(total * share)), replace=False)
@@ -81,8 +82,8 @@ def linear_readout(
     """R^2(k) for k = 0, ..., lags - 1.
 
     features (P, F): the states after x[p], for each p of `positions` (P,) in increasing order; x (T,). The first
-    `split[0]` rows are for fitting, those up to `split[1]` choose the penalty, and the others are measured. The chosen
-    penalty is then used to fit on both.
+    `split[0]` rows are for fitting, those up to `split[1]` for choosing the penalty, and the others for measuring R^2.
+    With the chosen penalty the regression is fitted again on the first two parts.
     """
     classes, count = as_classes(x)
     here = torch.from_numpy(positions)

@@ -1,4 +1,4 @@
-"""A language model run in float32 from chosen states, many rows at a time, without a graph."""
+"""A language model run in float32 from given states, many rows at a time, without an autograd graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tidegate.nn.tracing import trace
 States = tuple[Tensor, ...]
 Indices = NDArray[np.int64]
 
-AT_ONCE = 2**22  # numbers of the largest tensor of a call: bounds the memory, not the result
+AT_ONCE = 2**22  # numbers of the largest tensor of a call: limits the memory, does not change the result
 STREAMS = 32  # windows of a sequence that are read as rows of one batch
 
 
@@ -58,10 +58,10 @@ class Runner:
 
     @torch.no_grad()
     def along(self, x: Tensor, positions: Indices, before: int) -> tuple[States, Indices]:
-        """The states after x[..p] has been read, for each p of `positions`, and how many tokens each was built from.
+        """The states after x[..p] has been read, for each p of `positions`, and the number of tokens read for each.
 
-        The sequence x (T,) is read as rows of one batch, overlapping windows of equal length. A state is taken from the
-        window that begins first: it was built from all p + 1 tokens, or from more than `before` of them.
+        The sequence x (T,) is read as overlapping windows of equal length, the rows of one batch. Each state is taken
+        from the earliest window that contains p: all p + 1 tokens were read before it, or more than `before` of them.
         """
         T = len(x)
         count = max(1, min(STREAMS, T // max(1, 2 * before)))
@@ -95,7 +95,7 @@ def as_tuple(state: Tensor | tuple[Tensor, ...]) -> States:
 
 
 def as_hx(states: States) -> Tensor | States:
-    """As a layer accepts them: a tensor for a cell of one state."""
+    """The states as the argument hx of a layer: a tensor if the cell has one state, otherwise a tuple."""
     return states[0] if len(states) == 1 else states
 
 

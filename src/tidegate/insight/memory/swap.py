@@ -56,8 +56,8 @@ def swap_test(
 ) -> Swap:
     """Replace x[t - k] by another token, for each t of `places` and each lag k >= 1; x (T,).
 
-    reach(p): the recorded states after x[..p]. The run continues from the one at t - k - 1 over k tokens, the first of
-    them replaced by one drawn from the tokens of the text, as often as they occur there, other than x[t - k].
+    reach(p): the recorded states after x[..p]. The model runs from the state at t - k - 1 over k tokens, of which the
+    first is replaced by another token than x[t - k], drawn with the frequencies of the tokens in the text.
     """
     t, kl, change = places.positions, [], []
     before = reach(t - 1)
@@ -84,7 +84,7 @@ def swap_test(
 
 
 def another(tokens: Tensor, x: Tensor, random: np.random.Generator) -> Tensor:
-    """For each of `tokens` (M,) one drawn from x that is not the same. ArgumentError where x has one token only."""
+    """For each of `tokens` (M,) a different token drawn from x. Raises ArgumentError if x has only one token."""
     if (x == x[0]).all():
         raise ArgumentError(f"`data` must have at least 2 different tokens, got {len(x)} times the index {int(x[0])}.")
     found, same = tokens.clone(), torch.ones(len(tokens), dtype=torch.bool)

@@ -12,12 +12,12 @@ from tidegate.insight.recording import Array
 
 @dataclass(frozen=True)
 class Horizon:
-    """The context that a model uses, at a limit of `eps` nats, by the curve named `curve` ("zero" or "donor").
+    """The context that a model uses, for a limit of `eps` nats and the curve named `curve` ("zero" or "donor").
 
-    tokens: the least measured n from which on, for all longer n, the upper end of the 95 % interval of Delta stays
-    below eps; None where there is none, and then `reason` is "longer" or "cannot tell".
+    tokens: the least measured n such that the upper end of the 95 % interval of Delta is below eps at n and at all
+    longer lengths; None if there is none, and then `reason` is "longer" or "cannot tell".
     estimate, low: the same with Delta itself and with the lower end of the interval, so that the horizon lies between
-    `low` and `tokens`; None where even the longest n does not qualify.
+    `low` and `tokens`; None if not even the longest length meets the condition.
     """
 
     curve: str
@@ -31,8 +31,8 @@ class Horizon:
 def horizon(curve: str, lengths: NDArray[np.int64], delta: Array, error: Array, bound: float, eps: float) -> Horizon:
     """The horizon of Delta(n) `delta` (N,), with standard errors `error` (N,); interval ends `bound` errors away.
 
-    Where the longest n does not qualify, the horizon is "longer" if Delta is still eps or more there, and its standard
-    error at most eps / 2; otherwise the data cannot tell.
+    If the longest n does not meet the condition, `reason` is "longer" where Delta is eps or more and its standard error
+    at most eps / 2; otherwise the data do not decide it, and `reason` is "cannot tell".
     """
     tokens, estimate, low = (
         stays_below(lengths, values, eps) for values in (delta + bound * error, delta, delta - bound * error)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Page
 from tidegate.insight.figure import Figure
 
 BLUE, ORANGE, GREY, GREEN, PURPLE = "#0072b2", "#d55e00", "0.4", "#009e73", "#cc79a7"
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#e69f00", "#56b4e9")  # told apart by readers with any colour vision
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#e69f00", "#56b4e9")  # distinguishable with any colour vision
 
 
 @singledispatch

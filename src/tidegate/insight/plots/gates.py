@@ -8,7 +8,7 @@ from tidegate.insight.plots.base import COLOURS, GREY, plot
 
 @plot.register
 def _(figure: Gates, axes: Axes) -> None:
-    """Each unit of each gate: the share of steps in which it is open against that in which it is closed."""
+    """One point per unit and gate: the share of steps in which it is open against the share in which it is closed."""
     for name, colour in zip(figure.closed, COLOURS * len(figure.closed)):
         axes.scatter(figure.closed[name], figure.open[name], s=8, color=colour, alpha=0.6, label=name)
     axes.plot([0, 1], [1, 0], color=GREY, linestyle="--", linewidth=1)

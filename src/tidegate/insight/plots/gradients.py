@@ -36,7 +36,7 @@ def _(figure: Lyapunov, axes: Axes) -> None:
     error = np.nan_to_num(2 * figure.standard_error)
     axes.errorbar(number, figure.exponents, error, color=BLUE, marker="o", markersize=4, linewidth=1)
     axes.axhline(0, color=GREY, linestyle="--", linewidth=1)
-    axes.set(xlabel="number", ylabel="nats per step (± 2 standard errors)", title="Lyapunov exponents")
+    axes.set(xlabel="index", ylabel="nats per step (± 2 standard errors)", title="Lyapunov exponents")
 
 
 @plot.register

@@ -12,7 +12,7 @@ from tidegate.insight.plots.base import BLUE, GREY, ORANGE, plot
 
 @plot.register
 def _(figure: MemoryHorizon, axes: Axes) -> None:
-    """Both curves over the context length with the 95 % interval of the rise, and the n-gram orders at theirs."""
+    """Both losses against the context length, with 95 % intervals, and the n-gram models at their orders."""
     for name, curve, error, colour in (
         ("from the zero state", figure.zero, figure.zero_error, BLUE),
         ("from the state after another text", figure.donor, figure.donor_error, ORANGE),

@@ -8,7 +8,7 @@ from tidegate.insight.tracking.results import Units
 
 @plot.register
 def _(figure: Units, axes: Axes) -> None:
-    """The effect of each confirmed unit with its 95 % interval, and the effects of the random units beside it."""
+    """The effect of each confirmed unit with its 95 % interval, and the effects of the random units."""
     rows = [(own, unit) for own in figure.features for unit in own.units if unit.total is not None]
     for place, (_, unit) in enumerate(rows):
         total = unit.total
@@ -28,6 +28,6 @@ def _(figure: Units, axes: Axes) -> None:
     labels = [f"{own.feature}: unit {unit.unit} of layer {unit.layer}, r = {unit.r:.2f}" for own, unit in rows]
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.invert_yaxis()
-    axes.set(xlabel="extra loss where the feature is on minus elsewhere (nats)", title="Units held at their mean")
+    axes.set(xlabel="extra loss where the feature is on, minus elsewhere (nats)", title="Units held at their mean")
     if rows:
         axes.legend(frameon=False)

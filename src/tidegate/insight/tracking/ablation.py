@@ -16,12 +16,12 @@ from tidegate.insight.tracking.held import Variant, held_losses, readout_extra
 from tidegate.insight.tracking.results import Effect, Pair, TrackedUnit
 
 LEVEL = 0.05
-SMALLEST = 0.001  # nats: a smaller difference is of no use, however certain
+SMALLEST = 0.001  # nats: a smaller difference is irrelevant, even if it is significant
 Unit = tuple[int, int]  # layer, unit
 
 
 class Effects(NamedTuple):
-    """The fields of a TrackedUnit that are measured by holding it."""
+    """The fields of a TrackedUnit that are measured while the unit is held."""
 
     total: Effect
     direct: Effect | None
@@ -36,7 +36,7 @@ def with_effects(
     pairs: int,
     generator: np.random.Generator,
 ) -> tuple[dict[int, list[TrackedUnit]], dict[int, tuple[Pair, ...]], int]:
-    """The tracked units of each feature, the confirmed ones with their effects; pairs of confirmed ones; and the
+    """The tracked units of each feature, with the effects of the confirmed ones; the pairs of confirmed units; and the
     number of tokens that were scored."""
     found = {f: [(u.layer, u.unit) for u in own if u.confirmed] for f, own in tracked.items()}
     measured, couples, tokens = effects(experiment, found, controls=controls, pairs=pairs, generator=generator)
@@ -61,9 +61,9 @@ def effects(
     """The Effects of the units `found` for each feature, by (feature, unit); by feature the pairs among its first
     `pairs` units; and the number of tokens that were scored. Features are numbered as the columns of `on`.
 
-    Each effect is beside those of `controls` random units, of the same layer, not found for the feature, from the twice
-    as many whose output has the most similar variance; of all others where the layer has fewer. The test of the
-    difference is corrected for the number of effects, by Bonferroni's method.
+    Each effect is compared with those of `controls` random units of the same layer that were not found for the feature:
+    of the 2 `controls` units whose outputs have the most similar variance, `controls` are drawn; all others are taken
+    if the layer has fewer. The test of the difference is corrected for the number of effects by Bonferroni's method.
     """
     priority = generator.permuted(np.indices(experiment.variance.shape)[1], axis=1)
     beside = {
@@ -112,10 +112,10 @@ def effects(
 def random_units(
     variance: np.ndarray, priority: np.ndarray, unit: Unit, found: Sequence[Unit], count: int
 ) -> list[Unit]:
-    """Of the 2 `count` units of the layer, without the `found`, whose variance (H,) is nearest to that of `unit` as a
-    ratio, the `count` with the smallest random `priority` (H,).
+    """`count` units of the layer of `unit`, without the `found` ones: of the 2 `count` units whose variance (H,) has
+    the smallest absolute log ratio to that of `unit`, those with the smallest random `priority` (H,).
 
-    With one priority for all units of a layer, units of similar variance share most of their controls.
+    All units of a layer use the same priority, so that units of similar variance share most of their controls.
     """
     layer, own = unit
     distance = abs(np.log(np.maximum(variance, 1e-30) / max(float(variance[own]), 1e-30)))
@@ -127,7 +127,7 @@ def random_units(
 def held_extra(
     experiment: Experiment, variants: Sequence[Variant], values: np.ndarray, stride: int
 ) -> dict[Variant, np.ndarray]:
-    """The extra loss of each variant, held at the `values`, at every counted token of `experiment.scored(stride)`."""
+    """The extra loss of each variant, held at the `values`, at each of the tokens `experiment.scored(stride)`."""
     x, y = experiment.passages.inputs(experiment.reading), experiment.passages.targets(experiment.reading)
     losses = held_losses(experiment.network, x, y, [(), *variants], values, experiment.steps(stride))
     extra = (losses[1:] - losses[0]).swapaxes(1, 2).reshape(len(variants), -1)
@@ -135,7 +135,7 @@ def held_extra(
 
 
 def direct_extra(experiment: Experiment, variants: Sequence[Variant], stride: int) -> dict[Variant, np.ndarray]:
-    """The extra loss, as `held_extra`, at the scores alone, of those variants that hold one unit of the last layer."""
+    """The extra loss, as `held_extra`, of the variants of one unit of the last layer, held only for the scores."""
     top = experiment.network.layer.num_layers - 1
     here = [variant for variant in variants if variant[0][0] == top]
     x, y = experiment.passages.inputs(experiment.reading), experiment.passages.targets(experiment.reading)

@@ -39,7 +39,7 @@ def contrast(values: np.ndarray, on: np.ndarray, block: np.ndarray) -> Contrast:
     sum of their squares. The residuals of the difference are the differences of both residuals. The interval is that of
     Student's t with n - 1 degrees of freedom.
 
-    Source: W. G. Cochran, Sampling Techniques, 3rd edition (1977), section 6.3.
+    Source: W. G. Cochran, Sampling Techniques, 3rd edition (1977), on ratio estimators.
     """
     n = int(block.max()) + 1
     if not on.any() or on.all():
@@ -63,7 +63,7 @@ def contrast(values: np.ndarray, on: np.ndarray, block: np.ndarray) -> Contrast:
 
 
 def student(freedom: int, confidence: float = 0.95) -> float:
-    """t such that Student's t with so many degrees of freedom lies in -t..t with the probability `confidence`."""
+    """The t for which a Student t variable of `freedom` degrees of freedom is in -t..t with probability `confidence`."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + confidence) / 2))

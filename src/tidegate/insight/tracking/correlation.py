@@ -22,7 +22,8 @@ def found(
     """For each of the `chosen` features up to `top` units whose r on A is significant, the greatest |r| first.
     A unit with several states is listed once, with the state of the greatest |r|.
 
-    p is corrected for the number of units by the maximum over all of them, and for that of features by Holm's method.
+    p is corrected for the number of units with the maximum of |r| over all units, and for the number of features by
+    Holm's method.
     """
     if not chosen:
         return {}
@@ -42,7 +43,7 @@ def found(
 
 
 def unconfirmed(layer: int, unit: int, state: str, r: float, p: float) -> TrackedUnit:
-    """A unit that was found on A, before B was looked at."""
+    """A unit that was found on A and not yet tested on B."""
     nan = float("nan")
     return TrackedUnit(layer, unit, state, r, p, nan, 1.0, nan, nan, confirmed=False)
 
@@ -57,7 +58,7 @@ def confirmed(
 ) -> dict[int, list[TrackedUnit]]:
     """The candidates of each feature with r, p and the correlation within strata on B.
 
-    p is corrected for the number of candidates of the feature, and for the number of features that have any.
+    p is corrected for the number of candidates of the feature, and for the number of features with candidates.
     """
     features = [f for f, own in candidates.items() if own]
     if not features:
@@ -96,7 +97,7 @@ def confirmed(
 def tested(
     states: np.ndarray, values: np.ndarray, counted: np.ndarray, cases: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """r and p (U, F) of the `counted` (U, F) units, with p corrected for the number of features that have any."""
+    """r and p (U, F) of the `counted` (U, F) units, with p corrected for the number of features with such units."""
     here = null(states, values, cases, generator)
     p, some = np.ones_like(here.r), counted.any(0)
     if some.any():

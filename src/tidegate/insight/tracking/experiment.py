@@ -1,4 +1,4 @@
-"""What an ablation is measured on: passages of a text, and the values at which units are held."""
+"""The data of an ablation: passages of a text, and the values at which units are held."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES = 2**17  # for each counted token, on average
 
 @dataclass(frozen=True)
 class Experiment:
-    """The text of the test and what units are held at.
+    """The passages of the test and the values at which units are held.
 
     on (N, F): where each feature is on, for the N = M * length counted tokens of the passages, passage by passage.
     means (layers, states, H): of every state. variance (layers, H): of the output states. drawn (T, R, layers, states,
@@ -35,7 +35,7 @@ class Experiment:
     drawn: np.ndarray
 
     def stride(self, variants: int) -> int:
-        """The counted tokens from one that is scored to the next: 1 unless the scores of a large vocabulary would take
+        """Every how many counted tokens one is scored: 1, or more where the scores of a large vocabulary would take
         most of the time."""
         return max(1, -(-variants * self.network.head.out_features // SCORES))
 

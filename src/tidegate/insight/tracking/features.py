@@ -1,4 +1,4 @@
-"""Features of a text: for every character a number or a truth value, as it is after that character was read."""
+"""Features of a text: one number or truth value per character, which describes the text up to that character."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAB = 8  # columns
 
 
 def position_in_line(text: str) -> np.ndarray:
-    """The number of characters of the line up to this one, which counts; 0 at the line feed."""
+    """The number of characters of the line up to and including this one; 0 at the line feed."""
     at = np.arange(len(text))
     ends = np.fromiter((character == "\n" for character in text), bool, len(text))
     return at - np.maximum.accumulate(np.where(ends, at, -1))
@@ -91,7 +91,7 @@ def capital(text: str) -> np.ndarray:
 
 
 def indentation(text: str) -> np.ndarray:
-    """The width of the white space at the beginning of the line, as far as it was read; 0 at the line feed.
+    """The width of the white space at the beginning of the line, up to the current character; 0 at the line feed.
 
     A tab ends at the next multiple of 8 columns.
     """
@@ -149,7 +149,7 @@ def feature_values(features: Mapping[str, Feature], text: str) -> np.ndarray:
 
 
 def is_on(values: np.ndarray) -> np.ndarray:
-    """Where a feature counts as on, (N,): where it is true, or for a feature of numbers where it exceeds its median."""
+    """Where a feature is on, (N,): where it is true, or, for a numeric feature, above its median."""
     return values > (np.median(values) if is_numeric(values) else 0)
 
 

@@ -1,7 +1,7 @@
 """The loss of a language model while some of its units are held at other values.
 
-All variants of the model are rows of one batch that is walked step by step. A variant is a tuple of units, each as
-(layer, unit).
+All variants of the model are rows of one batch, which is computed step by step. A variant is a tuple of the held units,
+each as (layer, unit).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Variant = tuple[tuple[int, int], ...]
 Places = tuple[np.ndarray, np.ndarray]  # rows, units
 
 ROWS = 2048  # rows of a batch
-SCORES = 2**23  # entries of a tensor of scores: bounds the memory, not the result
+SCORES = 2**23  # entries of a tensor of scores: limits the memory, does not change the result
 
 
 @torch.no_grad()
@@ -32,8 +32,8 @@ def held_losses(
     """The loss in nats of the targets y[steps] after the inputs x (T, R), from the state zero: (V, len(steps), R),
     float32.
 
-    values (layers, states, H): what every state of a held unit is set to after each step, before it is read by the
-    layer above, by the scores and by the next step; (T, R, layers, states, H) for other values at each step and row.
+    values (layers, states, H): the values to which the states of a held unit are set after each step, before the layer
+    above, the scores and the next step read them; (T, R, layers, states, H) for different values at each step and row.
     The variant () holds no unit.
     """
     T, R = x.shape
@@ -59,7 +59,7 @@ def walk(
     found = torch.empty(len(steps), V * R)
     for t in range(T):
         below = rows_of_input
-        # only the columns of W for the R tokens of this step: an engine may rearrange all that it is given
+        # only the columns of W for the R tokens of this step, because an engine may repack the whole W at each call
         weights[0] = dataclasses.replace(first, w_ih=first.w_ih[:, x[t]])
         for k in range(layers):
             states[k] = choose.dispatch(Call(step, below, states[k], weights[k])).states
@@ -98,8 +98,8 @@ def held_places(variants: Sequence[Variant], layer: int, R: int) -> Places:
 def readout_extra(
     network: Network, x: Tensor, y: Tensor, units: Sequence[int], values: np.ndarray, steps: range
 ) -> np.ndarray:
-    """The extra loss where units of the last layer are held only as the scores are computed, so that all states are
-    those of the unchanged model: (len(units), len(steps), R)."""
+    """The extra loss, (len(units), len(steps), R), if units of the last layer are held only for the scores, so that all
+    states are those of the unchanged model."""
     outputs = network.layer(x)[0][list(steps)]
     scores, targets = network.head(outputs).flatten(0, 1), y[list(steps)].flatten()
     W, h = network.head.weight, outputs.flatten(0, 1)

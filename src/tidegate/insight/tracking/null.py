@@ -1,13 +1,14 @@
-"""Correlations of units with features, and what they are where the two are unrelated.
+"""Correlations of units with features, and their null distribution, which is that of unrelated units and features.
 
 States and features change slowly, so neighbouring positions are not independent and the usual test of a correlation
-calls half of all unrelated units significant. Both classes keep the autocorrelation of the states and of the features,
-and break only the relation between them:
+finds half of all unrelated units significant. Both classes here keep the autocorrelation of the states and of the
+features, and remove only the relation between them:
 
-Donors: each passage gets the labels of another passage of the same text, for many random assignments. What repeats at
-    the same place of every passage, such as the approach of the states to their usual range, is in the null too.
-Shifts: the labels of one passage are moved in a circle. For texts that are too short for 15 passages. Where states and
-    labels share a slow trend this finds relations that do not exist.
+Donors: each passage gets the labels of another passage of the same text, in many random assignments. An effect that
+    occurs at the same position of every passage, such as the transient of the states after the warm-up, is part of the
+    null distribution too.
+Shifts: the labels of a passage are shifted circularly. For texts that are too short for 15 passages. If states and
+    labels share a slow trend, this test finds relations that do not exist.
 
 Source: K. D. Harris, "Nonsense correlations in neuroscience" (2020).
 """
@@ -18,12 +19,12 @@ from typing import Protocol
 
 import numpy as np
 
-PASSAGES = 15  # fewer have less than 200 pairs of a passage with the labels of another
+PASSAGES = 15  # fewer passages have less than 200 pairs of a passage with the labels of another
 DONORS, SHIFTS = "donors", "circular shifts"
 
 
 class Null(Protocol):
-    """r (U, F): the correlations of U units with F features. `maxima`: those that occur without a relation."""
+    """r (U, F): the correlations of U units with F features. `maxima`: the largest of unrelated units and features."""
 
     r: np.ndarray
 
@@ -33,7 +34,7 @@ class Null(Protocol):
 
 
 def kind_of_null(passages: int) -> str:
-    """Donors from 15 passages on, otherwise circular shifts."""
+    """Donors for 15 passages or more, otherwise circular shifts."""
     return DONORS if passages >= PASSAGES else SHIFTS
 
 
@@ -43,7 +44,7 @@ def null(x: np.ndarray, y: np.ndarray, cases: int, generator: np.random.Generato
 
 
 class Donors:
-    """r, and in each of K cases the correlations with the labels of the passages permuted, none in its own place."""
+    """r, and in each of K cases the correlations after a permutation of the passages' labels without fixed points."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, cases: int, generator: np.random.Generator) -> None:
         M, L, U = x.shape
@@ -63,8 +64,8 @@ class Donors:
 
 
 class Shifts:
-    """r, and in each of K cases the correlations with the labels moved in a circle, within every passage, by a random
-    number of positions of at least a tenth of the passage."""
+    """r, and in each of K cases the correlations after a circular shift of the labels within every passage, by a random
+    number of positions, at least a tenth of the passage."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, cases: int, generator: np.random.Generator) -> None:
         self.x, self.y = standard(x), standard(y)
@@ -106,8 +107,8 @@ def holm(p: np.ndarray) -> np.ndarray:
     """p (U, F), corrected for the number of units, also corrected for the number of features.
 
     Holm's procedure on the smallest p of each feature; the factor of a feature applies to all of its units. The maximum
-    over features would not do: slowly changing features have much greater correlations by chance, and would hide the
-    others.
+    over features is not suitable: slowly changing features have much larger correlations by chance, so the units of
+    other features would not be found.
     """
     found, so_far = np.empty_like(p, float), 0.0
     for place, f in enumerate(np.argsort(p.min(0), kind="stable")):

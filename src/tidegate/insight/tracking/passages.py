@@ -44,17 +44,17 @@ class Passages:
 
 
 def cut(reading: Reading, name: str, *, positions: int, most: int) -> Passages:
-    """At most `most` passages that share no counted token, spread evenly over the text, with about `positions` counted
-    tokens in all.
+    """At most `most` passages without common counted tokens, spread evenly over the text, with about `positions`
+    counted tokens in all.
 
-    Where the text is too short for `most` passages of 200 tokens there are fewer. Raises ShapeError where even one
-    passage of 200 tokens after the warm-up does not fit.
+    A text that is too short for `most` passages of 200 tokens has fewer. Raises ShapeError if it is too short for one
+    passage of 200 tokens after the warm-up.
     """
     available = len(reading) - WARMUP - 1  # the last token is only a target
     if available < SHORTEST:
         raise ShapeError(
-            f"`{name}` must have at least {WARMUP + SHORTEST + 1} tokens, of which {WARMUP} set the state of the "
-            f"model, got {len(reading)}. Use a longer text."
+            f"`{name}` must have at least {WARMUP + SHORTEST + 1} tokens, of which {WARMUP} are for the "
+            f"warm-up, got {len(reading)}. Use a longer text."
         )
     used = min(positions, available)
     count = max(1, min(most, used // SHORTEST))

@@ -36,7 +36,7 @@ class Sample:
 
     @property
     def null(self) -> str:
-        """The kind of null that the passages allow."""
+        """The kind of null distribution, by the number of passages."""
         return kind_of_null(len(self.passages))
 
     @cached_property
@@ -52,8 +52,8 @@ class Sample:
 
 
 def sample(network: Network, reading: Reading, features: Mapping[str, Feature], positions: int, name: str) -> Sample:
-    """The Sample of at most 32 passages of the text, or of one where it is too short for 15 of 200 tokens;
-    with fewer positions where the states of a large network would take more than 256 MiB."""
+    """The Sample of at most 32 passages of the text, or of one passage if the text is too short for 15 of 200 tokens;
+    with fewer positions if the states of a large network would take more than 256 MiB."""
     positions = max(1, min(positions, MEMORY // (4 * len(network.columns()))))
     passages = cut(reading, name, positions=positions, most=MOST)
     if len(passages) < PASSAGES:

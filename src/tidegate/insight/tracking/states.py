@@ -14,7 +14,7 @@ from tidegate.nn.equations import step_of
 from tidegate.nn.layer import CellLayer
 from tidegate.nn.tracing import trace
 
-CHUNK = 128  # steps traced at once, which bounds the memory for gates
+CHUNK = 128  # steps traced at once: limits the memory for gates
 
 
 @dataclass(frozen=True)

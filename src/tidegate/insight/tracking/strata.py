@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 SMALLEST = 10  # positions of a stratum that is counted
-DETERMINED = 0.01  # a feature is determined by the two tokens if less than this share of its variance is within strata
+DETERMINED = 0.01  # the two tokens determine a feature if less than this share of its variance is within strata
 
 
 def strata(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
