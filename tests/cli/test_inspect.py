@@ -24,8 +24,8 @@ def test_it_prints_findings_and_two_charts_and_writes_page_and_numbers(tidegate,
     assert outcome.code == 0, outcome.err
     for part in (
         "bits per character",
-        "Gradient of one loss against the lag",
-        "Loss against the number of last tokens",
+        "Gradient of the loss of one prediction against the lag",
+        "Loss against the number of last",
     ):
         assert part in outcome.out
     numbers = json.loads((made / "inspect.json").read_text())

@@ -1,4 +1,4 @@
-"""The inspection of a run: every figure is there, is JSON, and a bad text or run is refused in a sentence."""
+"""The inspection of a run: every figure is measured and is JSON, and errors for invalid texts and runs."""
 
 import json
 import math
@@ -162,7 +162,7 @@ def failures(found, trained):
     return {finding.kind: finding for finding in find_all(found, trained) if finding.failure}
 
 
-def test_each_failure_is_told_with_its_number_and_a_remedy(found, run):
+def test_each_failure_has_a_sentence_with_its_number_and_a_remedy(found, run):
     trained = tidegate.load(run)
     sane = replace(
         found, lag=replace(found.lag, horizon=18, gain=0.95), training=replace(found.training, nats=found.heldout.nats)

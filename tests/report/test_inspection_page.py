@@ -1,4 +1,4 @@
-"""The page of an inspection in a real browser: its model's numbers, its controls, and texts that try to be code."""
+"""The page of an inspection in a real browser: numbers of its model, its controls, and texts that contain code."""
 
 import json
 import re

@@ -33,7 +33,7 @@ def test_powers_are_labelled_by_their_values():
     assert chart(np.log2([1, 64]), np.array([2.0, 1.0]), "tokens", powers=True)[-1].split() == ["1", "64", "tokens"]
 
 
-def test_brackets_in_names_are_no_markup(monkeypatch):
+def test_brackets_in_names_are_not_markup(monkeypatch):
     from types import SimpleNamespace
 
     from tidegate.insight.findings import Finding

@@ -84,7 +84,7 @@ def test_right_answers_from_the_inputs_so_far_score_the_best(name):
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_one_wrong_answer_scores_below_the_best_and_an_answer_that_is_not_asked_changes_nothing(name):
+def test_one_wrong_output_scores_below_the_best_and_outputs_at_steps_without_a_target_change_nothing(name):
     task = small(name)
     batch = draw(task)
     outputs = answer(task, batch)

@@ -1,4 +1,4 @@
-"""Each task is the one of its definition: where what is relevant lies, and figures that are published or derived."""
+"""Each task agrees with its definition: positions of the relevant inputs, and published or derived figures."""
 
 import math
 
@@ -9,13 +9,13 @@ from tests.tasks.answers import answer, asked_classes, constant, draw, small
 from tidegate.tasks import TASKS, find_task
 
 
-def test_recall_asks_once_after_the_last_symbol():
+def test_recall_has_one_target_at_the_last_symbol():
     batch = draw(find_task("recall", length=6, symbols=4), 7)
     assert batch.asked.nonzero()[:, 0].tolist() == [5] * 7
     assert torch.equal(batch.target[-1], batch.x[0])
 
 
-def test_only_at_marks_one_step_and_asks_at_every_later_one():
+def test_only_at_marks_one_step_and_has_a_target_at_every_later_one():
     batch = draw(small("only-at"), 8)
     assert (batch.x >= 3).nonzero()[:, 0].unique().tolist() == [4]
     assert batch.asked.any(1).tolist() == [t > 4 for t in range(9)]
@@ -47,7 +47,7 @@ def test_copy_has_the_published_baseline(delay, baseline):
     assert draw(task, 2).x.shape == (delay + 20, 2)
 
 
-def test_copy_scores_its_chance_for_a_guess_that_knows_the_time_and_no_symbol():
+def test_copy_scores_its_chance_for_a_guess_that_depends_only_on_the_step():
     task = small("copy")
     batch = draw(task, 50)
     outputs = constant(task, batch, task.symbols)
@@ -106,7 +106,7 @@ def test_no_constant_guess_is_right_for_more_strings_than_chance(name):
     assert max(scores) == pytest.approx(task.chance, abs=4 * math.sqrt(task.chance / 4000))
 
 
-def test_the_last_bracket_says_nothing_about_the_innermost_open_one():
+def test_the_last_bracket_is_independent_of_the_innermost_open_one():
     task = find_task("dyck", length=40, types=2, depth=5)
     batch = draw(task, 3000)
     last, wanted = batch.x[batch.asked] - 2, batch.target[batch.asked]
@@ -123,7 +123,7 @@ def test_a_flip_flop_has_the_requested_share_of_pulses_and_one_at_the_beginning(
     assert float(batch.x.sum()) / float(batch.x.abs().sum()) == pytest.approx(0, abs=0.02)
 
 
-def test_half_of_the_delayed_symbols_match_and_one_symbol_alone_says_nothing():
+def test_half_of_the_delayed_symbols_match_and_the_target_is_independent_of_each_symbol_alone():
     task = small("delayed-match")
     batch = draw(task, 6000)
     assert (batch.x[1:-1] == 3).all()
@@ -133,7 +133,7 @@ def test_half_of_the_delayed_symbols_match_and_one_symbol_alone_says_nothing():
             assert share == pytest.approx(1 / 2, abs=0.045)
 
 
-def test_the_keys_of_a_sequence_are_different_and_any_of_them_is_asked_for():
+def test_the_keys_of_a_sequence_are_different_and_any_of_them_can_be_the_query():
     batch = draw(small("associative-recall"), 3000)
     keys = batch.x[:-1:2]
     assert all(len(set(row)) == 3 for row in keys.T.tolist())
@@ -151,7 +151,7 @@ class TestBreak:
         assert torch.equal(drawn["resets"].resets.T, drawn["input"].x[..., 1] == 1)
 
     @pytest.mark.parametrize("marker", ["input", "resets"])
-    def test_right_answers_leak_nothing(self, marker):
+    def test_right_outputs_leak_nothing(self, marker):
         task = small("break", marker=marker)
         batch = draw(task)
         outputs = answer(task, batch)
@@ -172,7 +172,7 @@ class TestBreak:
         assert scores[5 / 6] == min(scores.values())
         assert task.best < task.solved < task.chance
 
-    def test_a_sum_that_never_begins_again_leaks_the_whole_previous_segment(self):
+    def test_a_sum_that_never_restarts_leaks_the_whole_previous_segment(self):
         task = find_task("break", marker="input", length=30, segment=6.0)
         batch = draw(task, 6000)
         assert task.figures(leaky(task, batch, 1.0), batch)["leak"] == pytest.approx(1, abs=0.05)
@@ -192,7 +192,7 @@ def leaky(task, batch, factor):
     return torch.stack(sums)[..., None] * math.sqrt(1 / task.segment)
 
 
-def test_only_the_tasks_of_finite_data_hold_data_out():
+def test_only_the_tasks_of_finite_data_have_held_out_data():
     for name, kind in TASKS.items():
         task = kind()
         assert (task.heldout() is task) == (name not in ("digits", "text"))

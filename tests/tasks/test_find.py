@@ -1,4 +1,4 @@
-"""Tasks by name: their parameters, own tasks in a file, and a sentence for what does not fit."""
+"""Tasks by name: their parameters, own tasks in a file, and errors for invalid names and parameters."""
 
 import pytest
 import torch
@@ -87,7 +87,7 @@ def test_a_task_of_a_file_works_as_those_of_the_package(own):
         ("{own}:Unfinished", "cannot be made: Can't instantiate abstract class Unfinished"),
     ],
 )
-def test_a_name_without_a_task_is_a_sentence(own, name, message):
+def test_an_unknown_task_name_raises_an_error(own, name, message):
     with pytest.raises(ArgumentError, match=message):
         find_task(name.format(own=own))
 
@@ -134,18 +134,18 @@ def test_a_file_that_cannot_be_imported_is_named_with_its_error(tmp_path):
         ("digits", {"length": 8}, "the task digits has no parameter `length`: its parameters are part."),
     ],
 )
-def test_a_parameter_that_does_not_fit_is_a_sentence(name, parameters, message):
+def test_an_unknown_parameter_or_value_raises_an_error(name, parameters, message):
     with pytest.raises(ArgumentError, match=message):
         find_task(name, **parameters)
 
 
 @pytest.mark.parametrize("value", [2.5, True, None])
-def test_a_parameter_of_another_type_is_a_sentence(value):
+def test_a_parameter_of_another_type_raises_an_error(value):
     with pytest.raises(ArgumentTypeError, match="`length` must be an integer, got"):
         Recall(length=value)
 
 
-def test_outputs_of_another_shape_are_a_sentence():
+def test_outputs_of_another_shape_raise_an_error():
     task = Recall(length=6, symbols=4)
     batch = draw(task, 3)
     for use in (task.loss, task.score):

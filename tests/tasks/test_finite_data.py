@@ -79,7 +79,7 @@ def test_the_target_of_a_text_is_the_next_character_of_the_part(tmp_path):
     assert len(task.data) == 64
 
 
-def test_a_text_that_is_missing_short_or_given_twice_is_a_sentence(tmp_path, text):
+def test_a_text_that_is_missing_short_or_given_twice_raises_an_error(tmp_path, text):
     with pytest.raises(DataError, match="no corpus and no file is named"):
         find_task("text:nowhere.txt")
     with pytest.raises(DataError, match="too few for a window of `length` 5000"):

@@ -1,4 +1,4 @@
-"""Batches that fit, and scores over the steps that are asked."""
+"""Batches of consistent shapes, and scores over the steps with a target."""
 
 import math
 
@@ -12,7 +12,7 @@ from tidegate.tasks.scores import accuracy, cross_entropy, share_of_sequences, s
 CLASSES = Batch(torch.zeros(3, 2, dtype=torch.int64), torch.tensor([[IGNORE, 1], [0, IGNORE], [2, 2]]))
 
 
-def test_accuracy_counts_the_asked_steps_and_a_sequence_is_right_as_a_whole():
+def test_accuracy_counts_the_steps_with_a_target_and_a_sequence_is_right_as_a_whole():
     outputs = torch.zeros(3, 2, 3)
     outputs[0, 1, 1] = outputs[1, 0, 0] = outputs[2, 0, 2] = 1.0
     assert accuracy(outputs, CLASSES) == 3 / 4
@@ -27,7 +27,7 @@ def test_an_output_that_is_not_a_number_is_a_wrong_answer(bad):
     assert math.isnan(squared_error(torch.full((1, 1, 1), math.nan), features(1.0)))
 
 
-def test_cross_entropy_is_the_mean_of_the_asked_steps_in_nats():
+def test_cross_entropy_is_the_mean_over_the_steps_with_a_target_in_nats():
     outputs = torch.randn(3, 2, 3, generator=torch.Generator().manual_seed(0)).double()
     p = outputs.softmax(-1)
     expected = -sum(math.log(p[t, b, k]) for t, b, k in ((0, 1, 1), (1, 0, 0), (2, 0, 2), (2, 1, 2))) / 4
@@ -38,7 +38,7 @@ def features(*values):
     return Batch(torch.zeros(len(values), 1, 1), torch.tensor(values).reshape(-1, 1, 1))
 
 
-def test_the_squared_error_and_its_gradient_ignore_the_steps_that_are_not_asked():
+def test_the_squared_error_and_its_gradient_ignore_the_steps_without_a_target():
     batch = features(math.nan, 2.0, 4.0)
     outputs = torch.tensor([9.0, 3.0, 1.0]).reshape(3, 1, 1).requires_grad_(True)
     loss = squared_error(outputs, batch)
@@ -70,6 +70,6 @@ def test_a_batch_without_a_target_cannot_be_scored():
         ((5, 2), (5, 2), torch.zeros(2, 5), "got torch.float32 of shape"),
     ],
 )
-def test_a_batch_whose_parts_do_not_fit_is_a_sentence(x, target, resets, message):
+def test_a_batch_with_inconsistent_shapes_raises_an_error(x, target, resets, message):
     with pytest.raises(ShapeError, match=message):
         Batch(torch.zeros(x, dtype=torch.int64), torch.zeros(target, dtype=torch.int64), resets)

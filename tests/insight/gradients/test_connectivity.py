@@ -32,7 +32,7 @@ def test_it_is_the_norm_of_autograds_gradient(cell):
     assert found.share.sum() == pytest.approx(1)
 
 
-def test_it_begins_where_it_is_asked_to():
+def test_it_begins_at_the_requested_step():
     model = tidegate.LanguageModel("gru", 6, 4)
     tokens = torch.randint(6, (40,))
     whole, part = connectivity(model, tokens, longest=10), connectivity(model, tokens, longest=10, first=20)

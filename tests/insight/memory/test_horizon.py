@@ -66,7 +66,7 @@ def test_the_horizon_of_a_register_is_found_with_every_seed():
     assert len({tuple(each.positions) for each in found}) == 12
 
 
-def test_a_register_longer_than_measured_is_longer_or_cannot_be_told():
+def test_a_register_longer_than_the_longest_context_gives_longer_or_cannot_tell():
     x = repeating(4, 12, 9000, seed=2)
     found = memory_horizon(shift_register(4, 12, 3.0), x, longest=8, targets=4000).horizons[0]
     assert (found.tokens, found.reason) == (None, "cannot tell")  # the standard error of Delta is 0.02 nats

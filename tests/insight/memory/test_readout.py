@@ -56,7 +56,7 @@ def test_a_leaky_linear_unit_has_the_capacity_of_the_closed_form(keep):
     assert (np.abs(found.r2 - (1 - keep**2) * keep ** (2 * k)) < 4 * found.error + 0.005).all()
 
 
-def test_without_memory_a_token_tells_of_earlier_ones_what_a_markov_chain_tells():
+def test_without_memory_a_token_predicts_earlier_ones_as_a_markov_chain_does():
     random = np.random.default_rng(1)
     flips = np.cumsum(random.random(12000) < 0.1) % 2
     found = measured(leaky(0.5), torch.from_numpy(flips))
@@ -101,7 +101,7 @@ def test_rare_tokens_are_one_class(monkeypatch):
     assert count == 3
 
 
-def test_the_parts_are_apart_by_the_longest_lag():
+def test_the_parts_are_separated_by_the_longest_lag():
     fit, choose, measure = parts(256, 9000, 64)
     assert (fit.start, measure.stop) == (256, 9000)
     assert choose.start - fit.stop == measure.start - choose.stop == 64

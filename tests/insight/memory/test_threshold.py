@@ -31,7 +31,7 @@ def test_a_curve_that_does_not_come_below_the_limit_is_longer_than_measured():
 
 
 @pytest.mark.parametrize(("last", "error"), [(0.3, 0.0051), (0.0, 0.0051), (0.004, 0.0049)])
-def test_a_standard_error_that_is_too_large_cannot_tell(last, error):
+def test_with_a_large_standard_error_the_result_is_cannot_tell(last, error):
     result = found([1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, last], error)
     assert (result.tokens, result.reason) == (None, "cannot tell")
 

@@ -100,7 +100,7 @@ def test_passages_share_no_token_and_have_their_warm_up_and_targets(count, posit
     assert torch.equal(y[WARMUP:], own.ids[at.T + 1])
 
 
-def test_a_text_without_room_for_a_passage_is_refused():
+def test_a_text_that_is_too_short_for_a_passage_is_refused():
     with pytest.raises(ShapeError, match=r"`confirm` must have at least 301 tokens.*got 300"):
         cut(reading(300), "confirm", positions=10, most=2)
 

@@ -1,4 +1,4 @@
-"""Correlations against NumPy's, and how often unrelated units are called."""
+"""Correlations against NumPy's, and how often unrelated units are significant."""
 
 import math
 
@@ -70,7 +70,7 @@ def test_few_passages_are_shifted_and_15_have_donors():
 
 
 def called(make, test):
-    """In how many of 40 cases a unit is called at the level 0.05."""
+    """In how many of 40 cases a unit is significant at the level 0.05."""
     return sum(
         test(*make(np.random.default_rng(seed)), np.random.default_rng(-seed - 1 + 2**32)) for seed in range(CASES)
     )
@@ -95,12 +95,12 @@ def unrelated(passages, length):
     return make
 
 
-def test_unrelated_units_are_called_in_about_a_case_in_twenty():
+def test_unrelated_units_are_significant_in_about_one_case_of_twenty():
     assert called(unrelated(16, 200), by_null) <= 6
     assert called(unrelated(1, 1600), by_null) <= 6
 
 
-def test_the_usual_test_calls_unrelated_units_in_nearly_every_case():
+def test_the_usual_test_finds_unrelated_units_significant_in_nearly_every_case():
     assert called(unrelated(16, 200), by_formula) >= 30
 
 
@@ -113,12 +113,12 @@ def with_trend(passages):
     return make
 
 
-def test_a_trend_that_all_passages_share_is_called_by_shifts_and_not_by_donors():
+def test_a_trend_that_all_passages_share_is_significant_with_shifts_and_not_with_donors():
     assert called(with_trend(16), by_null) <= 6
     assert called(with_trend(1), by_null) >= 12
 
 
-def test_a_related_unit_is_called():
+def test_a_related_unit_is_significant():
     def make(generator):
         x, y = unrelated(16, 200)(generator)
         x[..., 3] += 1.5 * y[..., 0]

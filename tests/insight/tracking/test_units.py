@@ -139,7 +139,7 @@ def test_a_position_counter_is_needed_for_line_ends_and_not_found_for_brackets()
     assert 7 not in by_unit(found["bracket depth"])
 
 
-def test_a_unit_that_only_sees_the_bracket_is_not_confirmed_for_bracket_depth():
+def test_a_unit_that_only_responds_to_the_bracket_is_not_confirmed_for_bracket_depth():
     model, vocabulary = planted_model({})
     opening = vocabulary.encode("(").item()
     hold(model.recurrent, 7, writes=opening, clears=opening)
