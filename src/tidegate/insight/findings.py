@@ -196,7 +196,7 @@ def sound(found: Inspection, rest: list[Finding]) -> Iterator[Finding]:
     saturation = max((float(v.mean()) for v in found.gates.saturated.values()), default=0.0)
     dead = sum(len(v) for v in found.gates.dead.values())
     numbers: dict[str, float | None] = {"saturation": saturation, "dead": dead}
-    text = f"No gate is saturated (at most {percent(saturation)} of the values of a tanh gate), {dead} units are dead"
+    text = f"No gate is saturated (at most {percent(saturation)} of a tanh gate's values), {dead} units are dead"
     if found.lyapunov is not None:
         numbers["exponent"] = float(found.lyapunov.exponents[0])
         text += f", and the state is not chaotic (largest Lyapunov exponent {found.lyapunov.exponents[0]:.3f})"

@@ -45,9 +45,9 @@ def _(figure: Jacobians) -> str:
 def _(figure: Lyapunov) -> str:
     top, error = float(figure.exponents[0]), float(figure.standard_error[0])
     known = (
-        f"{error:.4f} is the standard error"
+        f"standard error {error:.4f}"
         if math.isfinite(error)
-        else "without a standard error, because there is only one block"
+        else "standard error not known, because there is only one block"
     )
     per = step_name(figure.tokens_are)
     text = f"The largest Lyapunov exponent is {top:.4f} nats per {per} ({known}): "

@@ -63,7 +63,7 @@ def contrast(values: np.ndarray, on: np.ndarray, block: np.ndarray) -> Contrast:
 
 
 def student(freedom: int, confidence: float = 0.95) -> float:
-    """The t for which a Student t variable of `freedom` degrees of freedom is in -t..t with probability `confidence`."""
+    """The t for which Student's t of `freedom` degrees of freedom is in -t..t with the probability `confidence`."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + confidence) / 2))
