@@ -140,8 +140,8 @@ def measure(
     sample = rows(material.ids, effort.sequences, effort.steps)
     T = len(sample)
     lag, warmup = min(effort.lag, T // 2), min(effort.warmup, T // 4)
-    initial = initial_model(trained)
-    size = len(initial.step.state) * initial.recurrent.hidden_size * initial.recurrent.num_layers
+    initial, model = replace(trained, model=initial_model(trained)), trained.model
+    size = len(model.step.state) * model.recurrent.hidden_size * model.recurrent.num_layers
     matrices = effort.jacobians if size < LARGE else max(1, effort.jacobians // 2)
     own = text_is_own(material)
     task: dict[str, Callable[[], Any]] = {

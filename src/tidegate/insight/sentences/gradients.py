@@ -8,7 +8,7 @@ from tidegate.insight.gradients.connectivity import Connectivity
 from tidegate.insight.gradients.jacobian import Jacobians
 from tidegate.insight.gradients.lag import GradientLag
 from tidegate.insight.gradients.lyapunov import Lyapunov
-from tidegate.insight.sentences.base import percent, sentence, step_name, steps
+from tidegate.insight.sentences.base import percent, sentence, step_name, steps, token_name
 
 
 @sentence.register
@@ -74,7 +74,8 @@ def _(figure: Lyapunov) -> str:
 @sentence.register
 def _(figure: Connectivity) -> str:
     half = int(np.searchsorted(np.cumsum(figure.share), 0.5))
-    what, kind = "the score of a predicted token" if figure.of_loss else "the output", figure.tokens_are
+    kind = figure.tokens_are
+    what = f"the score of a predicted {token_name(kind)}" if figure.of_loss else "the output"
     last = f"last {steps(half + 1, kind)} account{'s' * (half == 0)} for at least half"
     return (
         f"The {last} of the dependence of {what} on its past, the last one alone for {percent(figure.share[0])}. The "
