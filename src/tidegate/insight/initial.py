@@ -14,7 +14,7 @@ SEED = 0  # of a model that was saved without a recipe
 def initial_model(trained: Trained) -> LanguageModel:
     """The language model with its weights before training, in evaluation mode on the CPU.
 
-    For a model that was saved without a recipe they are not known: it gets the default initial weights of seed 0. The
+    For a model that was saved without a recipe they are not known; the default initial weights of seed 0 are used. The
     states of torch's generators are not changed.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

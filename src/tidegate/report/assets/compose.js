@@ -1,5 +1,6 @@
 (function (T) {
-  // One token drawn from the probabilities exp(log / temperature), never the unknown token; temperature 0 takes the most likely.
+  // One token drawn with probabilities proportional to exp(log / temperature), except the unknown token; at temperature 0
+  // the most likely one.
   function draw(logs, temperature, never) {
     let best = -1;
     for (let i = 0; i < logs.length; i++) if (i !== never && (best < 0 || logs[i] > logs[best])) best = i;

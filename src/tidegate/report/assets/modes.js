@@ -14,7 +14,7 @@
     change: "How much the prediction after each step of the text has changed.",
   };
 
-  // The buttons that choose by what the text is coloured, and what the colours mean.
+  // The buttons that choose the quantity by which the text is coloured, and an explanation of the colours.
   T.modes = function (store, available) {
     const buttons = MODES.filter(([mode]) => available.includes(mode)).map(([mode, words]) =>
       T.make("button", { type: "button", text: words, "data-mode": mode, onclick: () => store.set({ mode }) }),

@@ -74,7 +74,7 @@
       return made;
     }
 
-    // Bring the spans in line with the trace: those that are missing are added.
+    // Add the spans of positions that the trace has and the panel does not show yet.
     function extend() {
       const from = spans.length,
         added = document.createDocumentFragment();

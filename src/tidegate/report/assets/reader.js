@@ -1,5 +1,5 @@
 (function (T) {
-  // The text beside the story: one panel for each run, one cursor for all.
+  // The text beside the results: one panel for each run, with a common cursor.
   T.reader = function (data, store, runs) {
     const holder = document.getElementById("reader");
     const panels = T.make("div", { class: "panels" + (runs.length > 1 ? " two" : "") });

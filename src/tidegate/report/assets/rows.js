@@ -4,7 +4,7 @@
     BOTTOM = 40,
     RIGHT = 58;
 
-  // One row for each label: a bar from zero, or a dot with its interval beside the dots of others.
+  // One row for each label: a bar from zero, or a dot with its interval and the dots of others.
   T.rows = function (holder, spec, { pick } = {}) {
     const plot = T.make("div", {
       class: "plot",

@@ -24,7 +24,7 @@
     return found.map(({ index, log }) => ({ index, p: Math.exp(log) }));
   }
 
-  // What a model did on a text, position by position. Two kinds have these members: a live trace, which the model in
+  // The values of a model on a text, for every position. Both kinds have these members: a live trace, which the model in
   // the page computes, and a stored one, computed in Python.
   //   length, ready      positions, and how many of them are computed
   //   shown, indices     the text and the token of each position
@@ -103,7 +103,7 @@
         shown.push(text);
         advance();
       },
-      // Compute in short turns, so that the page answers meanwhile; `progress` is called after each, `done` at the end.
+      // Compute in short turns, so that the page remains responsive; `progress` is called after each, `done` at the end.
       run(progress, done) {
         const turn = () => {
           const until = performance.now() + 24;
