@@ -76,3 +76,25 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
     outcome = tidegate("inspect", made, "--out", tmp_path / "file")
     assert outcome.code == 2
     assert "--out must be a writable folder" in outcome.err
+
+
+def test_ctrl_c_says_that_nothing_was_written(tidegate, made, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tidegate.insight.inspection.inspect_all", interrupted)
+    outcome = tidegate("inspect", made, "--out", tmp_path)
+    assert outcome.code == 130
+    assert "Stopped. Nothing was written." in outcome.err
+    assert not (tmp_path / "inspect.html").exists()
+
+
+def test_the_files_are_written_before_anything_is_printed(tidegate, made, tmp_path, monkeypatch):
+    def closed(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("tidegate.report.terminal.print_inspection", closed)
+    with pytest.raises(BaseException):  # noqa: B017, PT011, however the command ends
+        tidegate("inspect", made, "--out", tmp_path)
+    assert (tmp_path / "inspect.html").is_file()
+    assert (tmp_path / "inspect.json").is_file()

@@ -135,8 +135,54 @@ def test_two_runs_are_inspected_on_one_text(run, tmp_path):
     assert both[0].run["name"] != both[1].run["name"]  # both folders are called run
     other = tmp_path / "b"
     third = train_run(other, seed=1, heldout=0.3, epochs=1)
-    with pytest.raises(ArgumentError, match=r"different texts.*Name one TEXT"):
+    with pytest.raises(ArgumentError, match=r"held-out texts of .* are different. Name one TEXT for both"):
         inspect_all([run, third], effort=TINY)
+    words = train_run(tmp_path / "words", tokens="word", epochs=1)
+    with pytest.raises(ArgumentError, match=r"different ways \(--tokens char and word\)"):
+        inspect_all([run, words], effort=TINY)
+
+
+def test_the_runs_own_text_by_its_file_is_its_held_out_text(run, found):
+    again = inspect(run, str(run.parent / "text.txt"), effort=TINY)
+    assert again.text["own"]
+    assert again.heldout.nats == found.heldout.nats
+
+
+def test_a_part_of_the_training_text_is_recognised(run, tmp_path):
+    part = tmp_path / "part.txt"
+    part.write_text((run.parent / "text.txt").read_text()[1000:6000])
+    found = inspect(run, str(part), effort=TINY)
+    assert found.text["seen"]
+    assert found.units is None
+    assert "trained on this text" in found.not_measured["units"]
+    assert found.horizon.orders is None
+    assert "(part of the training text)" in found.findings[0].sentence
+
+
+def test_a_text_that_repeats_one_line_leaves_out_the_units_alone(run, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("the cat sat on a mat.\n" * 300)
+    found = inspect(run, str(other), effort=TINY)
+    assert set(found.not_measured) == {"units"}
+
+
+def test_a_negative_seed_is_refused(run):
+    with pytest.raises(ArgumentError, match="`seed` must be an integer of at least 0, got -1"):
+        inspect(run, effort=TINY, seed=-1)
+
+
+def test_remedies_of_what_follows_from_saturation_are_left_out(found, run):
+    from tidegate.insight.findings import find_all
+
+    trained = tidegate.load(run)
+    broken = replace(
+        found, gates=replace(found.gates, saturated={"n_l0": np.full(12, 0.9)}),
+        lag=replace(found.lag, horizon=1, beyond=False),
+    )  # fmt: skip
+    first, *rest = find_all(broken, trained)
+    assert first.kind == "saturated"
+    assert first.remedy
+    assert not any(finding.remedy for finding in rest if finding.kind not in ("saturated", "dead"))
 
 
 def test_bad_runs_and_spans_are_refused(run, tmp_path):

@@ -29,6 +29,13 @@ def test_every_form_of_input_becomes_steps_by_sequences():
     assert as_input(features, torch.randn(5, 2, 4)).dtype == torch.float64
 
 
+def test_a_layer_with_batch_first_takes_sequences_first():
+    layer = tidegate.Recurrent(tidegate.cells.GRU, 4, 5, batch_first=True)
+    x = torch.randn(2, 7, 4)
+    assert torch.equal(as_input(as_subject(layer), x), x.transpose(0, 1).double())
+    assert as_input(as_subject(layer), torch.zeros(2, 7, dtype=torch.long)).shape == (7, 2)
+
+
 def test_a_text_is_read_as_the_training_text_was(tmp_path):
     trained = tidegate.load(save_run(tmp_path))
     assert as_input(as_subject(trained), "the cat")[:, 0].tolist() == trained.vocabulary.encode("the cat").tolist()

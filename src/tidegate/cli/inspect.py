@@ -56,12 +56,16 @@ def inspect(
         text = other
     where = out or run
     check(where, runs, choice, checkpoint)
-    found = inspect_all(
-        runs, text, checkpoint=checkpoint, effort=QUICK if quick else FULL, shown=shown, encoding=encoding, seed=seed,
-        progress=ConsoleProgress(Console(stderr=True)),
-    )  # fmt: skip
+    try:
+        found = inspect_all(
+            runs, text, checkpoint=checkpoint, effort=QUICK if quick else FULL, shown=shown, encoding=encoding,
+            seed=seed, progress=ConsoleProgress(Console(stderr=True)),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Nothing was written.", err=True)
+        raise typer.Exit(130) from None
+    page, data = write(where, found, runs, choice, checkpoint=checkpoint)  # before a closed pipe can end the output
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
         print_inspection(console, one)
-    page, data = write(where, found, runs, choice, checkpoint=checkpoint)
     console.print(f"\nOpen {page} in a browser. {data} has the same numbers.", markup=False)

@@ -14,7 +14,7 @@ class Effort:
     passage: the number of tokens that the page shows; connected: the longest lag of their connectivity.
     """
 
-    scored: int = 100_000
+    scored: int = 200_000
     sequences: int = 16
     steps: int = 500
     lag: int = 200

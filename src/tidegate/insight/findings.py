@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ STUCK = 0.9  # share of a gate's units that are closed, or open, in 90 % of the 
 DEAD = 0.05  # share of the units of a state
 GROWS = 0.01  # nats per step
 FORGETS = 0.5  # of the window of the training
+BROKEN = ("saturated", "dead")  # failures that cause others
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,20 @@ class Finding:
 
 def find_all(found: Inspection, trained: Trained) -> tuple[Finding, ...]:
     """All findings: first how well the model predicts, then the failures, then what it remembers."""
-    rest = [*memory(found), *gradients(found, trained), *gate_findings(found, trained), *tracked(found)]
-    return (
-        *predicts(found),
-        *(f for f in rest if f.failure),
-        *sound(found, rest),
-        *(f for f in rest if not f.failure),
-    )
+    rest = [*gate_findings(found, trained), *gradients(found, trained), *memory(found), *tracked(found)]
+    first = list(predicts(found))
+    broken = any(f.failure and f.kind in BROKEN for f in rest)
+    if broken:  # other failures follow from this one, so that their remedies would not help
+        first, rest = ([f if f.kind in BROKEN else replace(f, remedy=None) for f in part] for part in (first, rest))
+    failures, others = [f for f in rest if f.failure], [f for f in rest if not f.failure]
+    return (*failures, *first, *others) if broken else (*first, *failures, *sound(found, rest), *others)
 
 
 def predicts(found: Inspection) -> Iterator[Finding]:
     """How often the model predicts the right token, and whether it has learned or memorised."""
     held, one = found.heldout, token_name(found.run["tokens_are"])
     on = "the held-out text" if found.text["own"] else found.text["name"]
+    on += " (part of the training text)" if found.text["seen"] else ""
     yield Finding(
         "predicts", False,
         f"On {on} the model predicts the next {one} correctly in {percent(held.right)} of cases"
@@ -92,7 +94,7 @@ def memory(found: Inspection) -> Iterator[Finding]:
     """How much context the model uses."""
     if found.horizon is None:
         return
-    limit = next(h for h in found.horizon.horizons if h.curve == "zero")
+    limit = found.horizon.used
     yield Finding(
         "memory", False, str(found.horizon),
         {"horizon": limit.tokens, "estimate": limit.estimate, "low": limit.low, "eps": limit.eps},

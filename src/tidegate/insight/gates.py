@@ -20,6 +20,7 @@ from tidegate.nn.state import State
 CLOSED, OPEN = 0.1, 0.9
 SATURATED = 0.97  # of |tanh|: its derivative is below 0.06 there
 DEAD = 0.01  # of the median unit's standard deviation
+CONSTANT = 0.001  # of the root mean square of the state
 BINS = 50
 
 
@@ -102,7 +103,8 @@ def add_state(
 ) -> None:
     """The statistics of one state, (T, B, H)."""
     sd = values.reshape(-1, values.shape[-1]).std(0)
-    found["state_sd"][name], found["dead"][name] = sd, np.flatnonzero(sd <= DEAD * np.median(sd))
+    constant = max(DEAD * float(np.median(sd)), CONSTANT * float(np.sqrt(np.square(values).mean())))
+    found["state_sd"][name], found["dead"][name] = sd, np.flatnonzero(sd <= constant)
     kept = tangent(own.step).new[state].get(own.step.old[state])
     if kept is None or own.R is not None:
         return  # no direct path, or one that a projection mixes over the units

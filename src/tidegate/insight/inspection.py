@@ -24,12 +24,14 @@ from tidegate.insight.initial import initial_model
 from tidegate.insight.material import Material, other_material, own_material, rows, span, streams
 from tidegate.insight.memory.horizon import MemoryHorizon, memory_horizon
 from tidegate.insight.predictions import Predictions, predictions
+from tidegate.insight.subject import check_seed
 from tidegate.insight.tracking.features import Feature
 from tidegate.insight.tracking.units import Units, units
 from tidegate.text import Progress
 from tidegate.train.load import Trained, load
 
 VERSION = 1
+SEEN = "The model was trained on this text; units are confirmed on text that it was not trained on."
 LARGE = 400  # entries of the joint state; fewer dense Jacobians are computed for larger states
 
 
@@ -113,6 +115,7 @@ def inspect(
     CheckpointError for a run that cannot be read; DataError for a text that cannot be read or is mostly outside the
     vocabulary; ShapeError for a text that is too short.
     """
+    check_seed(seed)
     begin, path = time.monotonic(), Path(run)
     trained = load(path, checkpoint)
     material = (
@@ -166,11 +169,14 @@ def measure(
     }  # fmt: skip
     done: dict[str, Any] = {}
     not_measured: dict[str, str] = {}
+    if material.seen:
+        del task["units"]
+        done["units"], not_measured["units"] = None, SEEN
     with progress.track("Inspecting", len(task)) as advance:
         for name, run in task.items():
             try:
                 done[name] = run()
-            except ShapeError as error:  # the text is too short for this figure, but not for others
+            except (ShapeError, ArgumentError) as error:  # the text does not suit this measurement
                 done[name], not_measured[name] = None, str(error)
             advance(1)
     of_passage: Predictions = done.pop("shown")
@@ -179,7 +185,7 @@ def measure(
         run={},
         text={
             "name": material.name, "tokens": len(material.ids), "unknown": material.unknown,
-            "own": own, "no_ngrams": material.missing,
+            "own": own, "seen": material.seen, "no_ngrams": material.missing,
         },
         passage={
             "start": start, "tokens": [trained.vocabulary.tokens[k] for k in tokens.tolist()],
@@ -229,6 +235,7 @@ def inspect_all(
     progress: Progress | None = None,
 ) -> list[Inspection]:
     """Inspect several runs on the same text. Raises ArgumentError where their texts differ."""
+    check_comparable(runs, checkpoint, own_text=text is None)
     found: list[Inspection] = []
     for path in runs:
         found.append(
@@ -237,12 +244,34 @@ def inspect_all(
                 progress=progress,
             )
         )  # fmt: skip
-        if found[-1].passage["text"] != found[0].passage["text"]:
-            raise ArgumentError(
-                f"the runs are inspected on different texts, {found[0].text['name']} and {found[-1].text['name']}. "
-                "Name one TEXT for both."
-            )
     names = [one.run["name"] for one in found]
     if len(set(names)) < len(names):  # folders of the same name in different places
         found = [replace(one, run={**one.run, "name": str(path)}) for one, path in zip(found, runs)]
     return found
+
+
+def check_comparable(runs: Sequence[Path], checkpoint: str, *, own_text: bool) -> None:
+    """Raise ArgumentError unless the runs read a text in the same way, and have the same `own_text` if that is used.
+
+    A model without a text of its own is refused later, when it is inspected.
+    """
+    facts = [load(path, checkpoint).facts for path in runs]
+    known = [
+        (path, own, own.recipe) for path, own in zip(runs, facts) if own.text is not None and own.recipe is not None
+    ]
+    for path, own, recipe in known[1:]:
+        first, first_own, first_recipe = known[0]
+        for name in ("tokens", "preprocess"):
+            one, two = getattr(first_recipe, name), getattr(recipe, name)
+            if one != two:
+                raise ArgumentError(
+                    f"{first} and {path} read a text in different ways (--{name} {one} and {two}), so that they cannot "
+                    "be compared on one page. Inspect them one by one."
+                )
+        same = (first_own.text or {})["sha256"] == (own.text or {})["sha256"]
+        same = same and (first_recipe.heldout, first_recipe.first) == (recipe.heldout, recipe.first)
+        if own_text and not same:
+            raise ArgumentError(
+                f"the held-out texts of {first} and {path} are different. Name one TEXT for both: tidegate inspect "
+                f"{first} {path} TEXT."
+            )

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tidegate.errors import ArgumentError, CheckpointError, DataError, ShapeError
 from tidegate.text import Part, Progress, TokenArray, load_text, make_part
+from tidegate.text.ngram import COUNTED
 from tidegate.train.evaluate import STREAM, STREAMS
 from tidegate.train.evaluate_run import evaluated, training_text
 from tidegate.train.load import Trained
@@ -25,6 +26,7 @@ class Material:
     bits: bits per character for one nat per token.
     find: the tokens on which units are found, the end of the training text or the first half of `ids`; confirm: other
     tokens, on which they are confirmed.   train: the whole training text, or None, and then `missing` is the reason.
+    seen: whether the model was trained on the text.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Material:
     confirm: Tensor
     train: TokenArray | Tensor | None
     missing: str | None
+    seen: bool = False
 
 
 def own_material(trained: Trained, path: Path, progress: Progress | None) -> Material:
@@ -54,6 +57,8 @@ def other_material(
     """Another text; units are found on its first half and confirmed on its second."""
     encoding = encoding or (trained.recipe.encoding if trained.recipe else "utf-8")
     text = load_text(source, encoding=encoding, progress=progress)
+    if trained.facts.text is not None and text.sha256 == trained.facts.text["sha256"]:
+        return own_material(trained, path, progress)
     part = make_part(text, trained.vocabulary, preprocessing=trained.facts.preprocess, progress=progress)
     ids = first(part)
     check_length(ids, text.name)
@@ -69,8 +74,19 @@ def other_material(
         train = TokenArray.of(training_text(trained, path, progress).train.ids)
     except (DataError, CheckpointError) as error:
         missing = str(error)
+    seen = train is not None and share_inside(ids, train) > 0.5
+    if seen:
+        train, missing = None, "the text is part of the training text, on which n-grams would be counted"
     half = len(ids) // 2
-    return Material(text.name, ids, count, part.bpc(1.0), ids[:half], ids[half:], train, missing)
+    return Material(text.name, ids, count, part.bpc(1.0), ids[:half], ids[half:], train, missing, seen)
+
+
+def share_inside(ids: Tensor, train: TokenArray | Tensor) -> float:
+    """The share of 20 passages of 50 tokens of a text that occur in the last 8,000,000 tokens of the training text."""
+    width = 50
+    known = train[max(0, len(train) - COUNTED) :].numpy().astype("<u4").tobytes()
+    starts = np.linspace(0, max(0, len(ids) - width), 20).astype(np.int64)
+    return float(np.mean([known.find(ids[a : a + width].numpy().astype("<u4").tobytes()) >= 0 for a in starts]))
 
 
 def first(part: Part) -> Tensor:

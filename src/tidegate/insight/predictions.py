@@ -12,7 +12,7 @@ from tidegate.insight.figure import Figure
 from tidegate.insight.recording import Array, numpy
 from tidegate.insight.subject import Data, Model, as_input, as_subject, need_steps
 
-BLOCK = 200  # tokens, for the standard errors
+BLOCK = 1000  # tokens, for the standard errors: over fewer, losses are correlated
 BEST = 5
 
 
@@ -23,7 +23,8 @@ class Predictions(Figure):
     nats: the mean loss per token, with the standard error nats_error.   right: the share of predictions in which the
     token that follows has the highest probability, with the standard error right_error.   among_five: the share in
     which it is among the five tokens of highest probability.   tokens: the number of predictions.
-    Standard errors are from the means of blocks of at least 200 tokens, NaN for fewer than two blocks.
+    Standard errors are from the means of blocks of 1,000 tokens or more, or of whole sequences where these are shorter;
+    NaN for fewer than two blocks.
 
     loss (N,): of each token, in nats.   best (N, 5), best_probability (N, 5): the five tokens of highest probability
     after each step. These three arrays are in the order of the text, and None where there was more than one sequence.
@@ -80,6 +81,6 @@ def predictions(model: Model, data: Data) -> Predictions:
 
 
 def mean_error(values: Array) -> float:
-    """The standard error of the mean of (T, B), from the means of blocks of at least 200 steps of a sequence."""
+    """The standard error of the mean of (T, B), from the means of blocks of 1,000 steps or more of a sequence."""
     blocks = np.concatenate([part.mean(0) for part in np.array_split(values, max(1, len(values) // BLOCK))])
     return float(blocks.std(ddof=1) / math.sqrt(len(blocks))) if len(blocks) > 1 else math.nan

@@ -28,12 +28,14 @@ class Subject:
     """A float64 copy of a layer in evaluation mode on the CPU, with the head if it is that of a language model.
 
     The model itself is not changed. `head` is None for a layer; `vocabulary` is None unless a Trained was given.
+    `batch_first` is that of the model; the copy has False.
     """
 
     layer: CellLayer
     head: nn.Linear | None
     vocabulary: Vocabulary | None
     preprocess: str = "raw"
+    batch_first: bool = False
 
     @property
     def tokens_are(self) -> str | None:
@@ -59,9 +61,12 @@ def as_subject(model: Any, *, language_model: bool = False, one_direction: bool 
     elif isinstance(model, CellLayer):
         layer = model
     else:
+        remedy = " Use tidegate.convert.from_torch(layer)." if isinstance(model, nn.RNNBase) else (
+            " Pass the recurrent layer inside it." if isinstance(model, nn.Module) else ""
+        )  # fmt: skip
         raise ArgumentTypeError(
             f"`model` must be a layer of Tidegate, a tidegate.LanguageModel or the result of tidegate.load, got "
-            f"{type(model).__name__}. Use tidegate.convert.from_torch(layer) for a layer of torch.nn."
+            f"{type(model).__name__}.{remedy}"
         )
     if language_model and head is None:
         raise ArgumentTypeError(
@@ -78,12 +83,14 @@ def as_subject(model: Any, *, language_model: bool = False, one_direction: bool 
             raise ArgumentError(f"`model` cannot be measured: {name} has values that are NaN or infinite.")
     own = copy.deepcopy(layer).to("cpu", torch.float64).eval()
     own.engine, own.batch_first = "auto", False
-    return Subject(own.requires_grad_(False), head and head.requires_grad_(False), vocabulary, preprocess)
+    return Subject(
+        own.requires_grad_(False), head and head.requires_grad_(False), vocabulary, preprocess, layer.batch_first
+    )
 
 
 def as_input(subject: Subject, data: Any) -> Tensor:
     """The input (T, B) of class indices or (T, B, D) of features, from a text, indices (T,) or (T, B), or features
-    (T, D) or (T, B, D).
+    (T, D) or (T, B, D); of a layer with batch_first, from (B, T) or (B, T, D).
 
     Raises ArgumentTypeError for a text if there is no vocabulary, ShapeError or ArgumentError for another shape or for
     values out of range.
@@ -96,6 +103,8 @@ def as_input(subject: Subject, data: Any) -> Tensor:
         _, data = encoded(subject.vocabulary, subject.preprocess, data)
     x = torch.as_tensor(data).detach().to("cpu")
     D = subject.layer.input_size
+    if subject.batch_first and x.dim() == (3 if x.is_floating_point() else 2):
+        x = x.transpose(0, 1)
     if not x.is_floating_point():
         if x.dim() not in (1, 2):
             raise ShapeError(f"`data` of class indices must have shape (T,) or (T, B), got {tuple(x.shape)}.")
@@ -113,7 +122,17 @@ def as_input(subject: Subject, data: Any) -> Tensor:
     return x
 
 
-def need_steps(x: Tensor, steps: int, what: str) -> None:
-    """Raise ShapeError unless x (T, ...) has at least `steps` steps, which are needed for `what`."""
+def need_steps(x: Tensor, steps: int, what: str, smaller: str = "") -> None:
+    """ShapeError unless x (T, ...) has at least that many steps. `what` names what they are needed for, `smaller` an
+    argument that could be smaller."""
     if len(x) < steps:
-        raise ShapeError(f"`data` must have at least {steps} steps for {what}, got {len(x)}. Use a longer sequence.")
+        remedy = f" or a smaller `{smaller}`" if smaller else ""
+        raise ShapeError(
+            f"`data` must have at least {steps} steps for {what}, got {len(x)}. Use a longer sequence{remedy}."
+        )
+
+
+def check_seed(seed: object) -> None:
+    """ArgumentError unless the seed is an integer of at least 0."""
+    if not isinstance(seed, int) or seed < 0:
+        raise ArgumentError(f"`seed` must be an integer of at least 0, got {seed!r}.")

@@ -60,6 +60,9 @@ def test_gain_and_horizon_of_a_known_decay():
     assert found.gain == pytest.approx(0.9)
     assert found.horizon == int(np.log(0.01) / np.log(0.9))
     assert not found.beyond
+    assert found.median_horizon == found.horizon
+    mixed = np.log([0.5, 0.5, 0.99])[None, :] * np.arange(101)[:, None]
+    assert summary({"all": mixed}, of_loss=True, tokens_are=None).median_horizon == int(np.log(0.01) / np.log(0.5))
     assert summary({"all": np.zeros((11, 2))}, of_loss=True).beyond
 
 

@@ -135,3 +135,10 @@ def test_what_cannot_be_measured_is_refused():
         lyapunov(layer, x)
     with pytest.raises(ArgumentError, match=r"`k` must be in 1\.\.10, the entries of the joint state, got 11"):
         lyapunov(layer, x, k=11, warmup=3)
+
+
+def test_the_words_do_not_give_a_floored_exponent_as_a_measurement():
+    layer = without_input(Linear, 3)
+    assert "no finite Lyapunov exponent" in str(lyapunov(layer, zeros(10), warmup=2))
+    layer.weight_hh_l0.data = 1e-3 * torch.eye(3, dtype=torch.float64)
+    assert "lost within one step" in str(lyapunov(layer, zeros(200), warmup=2))

@@ -11,7 +11,7 @@ from tidegate.insight.figure import Figure
 from tidegate.insight.gradients.linear import linearise
 from tidegate.insight.gradients.sweep import in_joint_state, last_outputs, next_tokens, random_directions, sweep
 from tidegate.insight.recording import Array, numpy, record
-from tidegate.insight.subject import Data, Model, as_input, as_subject, need_steps
+from tidegate.insight.subject import Data, Model, as_input, as_subject, check_seed, need_steps
 from tidegate.insight.threads import one_blas_thread
 
 
@@ -48,6 +48,7 @@ def connectivity(model: Model, data: Data, *, longest: int = 100, first: int = 0
     """
     if longest < 1:
         raise ArgumentError(f"`longest` must be at least 1, got {longest}.")
+    check_seed(seed)
     subject = as_subject(model)
     x = as_input(subject, data)
     need_steps(x, 3, "one prediction that has a past")

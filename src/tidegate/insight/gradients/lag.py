@@ -21,7 +21,7 @@ from tidegate.insight.gradients.sweep import (
     sweep,
 )
 from tidegate.insight.recording import Array, record
-from tidegate.insight.subject import Data, Model, as_input, as_subject, need_steps
+from tidegate.insight.subject import Data, Model, as_input, as_subject, check_seed, need_steps
 from tidegate.insight.threads import one_blas_thread
 
 #: The gradient counts as lost where its mean is below this share of its value at lag 0.
@@ -38,7 +38,8 @@ class GradientLag(Figure):
 
     lags (K+1,).   log10_mean[name] (K+1,): log10 G(k).   log10_quantiles[name] (3, K+1): of the anchors' norms, at the
     shares `quantiles`.   gain: exp of the slope of ln G over k in K/4..K, the factor per step.   horizon: the largest k
-    with G(k) >= 0.01 G(0); `beyond` is true where that is K itself, the longest lag measured.   anchors: the number of
+    with G(k) >= 0.01 G(0); `beyond` is true where that is K itself, the longest lag measured.   median_horizon: the
+    median over anchors of the same for the gradient of one loss.   anchors: the number of
     losses.   of_loss: False for a layer, which has no loss.   tokens_are: "char", "byte" or "word"; None for a layer or
     a model without a vocabulary.
 
@@ -51,6 +52,7 @@ class GradientLag(Figure):
     quantiles: tuple[float, ...]
     gain: float
     horizon: int
+    median_horizon: int
     beyond: bool
     anchors: int
     of_loss: bool
@@ -69,9 +71,10 @@ def gradient_lag(model: Model, data: Data, *, longest: int = 200, anchors: int =
     """
     if longest < 4 or anchors < 1:
         raise ArgumentError(f"`longest` must be at least 4 and `anchors` at least 1, got {longest} and {anchors}.")
+    check_seed(seed)
     subject = as_subject(model)
     x = as_input(subject, data)
-    need_steps(x, longest + 2, f"lags up to {longest}")
+    need_steps(x, longest + 2, f"lags up to {longest}", smaller="longest")
     system = linearise(record(subject, x))
     t, b = spread_anchors(len(x) - 1, system.B, anchors, longest)
     h = last_outputs(system)[t, b]
@@ -109,11 +112,18 @@ def summary(logs: Mapping[str, Array], *, of_loss: bool, tokens_are: str | None 
         quantiles=shares,
         gain=gain(whole),
         horizon=horizon,
+        median_horizon=int(np.median(last_above(logs["all"]))),
         beyond=horizon == K,
         anchors=logs["all"].shape[1],
         of_loss=of_loss,
         tokens_are=tokens_are,
     )
+
+
+def last_above(rows: Array) -> Array:
+    """For each loss, a column of (K+1, A), the largest lag at which its norm is 1 % of that at lag 0 or more."""
+    above = rows >= rows[0] + np.log(LOST)
+    return len(rows) - 1 - np.argmax(above[::-1], 0)
 
 
 def log_mean(rows: Array) -> Array:

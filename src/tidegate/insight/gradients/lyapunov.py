@@ -11,7 +11,7 @@ from tidegate.errors import ArgumentError
 from tidegate.insight.figure import Figure
 from tidegate.insight.gradients.linear import Linearised, linearise
 from tidegate.insight.recording import Array, record
-from tidegate.insight.subject import Data, Model, as_input, as_subject, need_steps
+from tidegate.insight.subject import Data, Model, as_input, as_subject, check_seed, need_steps
 from tidegate.insight.threads import one_blas_thread
 from tidegate.nn.state import State
 
@@ -67,6 +67,7 @@ def lyapunov(
     Sources: Benettin, Galgani, Giorgilli and Strelcyn, Meccanica 15 (1980); for recurrent networks Engelken, Wolf and
     Abbott, arXiv:2006.02427; Vogt, Puelma Touzel, Shlizerman and Lajoie, arXiv:2006.14123.
     """
+    check_seed(seed)
     subject = as_subject(layer)
     data = as_input(subject, x)
     if warmup < 0:

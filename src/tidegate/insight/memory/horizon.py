@@ -17,7 +17,7 @@ from tidegate.insight.memory.orders import Orders, compare_orders, training_toke
 from tidegate.insight.memory.readout import Readout, linear_readout, readout_positions
 from tidegate.insight.memory.runner import Indices, Runner, States, at
 from tidegate.insight.memory.swap import Swap, swap_test
-from tidegate.insight.memory.threshold import Horizon, horizon
+from tidegate.insight.memory.threshold import Horizon, horizon, smallest
 from tidegate.insight.reading import read
 from tidegate.insight.recording import Array
 from tidegate.insight.subject import Data, Model, Subject, as_input, as_subject, need_steps
@@ -39,6 +39,7 @@ class MemoryHorizon(Figure):
     full, full_error: the mean loss after all tokens before the target, `context` or more of them.
     zero_delta, donor_delta (N,): Delta(n), the mean of the paired differences to the full loss, with standard errors
     zero_error and donor_error from block means. A 95 % interval is `bound` standard errors to each side.
+    used: the smaller of the two horizons at 0.01 nats, an upper bound of the context that is used.
     horizons: the context that the model uses, for each curve and each limit of 0.01 and 0.03 nats.
     orders: n-gram models on the same targets, None where no training text was given.
     swap, readout: the swap test and the linear readout on the same text.
@@ -59,6 +60,7 @@ class MemoryHorizon(Figure):
     full_error: float
     bound: float
     horizons: tuple[Horizon, ...]
+    used: Horizon
     orders: Orders | None
     swap: Swap
     readout: Readout
@@ -139,6 +141,11 @@ def summarise(
     differences = {"zero": losses.zero - losses.full, "donor": losses.donor - losses.full}
     delta = {curve: found.mean(-1) for curve, found in differences.items()}
     error = {curve: places.error(found) for curve, found in differences.items()}
+    horizons = tuple(
+        horizon(curve, losses.lengths, delta[curve], error[curve], places.bound, eps)
+        for curve in delta
+        for eps in LIMITS
+    )
     return MemoryHorizon(
         lengths=losses.lengths,
         zero=losses.zero.mean(-1),
@@ -150,11 +157,8 @@ def summarise(
         full=float(losses.full.mean()),
         full_error=float(places.error(losses.full)),
         bound=places.bound,
-        horizons=tuple(
-            horizon(curve, losses.lengths, delta[curve], error[curve], places.bound, eps)
-            for curve in delta
-            for eps in LIMITS
-        ),
+        horizons=horizons,
+        used=smallest(horizons, LIMITS[0]),
         orders=orders,
         swap=swap,
         readout=readout,

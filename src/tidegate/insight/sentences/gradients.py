@@ -21,7 +21,8 @@ def _(figure: GradientLag) -> str:
         far = f"below 1 % of its value at lag 0 from {steps(figure.horizon + 1, figure.tokens_are)} back on"
     return (
         f"The gradient of {of} with respect to the state is {far}. Between lags {K // 4} and {K} it changes by a "
-        f"factor of {figure.gain:.3f} per {step_name(figure.tokens_are)} (mean of {figure.anchors} {many})."
+        f"factor of {figure.gain:.3f} per {step_name(figure.tokens_are)} (mean of {figure.anchors} {many}; the median "
+        f"of the lags up to which one of them stays above 1 % is {figure.median_horizon})."
     )
 
 
@@ -37,6 +38,8 @@ def _(figure: Jacobians) -> str:
     if not len(last) or figure.lags[-1] == 1:
         return found + "."
     middle = float(np.median(last))
+    if not math.isfinite(middle):
+        return f"{found}; {figure.lags[-1]} steps remove it completely (in half of the cases or more)."
     times = f"{10**middle:.2g}" if abs(middle) < 4 else f"10^{middle:.1f}"
     return f"{found}; {figure.lags[-1]} steps multiply it by at most {times} (median)."
 
@@ -61,9 +64,17 @@ def _(figure: Lyapunov) -> str:
         )
     else:
         text += "small changes of the state grow, so the network is chaotic."
-    if figure.floored[0] == 1:
-        text = "Every step maps all small changes of the state to zero: there is no finite Lyapunov exponent."
-    elif abs(figure.halves[0, 0] - figure.halves[1, 0]) > 6 * error:
+    if figure.floored[0] > 0:
+        return (
+            f"In {percent(float(figure.floored[0]))} of the steps the Jacobian is zero to rounding: small changes of "
+            "the state are lost at once, and there is no finite Lyapunov exponent."
+        )
+    if top < -1:
+        text = (
+            f"The largest Lyapunov exponent is {top:.3g} nats per {per} ({known}): a small change of the state is lost "
+            f"within one {per}."
+        )
+    if abs(figure.halves[0, 0] - figure.halves[1, 0]) > 6 * error:
         text += (
             " The exponents of the two halves of the sequences differ by more than 6 standard errors: use longer "
             "sequences."

@@ -10,12 +10,12 @@ from tidegate.insight.sentences.base import named, sentence, token_name
 
 @sentence.register
 def _(figure: MemoryHorizon) -> str:
-    by_curve = {each.curve: each for each in reversed(figure.horizons)}  # of each curve the smallest limit
-    parts = [uses(figure, by_curve["zero"])]
-    donor = by_curve["donor"]
-    if donor.tokens is not None:
-        needed = many(figure.tokens_are, donor.tokens)
-        parts.append(f"If the state before them comes from an unrelated text, {needed} are needed.")
+    used = figure.used
+    parts = [uses(figure, used)]
+    other = next(each for each in figure.horizons if each.curve != used.curve and each.eps == used.eps)
+    before = "comes from an unrelated text" if other.curve == "donor" else "is zero"
+    if other.tokens is not None and used.tokens is not None and other.tokens > used.tokens:
+        parts.append(f"If the state before them {before}, {many(figure.tokens_are, other.tokens)} are needed.")
     if figure.orders is not None:
         parts.append(compared(figure.orders, figure.tokens_are))
     return " ".join(parts)
@@ -26,14 +26,15 @@ def uses(figure: MemoryHorizon, found: Horizon) -> str:
     one, longest = token_name(figure.tokens_are), int(figure.lengths[-1])
     loss = f"{figure.full:.3f} ± {figure.full_error:.3f} (standard error) nats per {one}"
     full = f"the loss with the full context, {loss}"
-    last = f"{figure.zero_delta[-1]:.4f} ± {figure.zero_error[-1]:.4f} nats above {full}"
+    zero = found.curve == "zero"
+    delta, error = (figure.zero_delta, figure.zero_error) if zero else (figure.donor_delta, figure.donor_error)
+    last = f"{delta[-1]:.4f} ± {error[-1]:.4f} nats above {full}"
     if found.tokens is not None:
-        least = found.tokens == int(figure.lengths[0])
-        used = f"{'at most ' if least else ''}{many(figure.tokens_are, found.tokens)}"
+        used = many(figure.tokens_are, found.tokens)
         between = f" (95 % interval {found.low} to {found.tokens})" if found.low != found.tokens else ""
         return (
-            f"The model uses {used} of context{between}: with that many or more, its loss is less than {found.eps:g} "
-            f"nats above {full}."
+            f"The model uses at most {used} of context{between}: with that many or more, its loss is less than "
+            f"{found.eps:g} nats above {full}."
         )
     if found.reason == "longer":
         return (
@@ -42,7 +43,7 @@ def uses(figure: MemoryHorizon, found: Horizon) -> str:
         )
     return (
         f"These data do not decide whether {many(figure.tokens_are, longest)} of context are enough (to within "
-        f"{found.eps:g} nats): with that many the loss is {last}. Use more targets, or a longer text."
+        f"{found.eps:g} nats): with that many the loss is {last}. A larger sample, or a longer text, may decide."
     )
 
 

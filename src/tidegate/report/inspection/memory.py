@@ -30,7 +30,7 @@ def horizon(runs: Sequence[Run]) -> Section | None:
             ))  # fmt: skip
         role = run.role if len(runs) > 1 else "ink"
         marks.append(Mark("y", figure["full"], "" if run.number else "full context", role))
-        best = next(h for h in figure["horizons"] if h["curve"] == "zero")
+        best = figure["used"]
         if best["tokens"] is not None:
             marks.append(Mark("x", best["tokens"], f"{name}{best['tokens']} {token}s", role))
     orders = measured[0].figures["horizon"].get("orders")

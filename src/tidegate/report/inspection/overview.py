@@ -90,7 +90,7 @@ def horizon_of(run: Run) -> str:
     found = run.figures.get("horizon")
     if found is None:
         return "–"
-    best = next(h for h in found["horizons"] if h["curve"] == "zero")
+    best = found["used"]
     if best["tokens"] is not None:
         return f"{best['tokens']:,}"
     return f"> {max(found['lengths']):,}" if best["reason"] == "longer" else "not known"
