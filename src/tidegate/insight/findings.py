@@ -41,12 +41,13 @@ class Finding:
 
 def find_all(found: Inspection, trained: Trained) -> tuple[Finding, ...]:
     """All findings: first how well the model predicts, then the failures, then what it remembers."""
-    rest = [*gate_findings(found, trained), *gradients(found, trained), *memory(found), *tracked(found)]
+    rest = [*memory(found), *gradients(found, trained), *tracked(found), *gate_findings(found, trained)]
     first = list(predicts(found))
     broken = any(f.failure and f.kind in BROKEN for f in rest)
     if broken:  # other failures follow from this one, so that their remedies would not help
         first, rest = ([f if f.kind in BROKEN else replace(f, remedy=None) for f in part] for part in (first, rest))
-    failures, others = [f for f in rest if f.failure], [f for f in rest if not f.failure]
+    failures = sorted((f for f in rest if f.failure), key=lambda f: f.kind not in BROKEN)
+    others = [f for f in rest if not f.failure]
     return (*failures, *first, *others) if broken else (*first, *failures, *sound(found, rest), *others)
 
 
@@ -75,13 +76,13 @@ def predicts(found: Inspection) -> Iterator[Finding]:
             failure, remedy = True, "More --dropout, fewer --hidden units, fewer --epochs, or more text."
             text += f", which is {percent(own / bpc)} of it: the model has memorised the training text"
     text += "."
-    if orders is not None:
+    if orders is not None and found.horizon is not None:
         lead, error = orders.lead * found.bits, orders.lead_error * found.bits
         numbers |= {"lead": lead, "lead_error": error, "order": orders.best}
         word = "less" if lead > 0 else "more"
         text += (
-            f" On the same {one}s the loss of the model is {abs(lead):.3f} bits per character"
-            f"{standard_error(error, 3)} {word} than that of the best n-gram model, of order {orders.best}."
+            f" On {len(found.horizon.positions):,} of these {one}s the loss of the model is {abs(lead):.3f} bits per "
+            f"character{standard_error(error, 3)} {word} than that of the best n-gram model, of order {orders.best}."
         )
         if orders.undertrained:
             failure = True
