@@ -1,0 +1,94 @@
+"""The results of a comparison in words. Each sentence has its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tidegate.comparing.comparison import ArmResult, Comparison
+from tidegate.comparing.statistics import POWER
+from tidegate.comparing.verdict import Verdict
+
+
+def sentences(found: Comparison) -> Iterator[str]:
+    """What was compared, every arm, every verdict, and the notes."""
+    yield headline(found)
+    for arm in found.arms:
+        yield arm_sentence(found, arm)
+    for verdict in found.verdicts:
+        yield verdict_sentence(verdict)
+    yield from found.notes
+
+
+def headline(found: Comparison) -> str:
+    """The task, the seeds, and what is equal."""
+    parameters = ", ".join(f"{name} {value}" for name, value in found.task["parameters"].items())
+    seeds = f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)}"
+    return f"{found.task['name']}{f' ({parameters})' if parameters else ''}, {seeds}. {matched(found)}"
+
+
+def matched(found: Comparison) -> str:
+    """What is equal for the cells, in a sentence."""
+    weights = [arm.recurrent_weights for arm in found.arms]
+    span = f"{min(weights):,}" if min(weights) == max(weights) else f"{min(weights):,} to {max(weights):,}"
+    if found.matched == "units":
+        return f"All cells have equal numbers of units; their recurrent weights differ: {span}."
+    same = f"All cells have equal numbers of recurrent weights, as far as whole numbers of units permit: {span}."
+    return same + " All train for the same time." if found.matched == "seconds" else same
+
+
+def arm_sentence(found: Comparison, arm: ArmResult) -> str:
+    """The score of an arm, how often it solved the task, and what happened to the others."""
+    own, metric = arm.summary, found.task["metric"]
+    if own.score is None:
+        return f"{arm.label}: every job failed: {arm.outcomes[0].reason}."
+    low, median, high = own.score
+    text = f"{arm.label}: {metric} {shown(median)} (quartiles {shown(low)} to {shown(high)})"
+    if own.share_low is not None and own.share_high is not None:
+        limits = f"95 % limits {own.share_low:.0%} to {own.share_high:.0%}"
+        text += f", solved with {own.solved} of {own.runs} seeds ({limits})"
+    if own.steps is not None:
+        text += f", in {own.steps:,.0f} steps"
+    return "".join([text, ".", *(f" {part}." for part in troubles(arm))])
+
+
+def troubles(arm: ArmResult) -> Iterator[str]:
+    """What went wrong in the jobs of an arm."""
+    total = len(arm.outcomes)
+    for status in ("diverged", "failed"):
+        runs = [run for run in arm.outcomes if run.status == status]
+        if runs:
+            first = runs[0].reason
+            what = first[0].upper() + first[1:] if status == "diverged" else f"Failed: {first}"
+            yield f"{what} ({len(runs)} of {total} seeds {status})"
+
+
+def verdict_sentence(v: Verdict) -> str:
+    """The verdict on a pair, with its difference and interval."""
+    pair = f"{v.first} and {v.second}"
+    if v.kind == "too few seeds":
+        return (
+            f"{pair}: too few seeds. With {v.seeds} the smallest possible p-value is {2 / 2**v.seeds:.2g}; "
+            f"{v.needed} seeds are needed for {v.pairs} pair{'s' * (v.pairs != 1)}."
+        )
+    if v.kind == "better":
+        other = v.second if v.better == v.first else v.first
+        low, high = sorted((abs(v.low), abs(v.high)))
+        what = f"{v.measure} differs by {shown(abs(v.difference))}"
+        if v.measure in ("steps", "seconds"):
+            what = f"both always solved it, {v.better} in {shown(abs(v.difference))} fewer {v.measure}"
+        return (
+            f"{v.better} is better than {other} on this task at this budget: {what} ({1 - v.level:.1%} interval "
+            f"{shown(low)} to {shown(high)}; p = {v.adjusted:.2g}, corrected for {v.pairs} pair{'s' * (v.pairs != 1)})."
+        )
+    if v.detectable is None:
+        return f"{pair}: no difference seen; the difference in {v.measure} is 0 with every seed."
+    return (
+        f"{pair}: no difference seen (difference in {v.measure} {v.difference:+.3g}, {1 - v.level:.1%} interval "
+        f"{v.low:+.3g} to {v.high:+.3g}); one of {shown(v.detectable)} would have been seen in {POWER:.0%} of such "
+        "comparisons."
+    )
+
+
+def shown(value: float) -> str:
+    """A number with three significant digits, or as a whole number where it is large."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
