@@ -39,7 +39,7 @@ def test_every_option_of_every_command_has_help():
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-@pytest.mark.parametrize("verb", [None, "train", "eval", "sample", "verify", "derive", "data"])
+@pytest.mark.parametrize("verb", [None, "train", "eval", "sample", "compare", "verify", "derive", "data"])
 def test_help_is_complete_at_every_width(tidegate, monkeypatch, verb, width):
     """No description ends in three dots, no line is wider than the terminal, and no word is lost."""
     monkeypatch.setenv("COLUMNS", str(width))

@@ -85,7 +85,7 @@ def test_quick_has_two_seeds_and_chooses_learning_rates(tidegate, tmp_path):
     assert outcome.code == 0, outcome.err
     numbers = json.loads((tmp_path / "comparisons" / "recall" / "compare.json").read_text())
     assert (numbers["seeds"], len(numbers["tuning_seeds"])) == ([0, 1], 1)
-    assert [trial["rate"] for trial in numbers["arms"][0]["rate"]["trials"]] == [1e-3, 3e-3, 1e-2]
+    assert [trial["rate"] for trial in numbers["arms"][0]["rate"]["trials"]] == [3e-3, 1e-2, 3e-2]
 
 
 def test_the_samples_of_language_models_stand_side_by_side(tidegate, text):

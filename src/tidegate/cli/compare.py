@@ -74,11 +74,15 @@ def compare(
     )  # fmt: skip
     where = out or asked.folder()
     check(where)
-    found = run(
-        asked.task, asked.cells, seeds=asked.seeds, parameters=asked.parameters, vary=asked.vary, match=match,
-        settings=asked.settings, rates=asked.rates, tuning_seeds=asked.tuning_seeds, out=where, workers=workers,
-        progress=LiveTable(Console(stderr=True, highlight=False)),
-    )  # fmt: skip
+    try:
+        found = run(
+            asked.task, asked.cells, seeds=asked.seeds, parameters=asked.parameters, vary=asked.vary, match=match,
+            settings=asked.settings, rates=asked.rates, tuning_seeds=asked.tuning_seeds, out=where, workers=workers,
+            progress=LiveTable(Console(stderr=True, highlight=False)),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(f"Stopped. The finished jobs are kept in {where / 'jobs'}; the same command continues.", err=True)
+        raise typer.Exit(130) from None
     console = Console(highlight=False)
     print_comparison(console, found)
     data = write(where, found)

@@ -75,4 +75,4 @@ def quick(T: int) -> Settings:
 
 
 #: The learning rates of a quick comparison.
-QUICK_RATES: Mapping[str, tuple[float, ...]] = MappingProxyType({"adam": (1e-3, 3e-3, 1e-2), "sgd": (0.1, 0.3, 1.0)})
+QUICK_RATES: Mapping[str, tuple[float, ...]] = MappingProxyType({"adam": (3e-3, 1e-2, 3e-2), "sgd": (0.1, 0.3, 1.0)})

@@ -51,7 +51,7 @@ def limits(found: Comparison) -> str:
 def arms_table(found: Comparison) -> Table:
     """The arms: sizes, learning rate, and medians over the seeds."""
     table = Table(box=None, pad_edge=False, header_style="bright_black")
-    for name in ("", "units", "weights", "lr"):
+    for name in ("", "units", "recurrent weights", "lr"):
         table.add_column(name, justify="left" if not name else "right")
     table.add_column(f"{found.task['metric']} (quartiles)", justify="right")
     for name in ("solved (95 % limits)", "steps", "seconds"):
