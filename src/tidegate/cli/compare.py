@@ -50,13 +50,13 @@ def compare(
     workers: Annotated[int | None, integer_option("Jobs at once [the number of processors].")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small networks and few steps: within a minute.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for compare.json and finished jobs [comparisons/TASK].")
+        Path | None, typer.Option(help="Folder for compare.html, compare.json and finished jobs [comparisons/TASK].")
     ] = None,
 ) -> None:
     """Compare cells on a task: which is better, with which certainty.
 
-    Trains every cell with every seed, prints a verdict for each pair, and writes compare.json. Finished jobs are kept:
-    after Ctrl-C the same command continues.
+    Trains every cell with every seed, prints a verdict for each pair, and writes compare.html, a page that works
+    offline, and compare.json. Finished jobs are kept: after Ctrl-C the same command continues.
     """
     from rich.console import Console
 
@@ -85,7 +85,9 @@ def compare(
         raise typer.Exit(130) from None
     console = Console(highlight=False)
     print_comparison(console, found)
-    data = write(where, found)
-    console.print(f"\n{data} has all numbers.", markup=False, soft_wrap=True)
+    page, data = write(where, found)
+    console.print(
+        f"\n{page} is the page: open it in a browser. {data} has the same numbers.", markup=False, soft_wrap=True
+    )
     if any(run.status == "failed" for arm in found.arms for run in arm.outcomes):
         raise typer.Exit(1)

@@ -11,8 +11,9 @@ from tidegate.errors import CheckpointError
 class Outcome:
     """seed: of the job.   status: "solved", "unsolved", "diverged", or "failed" where it raised an exception.
     reason: why it diverged or failed.
-    curve: (step, score) of every evaluation.   score: the final score on new sequences; that of chance where the run
-    diverged, because a guess can replace such a network; None where it failed.
+    curve: (step, score) of every evaluation, from step 0 on.
+    score: the final score on new sequences; that of chance where the run diverged, because a guess can replace such a
+    network; None where it failed.
     solved_at: the first of the two evaluations in a row at which the task was solved.
     steps: how many were done.   seconds: of processor time in training, on one thread.
     weights: all parameters.   recurrent_weights: without the head.   state: numbers kept from step to step.

@@ -22,8 +22,8 @@ def sentences(found: Comparison) -> Iterator[str]:
 def headline(found: Comparison) -> str:
     """The task, the seeds, and what is equal."""
     parameters = ", ".join(f"{name} {value}" for name, value in found.task["parameters"].items())
-    seeds = f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)}"
-    return f"{found.task['name']}{f' ({parameters})' if parameters else ''}, {seeds}. {matched(found)}"
+    name = f"{found.task['name']}{f' ({parameters})' if parameters else ''}"
+    return f"{name}, {count(len(found.seeds), 'seed')}. {matched(found)}"
 
 
 def matched(found: Comparison) -> str:
@@ -44,7 +44,7 @@ def arm_sentence(found: Comparison, arm: ArmResult) -> str:
     low, median, high = own.score
     text = f"{arm.label}: {metric} {shown(median)} (quartiles {shown(low)} to {shown(high)})"
     if own.share_low is not None and own.share_high is not None:
-        limits = f"95 % limits {own.share_low:.0%} to {own.share_high:.0%}"
+        limits = f"95 % limits {100 * own.share_low:.0f} to {100 * own.share_high:.0f} %"
         text += f", solved with {own.solved} of {own.runs} seeds ({limits})"
     if own.steps is not None:
         text += f", in {own.steps:,.0f} steps"
@@ -64,11 +64,11 @@ def troubles(arm: ArmResult) -> Iterator[str]:
 
 def verdict_sentence(v: Verdict) -> str:
     """The verdict on a pair, with its difference and interval."""
-    pair = f"{v.first} and {v.second}"
+    pair, level = f"{v.first} and {v.second}", f"{100 * (1 - v.level):.3g} %"
     if v.kind == "too few seeds":
         return (
             f"{pair}: too few seeds. With {v.seeds} the smallest possible p-value is {2 / 2**v.seeds:.2g}; "
-            f"{v.needed} seeds are needed for {v.pairs} pair{'s' * (v.pairs != 1)}."
+            f"{v.needed} seeds are needed for {count(v.pairs, 'pair')}."
         )
     if v.kind == "better":
         other = v.second if v.better == v.first else v.first
@@ -77,16 +77,20 @@ def verdict_sentence(v: Verdict) -> str:
         if v.measure in ("steps", "seconds"):
             what = f"both always solved it, {v.better} in {shown(abs(v.difference))} fewer {v.measure}"
         return (
-            f"{v.better} is better than {other} on this task at this budget: {what} ({1 - v.level:.1%} interval "
-            f"{shown(low)} to {shown(high)}; p = {v.adjusted:.2g}, corrected for {v.pairs} pair{'s' * (v.pairs != 1)})."
+            f"{v.better} is better than {other} on this task at this budget: {what} ({level} interval "
+            f"{shown(low)} to {shown(high)}; p = {v.adjusted:.2g}, corrected for {count(v.pairs, 'pair')})."
         )
     if v.detectable is None:
         return f"{pair}: no difference seen; the difference in {v.measure} is 0 with every seed."
     return (
-        f"{pair}: no difference seen (difference in {v.measure} {v.difference:+.3g}, {1 - v.level:.1%} interval "
-        f"{v.low:+.3g} to {v.high:+.3g}); one of {shown(v.detectable)} would have been seen in {POWER:.0%} of such "
-        "comparisons."
+        f"{pair}: no difference seen (difference in {v.measure} {v.difference:+.3g}, {level} interval {v.low:+.3g} to "
+        f"{v.high:+.3g}); one of {shown(v.detectable)} would have been seen in {100 * POWER:.0f} % of such comparisons."
     )
+
+
+def count(number: int, what: str) -> str:
+    """A number of things: 1 seed, 2 seeds."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def shown(value: float) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tidegate.comparing.comparison import Comparison
 from tidegate.errors import ArgumentError
+from tidegate.report.comparison.page import comparison_page
 from tidegate.train.checkpoint import write_atomically
 
 
@@ -21,9 +22,10 @@ def check(folder: Path) -> None:
         ) from error
 
 
-def write(folder: Path, found: Comparison) -> Path:
-    """Write compare.json into the folder; returns its path."""
-    numbers = folder / "compare.json"
+def write(folder: Path, found: Comparison) -> tuple[Path, Path]:
+    """Write compare.html and compare.json into the folder; returns their paths."""
+    page, numbers = folder / "compare.html", folder / "compare.json"
     data = json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False)
     write_atomically(numbers, (data + "\n").encode())
-    return numbers
+    write_atomically(page, comparison_page(found).encode())
+    return page, numbers

@@ -1,5 +1,7 @@
 """The results of a comparison in a terminal: a table of the arms, the verdicts, and the notes."""
 
+from collections.abc import Iterable, Sequence
+
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -17,14 +19,14 @@ def print_comparison(console: Console, found: Comparison) -> None:
     say(console, "\n" + headline(found))
     say(console, limits(found))
     console.print()
-    print_table(console, arms_table(found))
+    print_table(console, as_table(columns(found), map(arm_cells, found.arms)))
     for arm in found.arms:
         for trouble in troubles(arm):
             say(console, f"{arm.label}: {trouble}.")
-    tests = tests_table(found)
-    if tests is not None:
+    names, *rows = figures_rows(found)
+    if len(names) > 1:
         say(console, "\nFurther tests and figures: the median over the seeds.")
-        print_table(console, tests)
+        print_table(console, as_table(names, rows))
     for arm in found.arms:
         if arm.outcomes[0].sample:
             say(console, f"\n{arm.label} writes:")
@@ -48,17 +50,10 @@ def limits(found: Comparison) -> str:
     return f"A guess scores {shown(first.chance)}{best}; from {shown(first.solved)} on the task counts as solved."
 
 
-def arms_table(found: Comparison) -> Table:
-    """The arms: sizes, learning rate, and medians over the seeds."""
-    table = Table(box=None, pad_edge=False, header_style="bright_black")
-    for name in ("", "units", "recurrent weights", "lr"):
-        table.add_column(name, justify="left" if not name else "right")
-    table.add_column(f"{found.task['metric']} (quartiles)", justify="right")
-    for name in ("solved (95 % limits)", "steps", "seconds"):
-        table.add_column(name, justify="right")
-    for arm in found.arms:
-        table.add_row(*map(Text, arm_cells(arm)))
-    return table
+def columns(found: Comparison) -> list[str]:
+    """The names of the columns of `arm_cells`."""
+    score = f"{found.task['metric']} (quartiles)"
+    return ["", "units", "recurrent weights", "lr", score, "solved (95 % limits)", "steps", "seconds"]
 
 
 def arm_cells(arm: ArmResult) -> list[str]:
@@ -69,7 +64,7 @@ def arm_cells(arm: ArmResult) -> list[str]:
         low, middle, high = own.score
         score = f"{shown(middle)} ({shown(low)}–{shown(high)})"
     if own.share_low is not None and own.share_high is not None:
-        share = f"{own.solved}/{own.runs} ({own.share_low:.0%}–{own.share_high:.0%})"
+        share = f"{own.solved}/{own.runs} ({100 * own.share_low:.0f}–{100 * own.share_high:.0f} %)"
     return [
         arm.label,
         f"{arm.settings.hidden:,}",
@@ -82,18 +77,21 @@ def arm_cells(arm: ArmResult) -> list[str]:
     ]
 
 
-def tests_table(found: Comparison) -> Table | None:
-    """The further tests and figures; None where the task has none."""
-    found_by_arm = [{**arm.summary.tests, **arm.summary.figures} for arm in found.arms]
-    names = list(dict.fromkeys(name for own in found_by_arm for name in own))
-    if not names:
-        return None
+def figures_rows(found: Comparison) -> list[list[str]]:
+    """The medians of the further tests and figures: the names of the columns, then a row for each arm."""
+    by_arm = [{**arm.summary.tests, **arm.summary.figures} for arm in found.arms]
+    names = list(dict.fromkeys(name for own in by_arm for name in own))
+    cells = [[shown(own[name]) if name in own else NONE for name in names] for own in by_arm]
+    return [["", *names], *([arm.label, *own] for arm, own in zip(found.arms, cells))]
+
+
+def as_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table whose first column names the rows."""
     table = Table(box=None, pad_edge=False, header_style="bright_black")
-    for name in ("", *names):
-        table.add_column(name, justify="left" if not name else "right")
-    for arm, own in zip(found.arms, found_by_arm):
-        scores = (own.get(name) for name in names)
-        table.add_row(Text(arm.label), *(NONE if score is None else shown(score) for score in scores))
+    for name in columns:
+        table.add_column(name, justify="right" if name else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 
