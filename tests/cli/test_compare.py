@@ -75,7 +75,7 @@ def test_settings_and_parameters_are_varied(tidegate):
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert "gru, init chrono, length 5" in outcome.out
-    assert "rnn, init chrono, length 3 is left out: RNN has no gate f or z" in outcome.out
+    assert "rnn with init chrono is left out: RNN has no gate f or z" in outcome.out
 
 
 def test_quick_has_two_seeds_and_chooses_learning_rates(tidegate, tmp_path):

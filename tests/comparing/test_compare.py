@@ -53,7 +53,8 @@ def test_it_is_public_and_returns_an_arm_for_every_cell_of_any_kind(small):
     assert {arm.settings.hidden for arm in found.arms} == {6}
     assert all(arm.outcomes[0].status in ("solved", "unsolved") for arm in found.arms)
     assert json.dumps(found.as_dict(), allow_nan=False)
-    assert len(str(found).splitlines()) >= 1 + len(found.arms) + len(found.verdicts)
+    assert len(found.verdicts) == len(found.arms) * (len(found.arms) - 1) / 2
+    assert len(str(found).splitlines()) >= 2 + len(found.arms)
 
 
 def test_a_cell_that_cannot_learn_is_worse_and_that_is_claimed(small):
@@ -241,3 +242,21 @@ def test_the_results_are_drawn_and_shown_in_a_notebook(small):
     axes = found.plot()
     assert [line.get_label() for line in axes.get_lines()][:2] == ["gru", "rnn"]
     assert "data:image/png;base64," in found._repr_html_()
+
+
+def test_a_cell_is_matched_with_the_first_one_even_where_that_is_left_out(small):
+    wide = small.with_values({"hidden": 40, "steps": 1})
+    found = run(wide, ["gru", "lstm"], seeds=1, vary={"init": ("default", "forget-bias:2")})
+    assert [arm.label for arm in found.arms] == [
+        "gru, init default", "lstm, init default", "lstm, init forget-bias:2",
+    ]  # fmt: skip
+    assert len({arm.settings.hidden for arm in found.arms[1:]}) == 1
+    assert found.arms[2].recurrent_weights == pytest.approx(found.arms[0].recurrent_weights, rel=0.02)
+
+
+def test_pairs_with_too_few_seeds_are_one_sentence(small):
+    text = str(run(small, ["gru", "rnn", "lstm"], match="units"))
+    assert (
+        "3 pairs: too few seeds. With 2 the smallest possible p-value is 0.5; 7 seeds are needed for 3 pairs." in text
+    )
+    assert text.count("too few seeds") == 1

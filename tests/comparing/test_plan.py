@@ -99,7 +99,9 @@ def test_equal_time_means_more_steps_for_a_faster_cell_and_is_measured_once(tmp_
 def test_an_arm_whose_cell_cannot_have_the_initialisation_is_left_out_with_the_reason():
     kept, notes = possible(arms(["gru", "rnn"], init=("default", "chrono")))
     assert [arm.label for arm in kept] == ["gru, init default", "rnn, init default", "gru, init chrono"]
-    assert notes == ["rnn, init chrono is left out: RNN has no gate f or z that multiplies the old state, only ('n',)."]
+    assert notes == [
+        "rnn with init chrono is left out: RNN has no gate f or z that multiplies the old state, only ('n',)."
+    ]
 
 
 def outcome(seed, score, at=None):

@@ -88,12 +88,14 @@ def compare(
     tried = learning_rates(settings, vary, rates)
     if not isinstance(tuning_seeds, int) or isinstance(tuning_seeds, bool) or tuning_seeds < 1:
         raise ArgumentError(f"`tuning_seeds` must be an integer of at least 1, got {tuning_seeds!r}.")
-    arms, notes = possible(list(combinations(source, as_cells(cells), settings, vary)))
+    arms, notes = list(combinations(source, as_cells(cells), settings, vary)), list[str]()
     folder = None if out is None else Path(out)
     store = Store(folder)
     if match != "units":
         arms, off = match_weights(arms)
         notes += off
+    arms, left_out = possible(arms)  # after their sizes, which are those of the first cell even if it is left out
+    notes += left_out
     if match == "seconds":
         arms, taken = match_seconds(arms, timed, folder)
         notes += taken

@@ -39,10 +39,10 @@ def match_weights(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
         off = own.weights / first.weights - 1
         if abs(off) > TOLERANCE:
             notes.append(
-                f"{own.label} has {own.weights:,} recurrent weights with {H} units, {100 * off:+.1f} % from the "
-                f"{first.weights:,} of {first.label}: no whole number of units comes nearer. More units match better."
+                f"{own.cell} has {own.weights:,} recurrent weights with {H} units, {100 * off:+.1f} % from the "
+                f"{first.weights:,} of {first.cell}: no whole number of units comes nearer. More units match better."
             )
-    return matched, notes
+    return matched, list(dict.fromkeys(notes))
 
 
 def weights(step: Step, D: int, layers: int, H: int) -> int:

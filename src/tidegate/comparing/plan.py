@@ -121,7 +121,7 @@ def combinations(
 
 
 def possible(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
-    """The arms whose cell can have its initialisation, and a sentence for each that is left out.
+    """The arms whose cell can have its initialisation, and a sentence for each cell with one that it cannot have.
 
     Raises ArgumentError where none is left.
     """
@@ -131,7 +131,7 @@ def possible(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
         if reason is None:
             kept.append(arm)
         else:
-            left_out.append(f"{arm.label} is left out: {reason}")
+            left_out.append(f"{arm.cell} with init {arm.settings.init} is left out: {reason}")
     if not kept:
         raise ArgumentError(f"`init` must suit one of the cells at least. {left_out[0]}")
-    return kept, left_out
+    return kept, list(dict.fromkeys(left_out))

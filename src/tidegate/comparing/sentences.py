@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tidegate.comparing.comparison import ArmResult, Comparison
 from tidegate.comparing.statistics import POWER
-from tidegate.comparing.verdict import Verdict
+from tidegate.comparing.verdict import Kind, Verdict
 
 
 def sentences(found: Comparison) -> Iterator[str]:
@@ -14,8 +14,7 @@ def sentences(found: Comparison) -> Iterator[str]:
     yield headline(found)
     for arm in found.arms:
         yield arm_sentence(found, arm)
-    for verdict in found.verdicts:
-        yield verdict_sentence(verdict)
+    yield from verdict_sentences(found.verdicts)
     yield from found.notes
 
 
@@ -60,6 +59,22 @@ def troubles(arm: ArmResult) -> Iterator[str]:
             first = runs[0].reason
             what = first[0].upper() + first[1:] if status == "diverged" else f"Failed: {first}"
             yield f"{what} ({len(runs)} of {total} seeds {status})"
+
+
+def verdict_sentences(verdicts: Sequence[Verdict]) -> list[str]:
+    """A sentence for each verdict, differences first; those of pairs that have equally few seeds are one sentence."""
+    order: tuple[Kind, ...] = ("better", "no difference", "too few seeds")
+    found: dict[tuple[int, int], list[Verdict]] = {}
+    lines = []
+    for v in sorted(verdicts, key=lambda v: order.index(v.kind)):
+        if v.kind == "too few seeds":
+            found.setdefault((v.seeds, v.needed), []).append(v)
+        else:
+            lines.append(verdict_sentence(v))
+    for same in found.values():
+        said = verdict_sentence(same[0])
+        lines.append(said if len(same) == 1 else f"{count(len(same), 'pair')}: {said.partition(': ')[2]}")
+    return lines
 
 
 def verdict_sentence(v: Verdict) -> str:

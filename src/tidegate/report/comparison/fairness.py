@@ -10,7 +10,7 @@ from tidegate.calculus.derivation import derive
 from tidegate.calculus.derivation.document import sections_html
 from tidegate.comparing.comparison import Comparison
 from tidegate.comparing.sentences import count, matched
-from tidegate.report.comparison.shown import colour, facts, groups, table
+from tidegate.report.comparison.shown import facts, groups, looks, table
 from tidegate.report.comparison.terminal import figures_rows
 from tidegate.report.figures import Axis, Plot, Series
 from tidegate.report.page import Answer, Markup, Section
@@ -20,11 +20,11 @@ def rates(found: Comparison) -> Section | None:
     """The learning rates that were tried; None where the rate was given."""
     if not any(arm.rate.trials for arm in found.arms):
         return None
-    metric, parts = found.task["metric"], []
+    metric, drawn, parts = found.task["metric"], looks(found), []
     for number, (title, arms) in enumerate(groups(found)):
         series = []
-        for k, arm in enumerate(arms):
-            role, dashed = colour(k)
+        for arm in arms:
+            role, dashed = drawn[arm.label]
             tried = arm.rate.trials
             series.append(
                 Series(arm.label, role, [t.rate for t in tried], [t.score for t in tried], points=True, dashed=dashed)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tidegate.comparing.comparison import ArmResult, Comparison
 from tidegate.comparing.sentences import arm_sentence, shown, troubles
-from tidegate.report.comparison.shown import colour, groups, table
+from tidegate.report.comparison.shown import groups, look, looks, table
 from tidegate.report.comparison.terminal import arm_cells, columns
 from tidegate.report.figures import Axis, Key, Mark, Plot, Row, Rows, Series
 from tidegate.report.page import Answer, Section
@@ -15,15 +15,21 @@ from tidegate.report.page import Answer, Section
 
 def scores(found: Comparison) -> Section:
     """Final scores and the shares of seeds that solved the task."""
-    metric = found.task["metric"]
+    metric, drawn = found.task["metric"], looks(found)
     said = [Answer(f"{arm.label}: {trouble}.") for arm in found.arms for trouble in troubles(arm)]
     dots = [
-        Row(arm.label, colour(k)[0], *middle(arm), [run.score for run in arm.outcomes], missing="every job failed")
-        for k, arm in enumerate(found.arms)
+        Row(
+            arm.label,
+            drawn[arm.label][0],
+            *middle(arm),
+            [run.score for run in arm.outcomes],
+            missing="every job failed",
+        )
+        for arm in found.arms
     ]
     shares = [
-        Row(arm.label, colour(k)[0], arm.summary.share, arm.summary.share_low, arm.summary.share_high)
-        for k, arm in enumerate(found.arms)
+        Row(arm.label, drawn[arm.label][0], arm.summary.share, arm.summary.share_low, arm.summary.share_high)
+        for arm in found.arms
     ]
     return Section(
         "scores",
@@ -91,9 +97,9 @@ def learning(found: Comparison) -> Section:
 
 def curve(found: Comparison, number: int, title: str, arms: Sequence[ArmResult]) -> Plot:
     """Score against training steps, or against seconds where training time is equal."""
-    series = []
-    for k, arm in enumerate(arms):
-        role, dashed = colour(k)
+    series, drawn = [], looks(found)
+    for arm in arms:
+        role, dashed = drawn[arm.label]
         x = arm.summary.curve_steps * (arm.step_seconds or 1.0)
         low, median, high = arm.summary.curve.T
         points = len(x) == 1
@@ -119,11 +125,11 @@ def until_solved(found: Comparison) -> Iterator[Rows]:
     """The steps until the task was solved, one dot for each seed; not where no seed solved it."""
     if not any(arm.summary.solved for arm in found.arms):
         return
-    rows = []
-    for k, arm in enumerate(found.arms):
+    rows, drawn = [], looks(found)
+    for arm in found.arms:
         steps = [float(run.solved_at) for run in arm.outcomes if run.solved_at is not None]
         missing = "not solved by half of the seeds" if steps else "not solved"
-        rows.append(Row(arm.label, colour(k)[0], arm.summary.steps, others=steps, missing=missing))
+        rows.append(Row(arm.label, drawn[arm.label][0], arm.summary.steps, others=steps, missing=missing))
     said = "; ".join(f"{row.label}: {row.missing if row.value is None else f'{row.value:,.0f} steps'}" for row in rows)
     keys = [Key("median over all seeds", "ink"), Key("one seed that solved it", "baseline", faint=True)]
     yield Rows(
@@ -159,7 +165,7 @@ def varied(found: Comparison, name: str) -> Plot:
         lines.setdefault(", ".join([arm.cell, *(f"{n} {v}" for n, v in rest.items())]), []).append(arm)
     series = []
     for k, (label, arms) in enumerate(lines.items()):
-        role, dashed = colour(k)
+        role, dashed = look(k)
         known = sorted((arm for arm in arms if arm.summary.score is not None), key=lambda arm: arm.varied[name])
         columns_of = [arm.summary.score for arm in known if arm.summary.score is not None]
         low, median, high = ([own[i] for own in columns_of] for i in range(3))

@@ -9,33 +9,50 @@ from tidegate.comparing.comparison import ArmResult, Comparison
 from tidegate.report.figures import Role
 from tidegate.report.page import Markup
 
-#: Arms are told apart by colour, then by solid and dashed lines.
-COLOURS: tuple[Role, ...] = ("first", "heldout", "second", "train", "baseline")
+#: Cells are told apart by colour, settings by solid and dashed lines.
+COLOURS: tuple[Role, ...] = ("first", "heldout", "train", "baseline", "second")
 MOST = 2 * len(COLOURS)  # arms in one plot
+Look = tuple[Role, bool]  # a colour, and whether the line is dashed
 
 
 def groups(found: Comparison) -> list[tuple[str, list[ArmResult]]]:
-    """The arms of each plot with a title: all of them, or the cells of one setting each where they are too many."""
-    if len(found.arms) <= MOST:
+    """The arms of each plot with its title: one plot, or where lines could not be told apart one for each setting."""
+    settings = list(dict.fromkeys(map(setting, found.arms)))
+    cells = {arm.cell for arm in found.arms}
+    if len(found.arms) <= MOST and (len(cells) == 1 or len(settings) <= 2):
         return [("", list(found.arms))]
-    by_setting: dict[str, list[ArmResult]] = {}
-    for arm in found.arms:
-        by_setting.setdefault(setting(arm), []).append(arm)
-    return [
-        (f"{title} {part + 1}" if len(arms) > MOST and title else title, arms[begin : begin + MOST])
-        for title, arms in by_setting.items()
-        for part, begin in enumerate(range(0, len(arms), MOST))
-    ]
+    if len(cells) == 1:
+        return portions("", list(found.arms))
+    by_setting = {own: [arm for arm in found.arms if setting(arm) == own] for own in settings}
+    return [part for title, arms in by_setting.items() for part in portions(title, arms)]
+
+
+def portions(title: str, arms: list[ArmResult]) -> list[tuple[str, list[ArmResult]]]:
+    """At most MOST arms for each plot."""
+    return [(title, arms[begin : begin + MOST]) for begin in range(0, len(arms), MOST)]
+
+
+def looks(found: Comparison) -> dict[str, Look]:
+    """How each arm is drawn, by its label: the same cell in the same colour on the whole page."""
+    cells = list(dict.fromkeys(arm.cell for arm in found.arms))
+    settings = list(dict.fromkeys(map(setting, found.arms)))
+    if len(cells) == 1 or len(cells) > len(COLOURS):
+        order = settings if len(cells) == 1 else cells
+        return {arm.label: look(order.index(setting(arm) if order is settings else arm.cell)) for arm in found.arms}
+    dashed = len(settings) == 2
+    return {
+        arm.label: (COLOURS[cells.index(arm.cell)], dashed and settings.index(setting(arm)) == 1) for arm in found.arms
+    }
+
+
+def look(number: int) -> Look:
+    """The colour and the dashes of a line by its number."""
+    return COLOURS[number % len(COLOURS)], number // len(COLOURS) % 2 == 1
 
 
 def setting(arm: ArmResult) -> str:
     """The values of what is varied, such as "lr 0.1, init chrono"."""
     return ", ".join(f"{name} {value}" for name, value in arm.varied.items())
-
-
-def colour(number: int) -> tuple[Role, bool]:
-    """The role of the arm of this number in a plot, and whether its line is dashed."""
-    return COLOURS[number % len(COLOURS)], number // len(COLOURS) % 2 == 1
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:

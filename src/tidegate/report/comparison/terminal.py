@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate.comparing.comparison import ArmResult, Comparison
-from tidegate.comparing.sentences import headline, shown, troubles, verdict_sentence
+from tidegate.comparing.sentences import headline, shown, troubles, verdict_sentence, verdict_sentences
 from tidegate.train.status import visible
 
 NONE = "-"
@@ -33,8 +33,9 @@ def print_comparison(console: Console, found: Comparison) -> None:
             say(console, f"    {visible(arm.outcomes[0].sample)}", "italic")
     if found.verdicts:
         console.print()
-    for verdict in found.verdicts:
-        say(console, verdict_sentence(verdict), "bold" if verdict.kind == "better" else "")
+    better = [verdict_sentence(verdict) for verdict in found.verdicts if verdict.kind == "better"]
+    for said in verdict_sentences(found.verdicts):
+        say(console, said, "bold" if said in better else "")
     if found.notes:
         console.print()
     for note in found.notes:

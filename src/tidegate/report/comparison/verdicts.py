@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from tidegate.comparing.comparison import Comparison
-from tidegate.comparing.sentences import count, verdict_sentence
+from tidegate.comparing.sentences import count, verdict_sentence, verdict_sentences
 from tidegate.comparing.verdict import Verdict
 from tidegate.report.figures import Axis, Key, Row, Rows
 from tidegate.report.page import Answer, Markup, Section
@@ -40,7 +40,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     kinds = [v.kind for v in verdicts]
     total = count(len(verdicts), "pair")
     if "too few seeds" in kinds and len(set(kinds)) == 1:
-        return f"Too few seeds to tell: {total}, {verdicts[0].seeds} seeds each; {verdicts[0].needed} are needed."
+        return "Too few seeds to tell."
     return (
         f"Of {total}, {kinds.count('better')} differ on this task at this budget; in {kinds.count('no difference')} no "
         f"difference was seen, and {kinds.count('too few seeds')} have too few seeds. There is no overall winner: "
@@ -50,10 +50,9 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 
 def sentences_html(verdicts: Sequence[Verdict]) -> str:
     """The sentences, those of differences first; the last of many are folded."""
-    order = sorted(verdicts, key=lambda v: ("better", "no difference", "too few seeds").index(v.kind))
-    lines = [f'<div class="finding">{escape(verdict_sentence(v))}</div>' for v in order]
+    lines = [f'<div class="finding">{escape(said)}</div>' for said in verdict_sentences(verdicts)]
     rest = "".join(lines[SHOWN:])
-    folded = f"<details><summary>{len(lines) - SHOWN} more pairs</summary>{rest}</details>" if rest else ""
+    folded = f"<details><summary>{len(lines) - SHOWN} more</summary>{rest}</details>" if rest else ""
     return "".join(lines[:SHOWN]) + folded
 
 
@@ -74,7 +73,10 @@ def intervals(verdicts: Sequence[Verdict]) -> Iterator[Rows]:
             for v in own
         ]
         said = f"Differences in {measure}: " + "; ".join(verdict_sentence(v) for v in own)
-        keys = [Key("a difference on this task at this budget", "first"), Key("no difference seen", "baseline")]
+        keys = [
+            Key("a difference on this task at this budget", "first"),
+            Key("none seen, or too few seeds", "baseline"),
+        ]
         until = " until solved" if measure in ("steps", "seconds") else ""
         axis = Axis(f"difference in {measure}{until}, first − second", zero=True)
         yield Rows(f"differences-{k}", said, axis, rows, keys)
