@@ -5,7 +5,7 @@ import torch
 
 from tidegate.comparing import Settings
 
-SMALL = Settings(hidden=6, batch=8, steps=12, evaluate_every=4, evaluate_on=32, lr=0.03)
+SMALL = Settings(hidden=6, batch=8, steps=12, eval_every=4, eval_size=32, lr=0.03)
 
 
 @pytest.fixture

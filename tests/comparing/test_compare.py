@@ -68,7 +68,7 @@ def test_a_cell_that_cannot_learn_is_worse_and_that_is_claimed(small):
             n = tidegate.tanh(U.n(h) + 1e-9 * a.n)
             return (n,), (n,)
 
-    settings = small.with_values({"steps": 60, "hidden": 12, "evaluate_every": 10})
+    settings = small.with_values({"steps": 60, "hidden": 12, "eval_every": 10})
     found = run(settings, ["gru", Blind], seeds=7)
     (verdict,) = found.verdicts
     assert (verdict.kind, verdict.better, verdict.measure) == ("better", "gru", "accuracy")
@@ -186,7 +186,7 @@ def test_equal_time_keeps_its_measured_steps_in_the_folder(small, tmp_path):
 
 
 def test_the_curve_of_a_run_that_ended_keeps_its_last_score(small):
-    settings = small.with_values({"steps": 60, "hidden": 12, "evaluate_every": 10})
+    settings = small.with_values({"steps": 60, "hidden": 12, "eval_every": 10})
     found = run(settings, ["gru", "residual-sigmoid"], seeds=3)
     own = found.arm("gru")
     ends = [o.curve[-1][0] for o in own.outcomes]

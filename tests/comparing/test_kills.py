@@ -12,7 +12,7 @@ from tests.comparing.test_compare import numbers
 from tidegate.comparing import compare
 from tidegate.comparing.comparison import Comparison
 
-SETTINGS = SMALL.with_values({"steps": 40, "evaluate_every": 5, "hidden": 12})
+SETTINGS = SMALL.with_values({"steps": 40, "eval_every": 5, "hidden": 12})
 
 
 def whole(folder: Path) -> Comparison:

@@ -84,11 +84,11 @@ def test_equal_time_means_more_steps_for_a_faster_cell_and_is_measured_once(tmp_
         calls.append(job)
         return 0.002 * len(calls)
 
-    first, notes = match_seconds(arms(["gru", "rnn"], Settings(steps=100, evaluate_every=10)), measure, tmp_path)
-    assert [(arm.settings.steps, arm.settings.evaluate_every) for arm in first] == [(100, 10), (50, 5)]
+    first, notes = match_seconds(arms(["gru", "rnn"], Settings(steps=100, eval_every=10)), measure, tmp_path)
+    assert [(arm.settings.steps, arm.settings.eval_every) for arm in first] == [(100, 10), (50, 5)]
     assert [arm.step_seconds for arm in first] == [0.002, 0.004]
     assert notes[1] == "rnn: 4.00 ms a step on this machine, so 50 steps."
-    again, _ = match_seconds(arms(["gru", "rnn"], Settings(steps=100, evaluate_every=10)), measure, tmp_path)
+    again, _ = match_seconds(arms(["gru", "rnn"], Settings(steps=100, eval_every=10)), measure, tmp_path)
     assert again == first
     assert len(calls) == 2
     (tmp_path / "timing.json").write_text("[")

@@ -20,7 +20,7 @@ from tidegate.comparing.streams import TRAINING, WEIGHTS, number, stream
 from tidegate.comparing.trainer import timed
 from tidegate.comparing.training import run
 
-TRAINED = Settings(hidden=6, batch=16, steps=60, evaluate_every=10, evaluate_on=64, lr=0.05)
+TRAINED = Settings(hidden=6, batch=16, steps=60, eval_every=10, eval_size=64, lr=0.05)
 
 
 def job(cell, task, seed: int = 0, settings: Settings = TRAINED, lr: float = 0.05) -> Job:
@@ -57,7 +57,7 @@ def test_training_ends_after_two_solved_evaluations_in_a_row_and_reports_the_fir
 
 
 def test_the_same_job_gives_the_same_numbers_and_another_seed_gives_others():
-    often = TRAINED.with_values({"evaluate_every": 1})
+    often = TRAINED.with_values({"eval_every": 1})
     asked = job(CELLS["lstm"], Echo(), settings=often)
     first = run(asked)
     torch.manual_seed(99)  # the state of the caller's generator has no influence
@@ -111,7 +111,7 @@ def test_an_exception_in_a_job_becomes_a_status_with_its_text():
 
 
 def test_a_task_of_features_in_which_less_is_better_is_solved_from_below():
-    settings = TRAINED.with_values({"steps": 400, "evaluate_every": 40, "hidden": 12})
+    settings = TRAINED.with_values({"steps": 400, "eval_every": 40, "hidden": 12})
     result = run(job(CELLS["gru"], replace(Mean()), settings=settings))
     assert result["status"] == "solved"
     assert result["score"] < 2 * Mean.solved < result["curve"][0][1]

@@ -22,7 +22,7 @@ def printed(console: Console) -> str:
 
 @pytest.fixture(scope="module")
 def found():
-    settings = SMALL.with_values({"lr": None, "steps": 30, "evaluate_every": 5})
+    settings = SMALL.with_values({"lr": None, "steps": 30, "eval_every": 5})
     return compare(Echo(), ["gru", "rnn", Leaky], settings=settings, rates=(0.01, 0.03, 0.1), seeds=7, workers=1)
 
 

@@ -24,7 +24,7 @@ TASK = Echo()
 @pytest.fixture(scope="module")
 def found():
     """Three cells with seven seeds and a choice of learning rates; one cell is worse."""
-    settings = SMALL.with_values({"lr": None, "steps": 40, "evaluate_every": 5})
+    settings = SMALL.with_values({"lr": None, "steps": 40, "eval_every": 5})
     return compare(TASK, ["gru", "rnn", Leaky], settings=settings, rates=(0.01, 0.03, 0.1), seeds=7, workers=1)
 
 

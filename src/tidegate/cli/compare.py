@@ -47,6 +47,7 @@ def compare(
         str | None, typer.Option(help="Learning rates to choose from, between commas.", metavar="NUMBER,...")
     ] = None,
     clip: Annotated[float | None, number_option("Largest global norm of the gradient [1].")] = None,
+    eval_every: Annotated[int | None, integer_option("Steps between evaluations [20 in a run].")] = None,
     workers: Annotated[int | None, integer_option("Jobs at once [the number of processors].")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small networks and few steps: within a minute.")] = False,
     out: Annotated[
@@ -66,7 +67,7 @@ def compare(
 
     given: dict[str, Any] = {
         "hidden": hidden, "layers": layers, "init": init, "batch": batch, "steps": steps, "optimizer": optimizer,
-        "lr": lr, "clip": clip,
+        "lr": lr, "clip": clip, "eval_every": eval_every,
     }  # fmt: skip
     asked = Request.of(
         task, cells, seeds=None if seeds is None else integers(seeds), param=param or [], vary=vary or [],

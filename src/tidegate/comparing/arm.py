@@ -42,7 +42,7 @@ class Arm:
         own = self.settings
         return Job(
             self.source, self.facts, self.equations, seed, own.hidden, own.layers, own.init, own.batch, own.steps,
-            own.optimizer, lr, own.clip, own.evaluate_every, own.evaluate_on,
+            own.optimizer, lr, own.clip, own.interval, own.eval_size,
         )  # fmt: skip
 
     @cached_property

@@ -30,8 +30,8 @@ def final(network: Network, heldout: Task, job: Job) -> dict[str, Any]:
     task's further tests; and for a language model a sample. Figures that are not finite are None."""
     tests = {}
     for k, (name, test) in enumerate(heldout.tests().items()):
-        tests[name] = finite(evaluate(network, test, test.batch(job.evaluate_on, stream(TESTS, k))))
-    batch = heldout.batch(job.evaluate_on, stream(FINAL, 0))
+        tests[name] = finite(evaluate(network, test, test.batch(job.eval_size, stream(TESTS, k))))
+    batch = heldout.batch(job.eval_size, stream(FINAL, 0))
     outputs = network(batch)
     return {
         "score": heldout.score(outputs, batch),

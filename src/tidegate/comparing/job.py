@@ -57,8 +57,8 @@ class Job:
     optimizer: str
     lr: float
     clip: float
-    evaluate_every: int
-    evaluate_on: int
+    eval_every: int
+    eval_size: int
 
     def facts(self) -> dict[str, Any]:
         """Everything that the numbers depend on, as JSON values."""

@@ -76,8 +76,8 @@ def match_seconds(
     for arm, own in zip(arms, seconds):
         first = next(second for other, second in zip(arms, seconds) if other.varied == arm.varied)
         steps = max(1, round(arm.settings.steps * first / own))
-        every = max(1, round(arm.settings.evaluate_every * first / own))
-        settings = arm.settings.with_values({"steps": steps, "evaluate_every": every})
+        every = max(1, round(arm.settings.interval * first / own))
+        settings = arm.settings.with_values({"steps": steps, "eval_every": every})
         matched.append(dataclasses.replace(arm, settings=settings, step_seconds=own))
         notes.append(f"{arm.label}: {1000 * own:.2f} ms a step on this machine, so {steps:,} steps.")
     return matched, notes

@@ -24,7 +24,9 @@ MOST_SEEDS = 10_000  # the learning rates are chosen on seeds from here on
 def as_source(task: str | Task, parameters: Mapping[str, Any]) -> NamedTask | GivenTask:
     """The task of the comparison. Raises ArgumentError for a name or parameters that do not exist."""
     if isinstance(task, str):
-        source = NamedTask(task, tuple(parameters.items()))
+        path, colon, name = task.rpartition(":")
+        own = colon and path.endswith(".py")  # a process of another folder must find it too
+        source = NamedTask(f"{Path(path).absolute()}:{name}" if own else task, tuple(parameters.items()))
         source.make()
         return source
     if not isinstance(task, Task):

@@ -14,7 +14,8 @@ from tidegate.train.initial import parse
 RATES: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {"adam": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), "sgd": (0.03, 0.1, 0.3, 1.0, 3.0)}
 )
-WHOLE = ("hidden", "layers", "batch", "steps", "evaluate_every", "evaluate_on")
+EVALUATIONS = 20  # in a run, where their interval is not given
+WHOLE = ("hidden", "layers", "batch", "steps", "eval_every", "eval_size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Settings:
     batch: sequences of a step.   steps: the most steps; training ends earlier when the task is solved at two
     evaluations in a row.   optimizer: "adam" or "sgd".   lr: the learning rate; None chooses it for each cell.
     clip: the largest global norm of the gradient.
-    evaluate_every: steps between two evaluations.   evaluate_on: sequences of an evaluation.
+    eval_every: steps between two evaluations; None: a twentieth of the steps.   eval_size: sequences of an evaluation.
 
     Raises ArgumentError, with the name of the setting, for an invalid value.
     """
@@ -38,12 +39,14 @@ class Settings:
     optimizer: str = "adam"
     lr: float | None = None
     clip: float = 1.0
-    evaluate_every: int = 100
-    evaluate_on: int = 512
+    eval_every: int | None = None
+    eval_size: int = 512
 
     def __post_init__(self) -> None:
         for name in WHOLE:
             value = getattr(self, name)
+            if name == "eval_every" and value is None:
+                continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ArgumentError(f"`{name}` must be an integer of at least 1, got {value!r}.")
         for name in ("lr", "clip"):
@@ -60,6 +63,11 @@ class Settings:
             raise ArgumentError(f"`init` must be the name of an initialisation, got {self.init!r}.")
         parse(self.init)
 
+    @property
+    def interval(self) -> int:
+        """The steps between two evaluations."""
+        return self.eval_every or max(1, round(self.steps / EVALUATIONS))
+
     def with_values(self, values: Mapping[str, Any]) -> "Settings":
         """These settings with some replaced."""
         return dataclasses.replace(self, **values)
@@ -71,7 +79,7 @@ NAMES = tuple(field.name for field in dataclasses.fields(Settings))
 def quick(T: int) -> Settings:
     """Settings that train in a second or two on sequences of T steps: enough to try a command, too little to judge."""
     steps = min(200, max(20, 20_000 // T))
-    return Settings(hidden=16, batch=16, steps=steps, evaluate_every=max(1, steps // 5), evaluate_on=64)
+    return Settings(hidden=16, batch=16, steps=steps, eval_every=max(1, steps // 5), eval_size=64)
 
 
 #: The learning rates of a quick comparison.

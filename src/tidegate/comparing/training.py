@@ -62,13 +62,13 @@ def descend(trainer: Trainer, heldout: Task) -> tuple[list[tuple[int, float]], s
     """Train; returns the step and the score of every evaluation, the first of them before training, and why the run
     diverged, "" where it did not."""
     job, data = trainer.job, stream(TRAINING, trainer.job.seed)
-    examined: Batch = heldout.batch(job.evaluate_on, stream(EVALUATION, 0))
+    examined: Batch = heldout.batch(job.eval_size, stream(EVALUATION, 0))
     curve: list[tuple[int, float]] = []
     for k in range(job.steps + 1):
         reason = trainer.step(trainer.task.batch(job.batch, data), k) if k else ""
         if reason:
             return curve, reason
-        if k % job.evaluate_every and k < job.steps:
+        if k % job.eval_every and k < job.steps:
             continue
         score = evaluate(trainer.network, heldout, examined)
         if not math.isfinite(score):

@@ -102,7 +102,7 @@ def sure(found: Comparison) -> Section:
     settings = {
         field.name.replace("_", " "): str(getattr(first, field.name))
         for field in dataclasses.fields(first)
-        if field.name not in {"hidden", "lr"} | varied
+        if field.name not in {"hidden", "lr", "eval_every"} | varied
     }
     parameters = ", ".join(f"{name} {value}" for name, value in found.task["parameters"].items())
     described = {
@@ -110,6 +110,7 @@ def sure(found: Comparison) -> Section:
         "source of the task": found.task["source"],
         "seeds": ", ".join(map(str, found.seeds)),
         **settings,
+        "steps between evaluations": str(first.interval),
         "versions": ", ".join(f"{name} {version}" for name, version in found.versions.items()),
     }
     said = [
