@@ -3,6 +3,7 @@
 import dask
 import joblib
 import pytest
+import torch
 from distributed import Client, LocalCluster
 from tests.comparing.own import Leaky
 from tests.comparing.test_compare import numbers
@@ -53,6 +54,18 @@ def test_a_backend_that_only_returns_lists_gets_the_jobs_in_portions(small, monk
         found = compare("recall", ["rnn"], seeds=10, settings=small, progress=Watch())
     assert [o.seed for o in found.arms[0].outcomes] == list(range(10))
     assert seen == [4] * 4 + [8] * 4 + [10] * 2  # results were there before all jobs had run
+
+
+def test_jobs_that_are_threads_of_one_process_do_not_disturb_each_other(small):
+    options = {"seeds": 6, "parameters": {"length": 4}, "settings": small.with_values({"steps": 30})}
+    before = torch.get_num_threads()
+    local = compare("recall", ["gru", "rnn"], workers=1, **options)
+    torch.set_num_threads(2)
+    with joblib.parallel_config(backend="threading", n_jobs=4):
+        found = compare("recall", ["gru", "rnn"], **options)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+    assert numbers(found) == numbers(local)
 
 
 def test_the_number_of_processes_of_the_caller_is_used(small):

@@ -9,6 +9,7 @@ import torch
 
 from tidegate.comparing.job import Job
 from tidegate.comparing.network import Network
+from tidegate.comparing.one_thread import drawing
 from tidegate.comparing.streams import FINAL, SAMPLE, TESTS, stream
 from tidegate.errors import DivergenceError
 from tidegate.tasks import Batch, Language, Task
@@ -48,7 +49,7 @@ def finite(value: float) -> float | None:
 def sampled(network: Network, task: Language, seed: int) -> str:
     """Text that the network writes; it ends early where the scores are no longer finite."""
     layer, vocabulary = network.layer, task.vocabulary
-    with torch.random.fork_rng(devices=[]):
+    with drawing(0):  # weights that are replaced
         model = LanguageModel(layer.step, len(vocabulary), layer.hidden_size, layers=layer.num_layers)
     model.recurrent, model.head = layer, network.head
     drawn: list[int] = []

@@ -2,10 +2,10 @@
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 from tidegate.calculus import Step
+from tidegate.comparing.one_thread import drawing
 from tidegate.nn import Recurrent, init
 from tidegate.nn.equations import parameter_shapes
 from tidegate.tasks import Batch, Task
@@ -50,10 +50,9 @@ def recurrent_weights(step: Step, D: int, H: int, layers: int) -> int:
     return sum(math.prod(shape) for shapes in sizes for shape in shapes)
 
 
-@torch.no_grad()
 def refusal(step: Step, task: Task, start: str) -> Exception | None:
     """Why the cell cannot have the initialisation; None where it can. The global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with drawing(0):
         try:
             initial_network(step, task, 2, 1, start, T=10)
         except ValueError as error:

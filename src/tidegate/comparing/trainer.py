@@ -11,6 +11,7 @@ from torch import nn
 from tidegate.calculus import serial
 from tidegate.comparing.job import Job
 from tidegate.comparing.network import Network, initial_network
+from tidegate.comparing.one_thread import ONE_THREAD, drawing
 from tidegate.comparing.streams import TIMING, stream
 from tidegate.tasks import Batch, Task
 
@@ -64,11 +65,10 @@ class Trainer:
 
 def timed(job: Job, steps: int = 5) -> float:
     """The seconds of processor time of a training step of a job: the median of a few."""
-    task, before = job.task.make(), torch.get_num_threads()
+    task = job.task.make()
     batch = task.batch(job.batch, stream(TIMING, 0))
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
+    with ONE_THREAD:
+        with drawing(0):
             network = initial_network(serial.loads(job.cell), task, job.hidden, job.layers, "default", len(batch.x))
         trainer = Trainer(network, task, job)
         trainer.warm_up(batch)
@@ -76,6 +76,4 @@ def timed(job: Job, steps: int = 5) -> float:
         for k in range(1, steps + 1):
             trainer.step(batch, k)
             seconds.append(trainer.seconds)
-        return float(np.median(np.diff(seconds)))
-    finally:
-        torch.set_num_threads(before)
+    return float(np.median(np.diff(seconds)))

@@ -3,12 +3,11 @@
 import math
 from typing import Any
 
-import torch
-
 from tidegate.calculus import serial
 from tidegate.comparing.final import evaluate, final
 from tidegate.comparing.job import Job
 from tidegate.comparing.network import initial_network, recurrent_weights
+from tidegate.comparing.one_thread import ONE_THREAD, drawing
 from tidegate.comparing.streams import EVALUATION, TIMING, TRAINING, WEIGHTS, number, stream
 from tidegate.comparing.trainer import Trainer
 from tidegate.tasks import Batch, Task
@@ -19,22 +18,18 @@ def run(job: Job) -> dict[str, Any]:
 
     An exception becomes the status "failed" with its text, because one that leaves a job would end all others.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return {"seed": job.seed, **train(job)}
-    except Exception as error:
-        return {"seed": job.seed, "status": "failed", "reason": f"{type(error).__name__}: {error}"}
-    finally:
-        torch.set_num_threads(before)
+    with ONE_THREAD:
+        try:
+            return {"seed": job.seed, **train(job)}
+        except Exception as error:
+            return {"seed": job.seed, "status": "failed", "reason": f"{type(error).__name__}: {error}"}
 
 
 def train(job: Job) -> dict[str, Any]:
     """Train until the task is solved at two evaluations in a row, the steps are used up, or the loss diverges."""
     task, step = job.task.make(), serial.loads(job.cell)
     heldout, example = task.heldout(), task.batch(job.batch, stream(TIMING, 0))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(number(WEIGHTS, job.seed))
+    with drawing(number(WEIGHTS, job.seed)):
         network = initial_network(step, task, job.hidden, job.layers, job.init, T=len(example.x))
     trainer = Trainer(network, task, job)
     trainer.warm_up(example)
