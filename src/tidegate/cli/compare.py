@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.cli.numbers import integer_option, integers, number_option
+from tidegate.cli.stopping import as_interrupt, exit_code
 
 
 def compare(
@@ -76,14 +77,15 @@ def compare(
     where = out or asked.folder()
     check(where)
     try:
-        found = run(
-            asked.task, asked.cells, seeds=asked.seeds, parameters=asked.parameters, vary=asked.vary, match=match,
-            settings=asked.settings, rates=asked.rates, tuning_seeds=asked.tuning_seeds, out=where, workers=workers,
-            progress=LiveTable(Console(stderr=True, highlight=False)),
-        )  # fmt: skip
-    except KeyboardInterrupt:
+        with as_interrupt():
+            found = run(
+                asked.task, asked.cells, seeds=asked.seeds, parameters=asked.parameters, vary=asked.vary, match=match,
+                settings=asked.settings, rates=asked.rates, tuning_seeds=asked.tuning_seeds, out=where,
+                workers=workers, progress=LiveTable(Console(stderr=True, highlight=False)),
+            )  # fmt: skip
+    except KeyboardInterrupt as stop:
         typer.echo(f"Stopped. The finished jobs are kept in {where / 'jobs'}; the same command continues.", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(stop)) from None
     console = Console(highlight=False)
     print_comparison(console, found)
     page, data = write(where, found)

@@ -1,7 +1,9 @@
 """Jobs run side by side through joblib, which can also run them on a cluster."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tidegate.comparing.job import Job
@@ -20,7 +22,8 @@ def run_all(jobs: Sequence[tuple[Label, Job]], workers: int | None) -> Iterator[
     from joblib import Parallel, delayed, parallel_config
 
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i][1].cost())
-    calls = [delayed(numbered)(i, jobs[i][1]) for i in order]
+    here = type(active()[0]).__name__ == "LokyBackend"  # processes of this machine
+    calls = [delayed(numbered)(i, jobs[i][1], os.getpid() if here else None) for i in order]
     if chosen_by_caller():
         yield from labelled(jobs, results(Parallel, calls, workers))
         return
@@ -28,9 +31,39 @@ def run_all(jobs: Sequence[tuple[Label, Job]], workers: int | None) -> Iterator[
         yield from labelled(jobs, results(Parallel, calls, None))
 
 
-def numbered(i: int, job: Job) -> tuple[int, dict[str, Any]]:
-    """The result of job i. Runs in another process."""
-    return i, run(job)
+def numbered(i: int, job: Job, owner: int | None) -> tuple[int, dict[str, Any]]:
+    """The result of job i. Runs in another process. owner: the process that waits for it, if on the same machine."""
+    with ending_with(owner):
+        return i, run(job)
+
+
+@contextmanager
+def ending_with(owner: int | None) -> Iterator[None]:
+    """A context in which this process ends soon after `owner` was killed: nobody would keep its result."""
+    done, child = threading.Event(), os.getppid() == owner
+
+    def watch() -> None:
+        while not done.wait(1.0):
+            if not exists(owner) or (child and os.getppid() != owner):  # the latter also while `owner` is a zombie
+                os._exit(1)
+
+    if owner is not None and owner != os.getpid() and os.name == "posix":
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def exists(process: int | None) -> bool:
+    """Whether there is a process of this number, on this machine."""
+    try:
+        os.kill(process or 0, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # of another user
+    return True
 
 
 def labelled(jobs: Sequence[tuple[Label, Job]], found: Iterator[tuple[int, Any]]) -> Iterator[tuple[Label, Any]]:
