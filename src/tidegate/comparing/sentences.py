@@ -80,6 +80,7 @@ def verdict_sentences(verdicts: Sequence[Verdict]) -> list[str]:
 def verdict_sentence(v: Verdict) -> str:
     """The verdict on a pair, with its difference and interval."""
     pair, level = f"{v.first} and {v.second}", f"{100 * (1 - v.level):.3g} %"
+    corrected = f"corrected for {count(v.pairs, 'pair')}"
     if v.kind == "too few seeds":
         return (
             f"{pair}: too few seeds. With {v.seeds} the smallest possible p-value is {2 / 2**v.seeds:.2g}; "
@@ -93,13 +94,14 @@ def verdict_sentence(v: Verdict) -> str:
             what = f"both always solved it, {v.better} in {shown(abs(v.difference))} fewer {v.measure}"
         return (
             f"{v.better} is better than {other} on this task at this budget: {what} ({level} interval "
-            f"{shown(low)} to {shown(high)}; p = {v.adjusted:.2g}, corrected for {count(v.pairs, 'pair')})."
+            f"{shown(low)} to {shown(high)}; p = {v.adjusted:.2g}, {corrected})."
         )
     if v.detectable is None:
         return f"{pair}: no difference seen; the difference in {v.measure} is 0 with every seed."
     return (
         f"{pair}: no difference seen (difference in {v.measure} {v.difference:+.3g}, {level} interval {v.low:+.3g} to "
-        f"{v.high:+.3g}); one of {shown(v.detectable)} would have been seen in {100 * POWER:.0f} % of such comparisons."
+        f"{v.high:+.3g}; p = {v.adjusted:.2g}, {corrected}); one of {shown(v.detectable)} would have been seen in "
+        f"{100 * POWER:.0f} % of such comparisons."
     )
 
 
