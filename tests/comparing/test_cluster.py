@@ -57,7 +57,7 @@ def test_a_backend_that_only_returns_lists_gets_the_jobs_in_portions(small, monk
 
 
 def test_jobs_that_are_threads_of_one_process_do_not_disturb_each_other(small):
-    options = {"seeds": 6, "parameters": {"length": 4}, "settings": small.with_values({"steps": 30})}
+    options = {"seeds": 40, "parameters": {"length": 4}, "settings": small.with_values({"steps": 1, "eval_every": 1})}
     before = torch.get_num_threads()
     local = compare("recall", ["gru", "rnn"], workers=1, **options)
     torch.set_num_threads(2)

@@ -131,3 +131,14 @@ def test_a_lower_error_is_better_and_only_common_seeds_are_paired():
 def test_equal_scores_are_no_difference():
     (found,) = verdicts([pair_up(Echo(), "a", "b", *([unsolved(s, 0.5) for s in range(6)] for _ in "ab"), None)])
     assert verdict_sentence(found) == "a and b: no difference seen; the difference in accuracy is 0 with every seed."
+
+
+def test_what_two_arms_have_in_common_is_said_once():
+    differences = np.linspace(0.2, 0.3, 8)
+    (found,) = verdicts(
+        [Paired("lstm, init chrono, length 50", "lstm, init default, length 50", "mse", differences, -1)]
+    )
+    said = (
+        "init default is better than init chrono (lstm, length 50) on this task at this budget: mse differs by 0.25 ("
+    )
+    assert verdict_sentence(found).startswith(said)

@@ -79,7 +79,8 @@ def verdict_sentences(verdicts: Sequence[Verdict]) -> list[str]:
 
 def verdict_sentence(v: Verdict) -> str:
     """The verdict on a pair, with its difference and interval."""
-    pair, level = f"{v.first} and {v.second}", f"{100 * (1 - v.level):.3g} %"
+    first, second, same = apart(v.first, v.second)
+    pair, level = f"{first} and {second}{same}", f"{100 * (1 - v.level):.3g} %"
     corrected = f"corrected for {count(v.pairs, 'pair')}"
     if v.kind == "too few seeds":
         return (
@@ -87,13 +88,13 @@ def verdict_sentence(v: Verdict) -> str:
             f"{v.needed} seeds are needed for {count(v.pairs, 'pair')}."
         )
     if v.kind == "better":
-        other = v.second if v.better == v.first else v.first
+        better, other = (first, second) if v.better == v.first else (second, first)
         low, high = sorted((abs(v.low), abs(v.high)))
         what = f"{v.measure} differs by {shown(abs(v.difference))}"
         if v.measure in ("steps", "seconds"):
-            what = f"both always solved it, {v.better} in {shown(abs(v.difference))} fewer {v.measure}"
+            what = f"both always solved it, {better} in {shown(abs(v.difference))} fewer {v.measure}"
         return (
-            f"{v.better} is better than {other} on this task at this budget: {what} ({level} interval "
+            f"{better} is better than {other}{same} on this task at this budget: {what} ({level} interval "
             f"{shown(low)} to {shown(high)}; p = {v.adjusted:.2g}, {corrected})."
         )
     if v.detectable is None:
@@ -103,6 +104,14 @@ def verdict_sentence(v: Verdict) -> str:
         f"{v.high:+.3g}; p = {v.adjusted:.2g}, {corrected}); one of {shown(v.detectable)} would have been seen in "
         f"{100 * POWER:.0f} % of such comparisons."
     )
+
+
+def apart(first: str, second: str) -> tuple[str, str, str]:
+    """What two labels differ in, and what they have in common in brackets: ("gru", "lstm", " (length 50)")."""
+    pairs = list(zip(first.split(", "), second.split(", ")))
+    same = ", ".join(a for a, b in pairs if a == b)
+    one, other = (", ".join(pair[k] for pair in pairs if pair[0] != pair[1]) for k in range(2))
+    return one, other, f" ({same})" if same else ""
 
 
 def count(number: int, what: str) -> str:
