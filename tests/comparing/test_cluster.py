@@ -1,5 +1,7 @@
 """A comparison on a cluster: the backend that the caller has chosen with joblib runs the jobs."""
 
+from pathlib import Path
+
 import dask
 import joblib
 import pytest
@@ -9,6 +11,7 @@ from tests.comparing.own import Leaky
 from tests.comparing.test_compare import numbers
 
 from tidegate.comparing import compare, side_by_side
+from tidegate.comparing.job import NamedTask
 from tidegate.comparing.training import run
 
 
@@ -83,3 +86,14 @@ def test_the_longest_jobs_begin_first(small, monkeypatch):
     compare("recall", ["rnn", "lstm"], seeds=2, match="units", vary={"hidden": (4, 9)}, settings=small, workers=1)
     assert begun == sorted(begun, reverse=True)
     assert len(set(begun)) == 4
+
+
+def test_threads_that_need_the_same_file_wait_until_it_is_imported(small, tmp_path):
+    """Each of several threads asks for a task whose file takes a while to import."""
+    own = (Path(__file__).parent / "own.py").read_text()
+    asked = [NamedTask(f"{tmp_path / f'slow{k}.py'}:Echo", (("length", 4),)) for k in range(3)]
+    for k in range(3):
+        (tmp_path / f"slow{k}.py").write_text(f"import time\ntime.sleep(0.1)\n{own}")
+    with joblib.parallel_config(backend="threading", n_jobs=6):
+        made = joblib.Parallel()(joblib.delayed(task.make)() for task in asked * 4)
+    assert {task.length for task in made} == {4}

@@ -175,7 +175,7 @@ def refuse_if_nothing_ran(results: Sequence[ArmResult]) -> None:
     """Raise ArgumentError where every job failed: the task or the cells cannot be trained."""
     runs = [run for arm in results for run in arm.outcomes]
     if all(run.status == "failed" for run in runs):
-        raise ArgumentError(f"`task` cannot be trained: every job failed, the first with {runs[0].reason}.")
+        raise ArgumentError(f"`task` cannot be trained: every job failed, the first with {runs[0].reason.rstrip('.')}.")
 
 
 def all_verdicts(arms: Sequence[Arm], results: Sequence[ArmResult]) -> list[Verdict]:

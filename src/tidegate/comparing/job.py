@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import tidegate
+from tidegate.comparing.one_thread import MAKING
 from tidegate.errors import ArgumentError
 from tidegate.tasks import Task, find_task
 
@@ -22,7 +23,8 @@ class NamedTask:
     parameters: tuple[tuple[str, Any], ...] = ()
 
     def make(self) -> Task:
-        return find_task(self.name, **dict(self.parameters))
+        with MAKING:
+            return find_task(self.name, **dict(self.parameters))
 
 
 @dataclass(frozen=True)

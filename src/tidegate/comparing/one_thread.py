@@ -1,4 +1,5 @@
-"""What jobs that run as threads of one process share: torch's number of threads, and its global generator."""
+"""What jobs that run as threads of one process share: torch's number of threads, its global generator, and the modules
+of users' files."""
 
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ class OneThread:
 
 
 ONE_THREAD = OneThread()
+#: Held while a task is made: a user's file that one job is importing must not be used by another before it is complete.
+MAKING = held_while_forking(threading.Lock())
 DRAWING = held_while_forking(threading.Lock())
 
 

@@ -39,7 +39,7 @@ def arm_sentence(found: Comparison, arm: ArmResult) -> str:
     """The score of an arm, how often it solved the task, and what happened to the others."""
     own, metric = arm.summary, found.task["metric"]
     if own.score is None:
-        return f"{arm.label}: every job failed: {arm.outcomes[0].reason}."
+        return f"{arm.label}: every job failed: {arm.outcomes[0].reason.rstrip('.')}."
     low, median, high = own.score
     text = f"{arm.label}: {metric} {shown(median)} (quartiles {shown(low)} to {shown(high)})"
     if own.share_low is not None and own.share_high is not None:
@@ -56,7 +56,7 @@ def troubles(arm: ArmResult) -> Iterator[str]:
     for status in ("diverged", "failed"):
         runs = [run for run in arm.outcomes if run.status == status]
         if runs:
-            first = runs[0].reason
+            first = runs[0].reason.rstrip(".")
             what = first[0].upper() + first[1:] if status == "diverged" else f"Failed: {first}"
             yield f"{what} ({len(runs)} of {total} seeds {status})"
 
@@ -84,7 +84,7 @@ def verdict_sentence(v: Verdict) -> str:
     corrected = f"corrected for {count(v.pairs, 'pair')}"
     if v.kind == "too few seeds":
         return (
-            f"{pair}: too few seeds. With {v.seeds} the smallest possible p-value is {2 / 2**v.seeds:.2g}; "
+            f"{pair}: too few seeds. With {v.seeds} the smallest possible p-value is {min(1.0, 2 / 2**v.seeds):.2g}; "
             f"{v.needed} seeds are needed for {count(v.pairs, 'pair')}."
         )
     if v.kind == "better":
