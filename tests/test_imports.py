@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("sympy", "llvmlite", "matplotlib", "rich", "typer", "safetensors", "onnx", "triton")
+HEAVY = ("sympy", "llvmlite", "matplotlib", "rich", "typer", "safetensors", "onnx", "triton", "scipy", "joblib")
 
 
 def modules_after(statement):

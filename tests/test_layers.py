@@ -20,6 +20,7 @@ LAYERS = [
     "tasks",
     "train",
     "insight",
+    "comparing",
     "export",
     "report",
     "cli",

@@ -16,6 +16,7 @@ from tidegate.cells.functions import (
     sqrt,
     tanh,
 )
+from tidegate.comparing import compare
 from tidegate.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -75,6 +76,7 @@ __all__ = [
     "StateError",
     "TidegateError",
     "absolute",
+    "compare",
     "convert",
     "derive",
     "exp",

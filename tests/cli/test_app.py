@@ -33,13 +33,13 @@ def test_help_lists_the_commands_and_how_to_begin(tidegate, arguments):
 
 def test_every_option_of_every_command_has_help():
     verbs = typer.main.get_command(app).commands
-    assert verbs.keys() == {"train", "eval", "sample", "inspect", "verify", "derive", "data"}
+    assert verbs.keys() == {"train", "eval", "sample", "inspect", "compare", "verify", "derive", "data"}
     bare = [(verb, p.name) for verb, command in verbs.items() for p in command.params if not getattr(p, "help", "")]
     assert bare == []
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-@pytest.mark.parametrize("verb", [None, "train", "eval", "sample", "verify", "derive", "data"])
+@pytest.mark.parametrize("verb", [None, "train", "eval", "sample", "compare", "verify", "derive", "data"])
 def test_help_is_complete_at_every_width(tidegate, monkeypatch, verb, width):
     """No description ends in three dots, no line is wider than the terminal, and no word is lost."""
     monkeypatch.setenv("COLUMNS", str(width))

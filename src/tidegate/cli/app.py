@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from tidegate.cli.compare import compare
 from tidegate.cli.data import data
 from tidegate.cli.derive import derive
 from tidegate.cli.eval import evaluate
@@ -26,8 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, verb in (
-    ("train", train), ("eval", evaluate), ("sample", sample), ("inspect", inspect), ("verify", verify),
-    ("derive", derive), ("data", data),
+    ("train", train), ("eval", evaluate), ("sample", sample), ("inspect", inspect), ("compare", compare),
+    ("verify", verify), ("derive", derive), ("data", data),
 ):  # fmt: skip
     # The first line of its docstring: without `short_help` the list of commands would cut it at 45 characters.
     app.command(name, short_help=(verb.__doc__ or "").partition("\n")[0])(verb)
@@ -50,8 +51,8 @@ def describe(
     """Gated recurrent networks: train one on your text, evaluate it, sample from it.
 
     Begin with `tidegate train builtin`, or name a text file of your own.
-    Exit codes: 0 done, 1 a verification failed, 2 refused (the message says why), 3 training diverged,
-    130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+    Exit codes: 0 done, 1 a verification or a job of a comparison failed, 2 refused (the message says why),
+    3 training diverged, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
     """
 
 

@@ -104,7 +104,8 @@ class Key:
 
 @dataclass(frozen=True)
 class Rows:
-    """One row for each label, as bars from zero or as dots. `decimals` of the printed values; None: two digits."""
+    """One row for each label, as bars from zero or as dots. `decimals` of the printed values; None: two digits.
+    `spread`: the dots of `others` lie above and below each other, so that equal values can be seen."""
 
     id: str
     sentence: str
@@ -113,6 +114,7 @@ class Rows:
     keys: Sequence[Key] = ()
     bars: bool = False
     decimals: int | None = None
+    spread: bool = False
     caption: str = ""
     kind: str = "rows"
 

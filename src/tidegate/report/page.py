@@ -16,11 +16,26 @@ from typing import Any
 
 from tidegate.report.figures import Plot, Role, Rows, plain
 
-#: In the order in which a page loads them.
-SCRIPTS = (
+
+@dataclass(frozen=True)
+class Layout:
+    """A kind of page. template: its HTML.   scripts: its programs, in the order in which they are loaded.
+    start: the function of `Tidegate` that begins it."""
+
+    template: str
+    scripts: Sequence[str]
+    start: str
+
+
+#: A text beside the sections, which is read by the model.
+READER = Layout("template.html", (
     "base", "colour", "tokens", "trace", "axes", "shapes", "plot", "rows", "tables", "picker", "detail", "panel",
     "heatmap", "whatif", "compose", "experiment", "address", "notices", "modes", "reader", "figures", "main",
-)  # fmt: skip
+), "start")  # fmt: skip
+#: Sections alone.
+RESULTS = Layout(
+    "results.html", ("base", "colour", "axes", "shapes", "plot", "rows", "tables", "figures", "results"), "results"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ class Page:
     data: Mapping[str, Any]
     programs: Sequence[str] = ()
     footer: str = ""
+    layout: Layout = READER
 
 
 def asset(name: str) -> str:
@@ -71,13 +87,13 @@ def render(page: Page) -> str:
     """The page as the text of an HTML file."""
     figures = {part.id: part for section in page.sections for part in section.parts if not isinstance(part, Markup)}
     data = json_in_html({**page.data, "figures": figures})
-    code = "".join(asset(f"{name}.js") for name in SCRIPTS)
-    code += f"Tidegate.start([{', '.join(page.programs)}]);\n"
+    code = "".join(asset(f"{name}.js") for name in page.layout.scripts)
+    code += f"Tidegate.{page.layout.start}([{', '.join(page.programs)}]);\n"
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
         f"script-src '{sha256(code)}'"
     )
-    return asset("template.html") % {
+    return asset(page.layout.template) % {
         "policy": escape(policy),
         "title": escape(page.title),
         "style": asset("style.css"),

@@ -74,8 +74,11 @@
             T.text(Math.max(x.at(0), x.at(r.value)) + 6, y + 4, value(r.value), { class: "mark-label" }),
           );
         else {
-          for (const v of r.others || [])
-            g.append(T.draw("circle", { class: "dot faint role-baseline", cx: x.at(v), cy: y, r: 3 }));
+          (r.others || []).forEach((v, k) => {
+            if (v === null) return;
+            const off = spec.spread ? 3 * (((2 * k) % 7) - 3) : 0;
+            g.append(T.draw("circle", { class: "dot faint role-baseline", cx: x.at(v), cy: y + off, r: 3 }));
+          });
           if (r.low !== null && r.low !== undefined)
             g.append(T.draw("path", { class: "whisker", d: `M${x.at(r.low)} ${y}H${x.at(r.high)}` }));
           g.append(
