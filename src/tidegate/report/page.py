@@ -30,7 +30,8 @@ class Layout:
 #: A text beside the sections, which is read by the model.
 READER = Layout("template.html", (
     "base", "colour", "tokens", "trace", "axes", "shapes", "plot", "rows", "tables", "picker", "detail", "panel",
-    "heatmap", "whatif", "compose", "experiment", "address", "notices", "modes", "reader", "figures", "main",
+    "heatmap", "whatif", "compose", "experiment", "address", "notices", "modes", "reader", "reveal", "figures",
+    "main",
 ), "start")  # fmt: skip
 #: Sections alone.
 RESULTS = Layout(

@@ -1,30 +1,42 @@
 (function (T) {
   // The address keeps the choice of units and the position: #unit=17&at=120&of=h&layer=0&by=unit, with a comma between runs.
+  // Returns {values, refused}: changes of the shared state, and for each run a text about what the run does not have.
   T.readAddress = function (runs) {
     const given = new URLSearchParams(location.hash.slice(1)),
-      found = {};
+      values = {},
+      refused = runs.map(() => []);
     const list = (key) => (given.get(key) || "").split(",");
-    const whole = (text, low, high) =>
-      /^\d+$/.test(text || "") && Number(text) >= low && Number(text) <= high ? Number(text) : null;
-    const at = whole(given.get("at"), 0, 1e6);
-    if (at !== null) found.at = at;
-    if (["surprise", "unit", "past"].includes(given.get("by"))) found.mode = given.get("by");
+    const refuse = (k, what, text, allowed, instead) =>
+      refused[k].push(
+        `The address asks for ${what} “${text.slice(0, 40)}”, but ${allowed}: ${what} ${instead} is shown instead.`,
+      );
+    const whole = (k, what, text, high, otherwise) => {
+      if (!text) return otherwise;
+      if (/^\d+$/.test(text) && Number(text) <= high) return Number(text);
+      refuse(k, what, text, high ? `the ${what}s are 0 to ${high}` : `the only ${what} is 0`, otherwise);
+      return otherwise;
+    };
+    if (/^\d{1,6}$/.test(given.get("at") || "")) values.at = Number(given.get("at"));
+    if (["surprise", "unit", "past"].includes(given.get("by"))) values.mode = given.get("by");
     if (given.has("unit")) {
-      found.mode ||= "unit";
-      found.chosen = runs.map((run, k) => {
-        const name = list("of")[k],
-          layer = whole(list("layer")[k], 0, run.layers - 1);
+      values.mode ||= "unit";
+      values.chosen = runs.map((run, k) => {
+        const { first } = run,
+          names = [...run.states, ...run.gates],
+          name = list("of")[k];
+        if (name && !names.includes(name))
+          refuse(k, "state or gate", name, `there are only ${names.join(", ")}`, first.name);
         return {
-          unit: whole(list("unit")[k], 0, run.hidden - 1) ?? run.first.unit,
-          name: [...run.states, ...run.gates].includes(name) ? name : run.first.name,
-          layer: layer ?? run.first.layer,
+          unit: whole(k, "unit", list("unit")[k], run.hidden - 1, first.unit),
+          name: names.includes(name) ? name : first.name,
+          layer: whole(k, "layer", list("layer")[k], run.layers - 1, first.layer),
         };
       });
     }
-    return found;
+    return { values, refused: refused.map((parts) => parts.join(" ")) };
   };
 
-  T.keepAddress = function (store) {
+  T.keepAddress = function (app, store) {
     let waiting = null,
       written = location.hash;
     const write = () => {
@@ -38,7 +50,10 @@
       waiting = setTimeout(write, 500);
     });
     addEventListener("hashchange", () => {
-      if (location.hash !== written) store.set(T.readAddress(store.values.runs));
+      if (location.hash === written) return;
+      const { values, refused } = T.readAddress(store.values.runs);
+      store.set(values);
+      app.sayEach(refused);
     });
   };
 })(Tidegate);

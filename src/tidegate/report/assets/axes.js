@@ -37,20 +37,34 @@
       const v = start + ((pixel - from) / (to - from)) * (end - start);
       return log ? 10 ** v : v;
     };
-    let ticks;
-    if (log) {
-      ticks = [];
-      const sparse = b - a > 3;
+    const inside = (v) => v >= start && v <= end;
+    const decades = (multiples) => {
+      const found = [];
       for (let e = Math.floor(start); e <= Math.ceil(end); e++)
-        for (const m of sparse ? [1] : b - a > 1.3 ? [1, 3] : [1, 2, 5])
-          if (put(m * 10 ** e) >= start && put(m * 10 ** e) <= end) ticks.push(m * 10 ** e);
-    } else if (axis.scale === "exponent")
+        for (const m of multiples) if (inside(Math.log10(m * 10 ** e))) found.push(m * 10 ** e);
+      return found;
+    };
+    // At least two ticks: a linear division where decades and their simple multiples do not give them.
+    const atLeastTwo = (ticks, from, until) => {
+      for (let n = count; ticks.length < 2 && n < 64; n *= 2) ticks = round(from, until, n);
+      return ticks;
+    };
+    let ticks,
+      label = (v) => T.number(Math.abs(v) < 1e-9 * (high - low) ? 0 : v, 4);
+    if (log) ticks = atLeastTwo(decades(b - a > 3 ? [1] : b - a > 1.3 ? [1, 3] : [1, 2, 5]), 10 ** start, 10 ** end);
+    else if (axis.scale === "exponent") {
       ticks = round(start, end, count).filter((v) => Number.isInteger(Math.round(v * 1e6) / 1e6));
-    else ticks = round(start, end, count).filter((v) => v >= start && v <= end);
-    const label =
-      axis.scale === "exponent" ? (v) => power(Math.round(v)) : (v) => T.number(Math.abs(v) < 1e-12 ? 0 : v, 4);
+      const whole = ticks.length > 1;
+      if (!whole) ticks = atLeastTwo([], 10 ** start, 10 ** end).map(Math.log10);
+      label = (v) => (whole ? power(Math.round(v)) : T.number(10 ** v, 4));
+    } else ticks = atLeastTwo(round(start, end, count).filter(inside), start, end);
     return { at, back, ticks, label, low, high };
   };
+
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = `12px ${getComputedStyle(document.documentElement).getPropertyValue("--sans")}`;
+  // The width in pixels of a text in a figure.
+  T.widthOf = (words) => context.measureText(words).width;
 
   T.text = (x, y, words, attributes) => T.draw("text", { x, y, text: words, ...attributes });
 })(Tidegate);

@@ -31,7 +31,7 @@ const Tidegate = {};
     else if (size < 1e-4 || size >= 1e6)
       text = size
         .toExponential(digits - 1)
-        .replace("e+", "e")
+        .replace(/\.?0*e\+?/, "e")
         .replace("-", "−");
     else text = size.toLocaleString("en", { maximumSignificantDigits: digits });
     return x < 0 ? "−" + text : text;
@@ -44,8 +44,16 @@ const Tidegate = {};
   };
 
   const NAMES = { " ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍" };
-  // A token as a label: white space has a visible sign.
-  T.shown = (token) => (token in NAMES ? NAMES[token] : /[\u0000-\u001f\u007f-\u009f]/.test(token) ? "·" : token);
+  // Characters without a sign of their own that change the direction of the text around them.
+  T.DIRECTIONAL = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
+  const code = (c) => "U+" + c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+
+  // A token as a label: white space has a visible sign, a directional character its number.
+  T.shown = function (token) {
+    if (token in NAMES) return NAMES[token];
+    if (/[\u0000-\u001f\u007f-\u009f]/.test(token)) return "·";
+    return T.DIRECTIONAL.test(token) ? Array.from(token, (c) => (T.DIRECTIONAL.test(c) ? code(c) : c)).join("") : token;
+  };
 
   T.announce = function (words) {
     const region = document.getElementById("announcements");

@@ -1,8 +1,9 @@
 (function (T) {
-  // "state h of unit 17", with the layer where there are several
-  T.label = (run, { layer, name, unit }) =>
-    `${run.states.includes(name) ? "state" : "gate"} ${name} of unit ${unit}` +
-    (run.layers > 1 ? ` of layer ${layer}` : "");
+  // "unit 17", with the layer where there are several
+  T.unitName = (run, { layer, unit }) => `unit ${unit}` + (run.layers > 1 ? ` of layer ${layer}` : "");
+
+  T.label = (run, chosen) =>
+    `${run.states.includes(chosen.name) ? "state" : "gate"} ${chosen.name} of ${T.unitName(run, chosen)}`;
 
   const token = (run, index) => (index === run.unknown ? "unknown" : T.shown(run.tokens[index]));
 
@@ -80,10 +81,7 @@
       "div",
       {},
       T.make("h4", {
-        text:
-          `Unit ${chosen.unit}` +
-          (run.layers > 1 ? ` of layer ${chosen.layer}` : "") +
-          ` after reading “${T.shown(trace.shown[t])}”`,
+        text: `U${T.unitName(run, chosen).slice(1)} after reading “${T.shown(trace.shown[t])}”`,
       }),
       known ? values(run, trace, t, chosen) : "The values of this unit are not stored in the page.",
     );

@@ -8,9 +8,11 @@
       model: run.live ? programs[number](run.live.base64) : null,
     }));
     const store = T.store({ runs, mode: "surprise", at: data.at, chosen: runs.map((run) => run.first), text: null });
-    store.set(T.readAddress(runs));
+    const { values, refused } = T.readAddress(runs);
+    store.set(values);
     T.app = T.reader(data, store, runs);
+    T.app.sayEach(refused);
     T.figures(data, store);
-    T.keepAddress(store);
+    T.keepAddress(T.app, store);
   };
 })(Tidegate);

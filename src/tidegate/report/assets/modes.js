@@ -19,12 +19,20 @@
     const buttons = MODES.filter(([mode]) => available.includes(mode)).map(([mode, words]) =>
       T.make("button", { type: "button", text: words, "data-mode": mode, onclick: () => store.set({ mode }) }),
     );
-    const refresh = () =>
+    const reason = T.make("p", {
+      class: "quiet",
+      id: "no-influence",
+      text: "Influence is measured in Python, on the stored passage only: it is not available for your own or a changed text.",
+    });
+    const refresh = () => {
+      const other = Boolean(store.values.text) && !store.values.text[0].passage;
+      reason.hidden = !other || !available.includes("past");
       buttons.forEach((b) => {
         b.setAttribute("aria-pressed", String(b.dataset.mode === store.values.mode));
         if (b.dataset.mode === "change") b.hidden = store.values.mode !== "change";
-        if (b.dataset.mode === "past") b.disabled = Boolean(store.values.text) && !store.values.text[0].passage;
+        if (b.dataset.mode === "past") b.disabled = !reason.hidden;
       });
+    };
     const hint = T.make("p", { class: "quiet" });
     const explain = () => {
       const { mode, chosen, runs } = store.values;
@@ -40,6 +48,7 @@
       "div",
       {},
       T.make("div", { class: "row" }, T.make("span", { text: "Colour the text by" }), group),
+      reason,
       hint,
     );
   };

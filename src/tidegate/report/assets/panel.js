@@ -67,6 +67,7 @@
       const shown = trace.shown[t],
         made = T.make("span", { text: shown === "\n" ? "⏎\n" : shown });
       if (shown === "\n") made.classList.add("end");
+      if (T.DIRECTIONAL.test(shown)) made.classList.add("directional");
       if (trace.unknown?.has(t)) made.classList.add("unknown");
       if (trace.changedAt === t) made.classList.add("changed");
       if (t >= (trace.writtenFrom ?? Infinity)) made.classList.add("written");

@@ -1,5 +1,5 @@
 (function (T) {
-  const LEFT = 60,
+  const TITLE = 26, // width of the title of the y axis, with the space beside it
     RIGHT = 14,
     TOP = 10,
     BOTTOM = 42;
@@ -31,19 +31,13 @@
     let at = null,
       x,
       y,
+      left = 60,
       width,
       height;
 
     function render() {
       width = Math.max(280, plot.clientWidth);
       height = Math.round(Math.min(spec.height || 270, width * 0.72));
-      x = T.axis(
-        spec.x,
-        [...all(spec, "x"), ...spec.marks.filter((m) => m.axis === "x").map((m) => m.at)],
-        LEFT,
-        width - RIGHT,
-        width / 90,
-      );
       y = T.axis(
         spec.y,
         [
@@ -56,19 +50,27 @@
         TOP,
         height / 45,
       );
+      left = TITLE + 7 + Math.max(27, ...y.ticks.map((v) => T.widthOf(y.label(v))));
+      x = T.axis(
+        spec.x,
+        [...all(spec, "x"), ...spec.marks.filter((m) => m.axis === "x").map((m) => m.at)],
+        left,
+        width - RIGHT,
+        width / 90,
+      );
       const svg = T.draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
       for (const v of y.ticks)
         svg.append(
-          T.draw("path", { class: "grid", d: `M${LEFT} ${y.at(v)}H${width - RIGHT}` }),
-          T.text(LEFT - 7, y.at(v) + 4, y.label(v), { "text-anchor": "end" }),
+          T.draw("path", { class: "grid", d: `M${left} ${y.at(v)}H${width - RIGHT}` }),
+          T.text(left - 7, y.at(v) + 4, y.label(v), { "text-anchor": "end" }),
         );
       for (const v of x.ticks)
         svg.append(
           T.draw("path", { class: "axis", d: `M${x.at(v)} ${height - BOTTOM}v5` }),
           T.text(x.at(v), height - BOTTOM + 18, x.label(v), { "text-anchor": "middle" }),
         );
-      svg.append(T.draw("path", { class: "axis", d: `M${LEFT} ${height - BOTTOM}H${width - RIGHT}` }));
-      svg.append(T.text((LEFT + width - RIGHT) / 2, height - 5, spec.x.label, { "text-anchor": "middle" }));
+      svg.append(T.draw("path", { class: "axis", d: `M${left} ${height - BOTTOM}H${width - RIGHT}` }));
+      svg.append(T.text((left + width - RIGHT) / 2, height - 5, spec.x.label, { "text-anchor": "middle" }));
       svg.append(
         T.text(0, 0, spec.y.label, {
           "text-anchor": "middle",
@@ -82,7 +84,7 @@
         T.draw(
           "clipPath",
           { id: clip },
-          T.draw("rect", { x: LEFT - 6, y: 0, width: width - RIGHT - LEFT + 12, height: height - BOTTOM + 6 }),
+          T.draw("rect", { x: left - 6, y: 0, width: width - RIGHT - left + 12, height: height - BOTTOM + 6 }),
         ),
       );
       const guide = T.draw("path", { class: "cursor" });
@@ -106,8 +108,8 @@
         );
       } else {
         g.append(
-          T.draw("path", { class: "mark", d: `M${LEFT} ${y.at(m.at)}H${width - RIGHT}` }),
-          T.text(number % 2 ? LEFT + 4 : width - RIGHT - 2, y.at(m.at) - 4, m.label, {
+          T.draw("path", { class: "mark", d: `M${left} ${y.at(m.at)}H${width - RIGHT}` }),
+          T.text(number % 2 ? left + 4 : width - RIGHT - 2, y.at(m.at) - 4, m.label, {
             class: "mark-label halo",
             "text-anchor": number % 2 ? "start" : "end",
           }),
@@ -163,18 +165,18 @@
         return;
       }
       const stop = stops[at],
-        left = x.at(stop.x),
+        place = x.at(stop.x),
         lines = words();
       plot.guide.setAttribute(
         "d",
         single
-          ? `M${left - 8} ${y.at(stop.y)}h16M${left} ${y.at(stop.y) - 8}v16`
-          : `M${left} ${TOP}V${height - BOTTOM}`,
+          ? `M${place - 8} ${y.at(stop.y)}h16M${place} ${y.at(stop.y) - 8}v16`
+          : `M${place} ${TOP}V${height - BOTTOM}`,
       );
       const tip = T.make("div", { class: "tip" }, ...lines.map((line) => T.make("div", { text: line })));
       plot.append(tip);
       const wide = tip.offsetWidth,
-        beside = left + 12 + wide > width ? left - 12 - wide : left + 12;
+        beside = place + 12 + wide > width ? place - 12 - wide : place + 12;
       tip.style.left = `${Math.max(0, beside)}px`;
       tip.style.top = `${TOP + 16}px`;
       return lines;

@@ -9,7 +9,7 @@
       return T.panel(element, run, k, store);
     });
     const live = runs.every((run) => run.model),
-      compose = T.make("div");
+      compose = T.make("div", { class: "composer" });
     holder.append(
       T.modes(store, [
         "surprise",
@@ -26,6 +26,8 @@
       store,
       traces: [],
       say: (words) => list.forEach((panel) => panel.say(words)),
+      // One text for each run; where it is empty, what the panel says remains.
+      sayEach: (texts) => texts.forEach((words, k) => words && list[k].say(words)),
       compute(traces, done) {
         const before = app.traces;
         let left = traces.length;

@@ -1,8 +1,27 @@
 (function (T) {
-  const ROW = 30,
+  const ROW = 30, // height of a row, and of each further line of its label
+    LINE = 14,
     TOP = 8,
     BOTTOM = 40,
     RIGHT = 58;
+
+  // The words of a text in lines of at most `width` pixels; a longer word is divided.
+  function wrapped(text, width) {
+    const lines = [""];
+    for (const word of text.split(" ")) {
+      const last = lines[lines.length - 1];
+      if (last && T.widthOf(`${last} ${word}`) <= width) lines[lines.length - 1] = `${last} ${word}`;
+      else {
+        if (last) lines.push("");
+        for (const c of word) {
+          const now = lines[lines.length - 1];
+          if (now && T.widthOf(now + c) > width) lines.push(c);
+          else lines[lines.length - 1] = now + c;
+        }
+      }
+    }
+    return lines;
+  }
 
   // One row for each label: a bar from zero, or a dot with its interval and the dots of others.
   T.rows = function (holder, spec, { pick } = {}) {
@@ -35,8 +54,11 @@
 
     function render() {
       width = Math.max(280, plot.clientWidth);
-      const left = Math.min(Math.max(...spec.rows.map((r) => r.label.length)) * 6.6 + 14, width * 0.42);
-      const height = TOP + BOTTOM + ROW * spec.rows.length;
+      const left = Math.min(Math.max(...spec.rows.map((r) => T.widthOf(r.label))) + 14, width * 0.42);
+      const labels = spec.rows.map((r) => wrapped(r.label, left - 12));
+      const tops = [TOP];
+      for (const lines of labels) tops.push(tops[tops.length - 1] + ROW + LINE * (lines.length - 1));
+      const height = tops[tops.length - 1] + BOTTOM;
       const values = spec.rows
         .flatMap((r) => [r.value, r.low, r.high, ...(r.others || [])])
         .filter((v) => v !== null && v !== undefined);
@@ -52,14 +74,15 @@
         T.text((left + width - RIGHT) / 2, height - 5, spec.x.label, { "text-anchor": "middle" }),
       );
       spec.rows.forEach((r, k) => {
-        const y = TOP + ROW * (k + 0.5),
+        const y = (tops[k] + tops[k + 1]) / 2,
           g = T.draw("g", { class: `role-${r.role}` });
-        const longest = Math.floor((left - 14) / 6.4);
-        g.append(
-          T.text(left - 8, y + 4, r.label.length > longest ? r.label.slice(0, longest - 1) + "…" : r.label, {
-            "text-anchor": "end",
-            class: k === at ? "mark-label" : "",
-          }),
+        labels[k].forEach((line, n) =>
+          g.append(
+            T.text(left - 8, y + 4 + LINE * (n - (labels[k].length - 1) / 2), line, {
+              "text-anchor": "end",
+              class: k === at ? "mark-label" : "",
+            }),
+          ),
         );
         if (r.value === null) g.append(T.text(x.at(0) + 6, y + 4, r.missing || "not measured", {}));
         else if (spec.bars)

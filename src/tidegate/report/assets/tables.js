@@ -1,18 +1,32 @@
 (function (T) {
+  const known = (v) => v !== null && v !== undefined;
+
+  // `others` returns the cells of the values that are drawn as small dots beside a row; `columns` are their names.
+  function tableOfRows(spec, columns, others) {
+    const between = spec.rows.some((r) => known(r.low)) ? ["low", "high"] : [];
+    return {
+      columns: ["row", spec.x.label, ...between, ...columns],
+      rows: spec.rows.map((r) => [r.label, r.value, ...between.map((side) => r[side]), ...others(r)]),
+    };
+  }
+  const most = (spec) => Math.max(...spec.rows.map((r) => r.others?.length || 0));
+  const faint = (spec) => spec.keys.find((k) => k.faint)?.label || "others";
+
   // The numbers of a figure as a table {columns, rows}: for the download and for the folded table.
   T.tableOf = function (spec) {
     if (spec.kind === "rows") {
-      return {
-        columns: ["row", spec.x.label, "low", "high", "others"],
-        rows: spec.rows.map((r) => [r.label, r.value, r.low, r.high, (r.others || []).join(" ")]),
-      };
+      const ends = most(spec) ? [`${faint(spec)}: least`, `${faint(spec)}: largest`] : [];
+      return tableOfRows(spec, ends, (r) =>
+        ends.map((_, k) => (r.others?.length ? (k ? Math.max : Math.min)(...r.others.filter(known)) : null)),
+      );
     }
+    const named = (words) => (spec.y.scale === "exponent" ? `log10 of ${words}` : words);
     const columns = [
       "series",
       ...(spec.series.some((s) => s.units) ? ["unit"] : []),
       spec.x.label,
-      spec.y.label,
-      ...(spec.series.some((s) => s.low) ? ["low", "high"] : []),
+      named(spec.y.label),
+      ...(spec.series.some((s) => s.low) ? [named("low"), named("high")] : []),
     ];
     const rows = spec.series.flatMap((s) =>
       s.x.map((x, k) => [
@@ -20,10 +34,17 @@
         ...(columns[1] === "unit" ? [s.units?.[k]] : []),
         x,
         s.y[k],
-        ...(columns.includes("low") ? [s.low?.[k], s.high?.[k]] : []),
+        ...(columns.includes(named("low")) ? [s.low?.[k], s.high?.[k]] : []),
       ]),
     );
     return { columns, rows };
+  };
+
+  // The same with every value of the rows' `others`, one in a column.
+  T.downloadOf = function (spec) {
+    if (spec.kind !== "rows") return T.tableOf(spec);
+    const columns = Array.from({ length: most(spec) }, (_, k) => `${faint(spec)}: ${k + 1}`);
+    return tableOfRows(spec, columns, (r) => columns.map((_, k) => r.others?.[k]));
   };
 
   // A cell that begins like a formula is quoted, so that a spreadsheet does not run it.
@@ -44,9 +65,9 @@
   };
 
   // The line under a figure: download, and the table, which is made when it is opened.
-  T.tools = function (holder, id, table) {
-    const details = folded(table);
-    holder.append(T.make("div", { class: "tools" }, download(id, table), details));
+  T.tools = function (holder, spec) {
+    const details = folded(() => T.tableOf(spec));
+    holder.append(T.make("div", { class: "tools" }, download(spec.id, () => T.downloadOf(spec)), details));
   };
 
   // The download alone, for a figure of too many numbers for a table.
@@ -81,7 +102,7 @@
                     {},
                     ...row.map((v) =>
                       T.make("td", {
-                        text: typeof v === "number" || v === null || v === undefined ? T.number(v, 5) : v,
+                        text: typeof v === "number" || !known(v) ? T.number(v, 4) : v,
                       }),
                     ),
                   ),

@@ -100,11 +100,10 @@ def table(run: Run, *, titled: bool) -> str:
             words = "no unit found" if feature["occurs"] else "not tested: does not vary in both texts"
             lines.append(f'<tr><td>{escape(feature["feature"])}</td><td class="words" colspan="5">{words}</td></tr>')
         for k, unit in enumerate(feature["units"]):
-            name = f"{unit['unit']}" + (f" (layer {unit['layer']})" if run.layers > 1 else "")
             lines.append(
                 f"<tr><td>{escape(feature['feature']) if not k else ''}</td><td>"
                 f'<button type="button" data-run="{run.number}" data-unit="{unit["unit"]}" '
-                f'data-layer="{unit["layer"]}" data-state="{escape(unit["state"])}">{name}</button></td>'
+                f'data-layer="{unit["layer"]}" data-state="{escape(unit["state"])}">{numbered(run, unit)}</button></td>'
                 f"<td>{decimal(unit['r'])}</td>"
                 f'<td class="more">{decimal(unit["r_within"])}</td><td class="more">{chance(unit["p"])}</td>'
                 f'<td class="words">{VERDICTS[unit["verdict"]]}</td></tr>'
@@ -112,12 +111,17 @@ def table(run: Run, *, titled: bool) -> str:
     return "\n".join([*lines, "</tbody></table></div>"])
 
 
+def numbered(run: Run, unit: Mapping[str, Any]) -> str:
+    """The number of the unit, with the layer where there are several."""
+    return f"{unit['unit']}" + (f" (layer {unit['layer']})" if run.layers > 1 else "")
+
+
 def decimal(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
 
 def chance(p: float | None) -> str:
-    return "–" if p is None else f"{p:.2g}"
+    return "–" if p is None else f"{p:.2g}".replace("-", "−")
 
 
 def effects(run: Run) -> Iterator[Row]:
@@ -126,6 +130,6 @@ def effects(run: Run) -> Iterator[Row]:
     for feature, unit in sorted(measured, key=lambda pair: -(pair[1]["total"]["extra"]["difference"] or 0)):
         extra = unit["total"]["extra"]
         yield Row(
-            f"unit {unit['unit']}, {feature['feature']}", run.role, extra["difference"], extra["low"], extra["high"],
+            f"unit {numbered(run, unit)}, {feature['feature']}", run.role, extra["difference"], extra["low"], extra["high"],
             unit["total"]["others"], Pick(run.number, unit["layer"], unit["unit"], unit["state"]),
         )  # fmt: skip
