@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 from tests.export.cells import Everything
+from tests.report.browsing import all_of, find, replayed, traces, wait
 from tests.report.conftest import PASSAGE, losses
 
 from tidegate.cells import CELLS
@@ -19,31 +19,12 @@ from tidegate.insight.recording import record
 from tidegate.insight.subject import as_input, as_subject
 from tidegate.insight.tracking.results import FeatureUnits, Units
 from tidegate.report.inspection import Choice, inspection_page
+from tidegate.report.inspection.run import Run
+from tidegate.report.inspection.units import effects, numbered
 from tidegate.text import tokenize
 from tidegate.text.preprocess import letters
 
 ALL = {**CELLS, "own": Everything}
-
-
-def find(page, selector):
-    return page.find_element(By.CSS_SELECTOR, selector)
-
-
-def all_of(page, selector):
-    return page.find_elements(By.CSS_SELECTOR, selector)
-
-
-def wait(page, condition):
-    return WebDriverWait(page, 20, 0.05).until(lambda _: condition())
-
-
-def replayed(page, number=0):
-    """The largest difference between log-probabilities of the page and of Python, relative where they exceed 1."""
-    return float(wait(page, lambda: find(page, f'[data-replay="{number}"]').get_attribute("data-relative")))
-
-
-def traces(page, code):
-    return page.execute_script(f"return ((trace) => {code})(Tidegate.app.traces[0])")
 
 
 def colours(page):
@@ -143,8 +124,38 @@ def test_the_download_holds_the_numbers_of_the_figure(one, open_page):
     rows = [line.split(",") for line in csv.split("\r\n")[1:-1]]
     share = found[0].connectivity.share
     np.testing.assert_allclose([float(row[2]) for row in rows], share, rtol=1e-6)
+    csv = page.execute_script("""
+        const data = JSON.parse(document.getElementById("data").textContent);
+        return Tidegate.csv(Tidegate.downloadOf(data.figures["lag"]));""")
+    assert ",log10 of norm of the gradient,log10 of low,log10 of high" in csv.split("\r\n")[0]
+    logs = [float(line.split(",")[2]) for line in csv.split("\r\n")[1:] if line.startswith("after training")]
+    np.testing.assert_allclose(logs, found[0].lag.log10_mean["all"], rtol=1e-6)
     dangerous = page.execute_script("return Tidegate.csv({columns: ['a'], rows: [['=1+1'], ['x,\"y\"'], [-2]]})")
     assert dangerous == 'a\r\n\'=1+1\r\n"x,""y"""\r\n-2\r\n'
+
+
+def test_effects_of_random_units_are_a_range_in_the_table_and_complete_in_the_download(bare, open_page):
+    page = open_page(inspection_page(*bare("gru")))
+    others = [0.25, -0.5, None, 0.125]
+    table, download = page.execute_script("""
+        const rows = [{label: "a", value: 1, low: 0.5, high: 1.5, others: arguments[0]}, {label: "b", value: 2}];
+        const spec = {kind: "rows", x: {label: "x"}, rows, keys: [{label: "own"}, {label: "random", faint: true}]};
+        return [Tidegate.tableOf(spec), Tidegate.downloadOf(spec)];""", others)  # fmt: skip
+    assert table["columns"] == ["row", "x", "low", "high", "random: least", "random: largest"]
+    assert table["rows"] == [["a", 1, 0.5, 1.5, -0.5, 0.25], ["b", 2, None, None, None, None]]
+    assert download["columns"][4:] == [f"random: {k}" for k in (1, 2, 3, 4)]
+    assert download["rows"][0][4:] == others
+
+
+def test_units_of_several_layers_are_named_with_their_layer(complete):
+    found, models = complete
+    runs = [Run(k, each, model) for k, (each, model) in enumerate(zip(found, models))]
+    assert numbered(runs[0], {"unit": 4, "layer": 0}) == "4"
+    assert numbered(runs[1], {"unit": 4, "layer": 1}) == "4 (layer 1)"
+    total = {"extra": {"difference": 0.5, "low": 0.4, "high": 0.6}, "others": [0.1]}
+    unit = {"unit": 4, "layer": 1, "state": "c", "confirmed": True, "total": total}
+    runs[1].__dict__["figures"] = {"units": {"features": [{"feature": "digit", "units": [unit]}]}}
+    assert [row.label for row in effects(runs[1])] == ["unit 4 (layer 1), digit"]
 
 
 def test_choosing_a_unit_in_the_table_colours_the_text_and_changes_the_address(one, open_page):
@@ -159,7 +170,7 @@ def test_choosing_a_unit_in_the_table_colours_the_text_and_changes_the_address(o
     wait(page, lambda: f"unit={unit}&of=h&layer=0" in page.current_url)
 
 
-def test_an_address_names_a_unit_and_a_position_and_nonsense_is_ignored(bare, open_page):
+def test_an_address_names_a_unit_and_a_position_and_what_the_run_does_not_have_is_reported(bare, open_page):
     html = inspection_page(*bare("lstm", layers=2))
     page = open_page(html, fragment="#unit=4&of=c&layer=1&at=17")
     chosen = {"unit": 4, "name": "c", "layer": 1}
@@ -168,6 +179,27 @@ def test_an_address_names_a_unit_and_a_position_and_nonsense_is_ignored(bare, op
     page = open_page(html, fragment="#unit=99&of=<b>&layer=-1&at=1e9&by=toString")
     chosen = page.execute_script("return Tidegate.app.store.values.chosen[0]")
     assert chosen == {"unit": 0, "name": "h", "layer": 1}
+    said = find(page, ".notice").text
+    assert "unit “99”, but the units are 0 to 5: unit 0 is shown instead" in said
+    assert "layer “-1”, but the layers are 0 to 1: layer 1 is shown instead" in said
+    assert "state or gate “<b>”, but there are only h, c, i, f, g, o: state or gate h is shown instead" in said
+    page.execute_script("location.hash = '#unit=abc'")
+    wait(page, lambda: "unit “abc”" in find(page, ".notice").text)
+    assert "layer" not in find(page, ".notice").text
+    page.execute_script("document.querySelector('[aria-label=\"Next unit\"]').click()")
+    assert not find(page, ".notice").text
+
+
+def test_the_reason_why_influence_is_not_available_is_beside_its_button(one, open_page):
+    page = open_page(inspection_page(*one))
+    replayed(page)
+    button, reason = find(page, '[data-mode="past"]'), find(page, "#no-influence")
+    assert button.is_enabled()
+    assert not reason.is_displayed()
+    page.execute_script("Tidegate.app.read('She ran', false)")
+    assert not button.is_enabled()
+    assert reason.is_displayed()
+    assert "stored passage only" in reason.text
 
 
 def test_own_text_is_read_as_it_is_typed_and_unknown_characters_are_marked(bare, open_page):

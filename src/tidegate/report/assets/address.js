@@ -36,7 +36,9 @@
     return { values, refused: refused.map((parts) => parts.join(" ")) };
   };
 
-  T.keepAddress = function (app, store) {
+  // Keeps the address up to date, and shows what it has `refused` until another unit is chosen.
+  T.keepAddress = function (app, store, refused) {
+    app.sayEach(refused);
     let waiting = null,
       written = location.hash;
     const write = () => {
@@ -49,10 +51,12 @@
       clearTimeout(waiting);
       waiting = setTimeout(write, 500);
     });
+    store.on("chosen", () => app.unsay(refused));
     addEventListener("hashchange", () => {
       if (location.hash === written) return;
-      const { values, refused } = T.readAddress(store.values.runs);
-      store.set(values);
+      const read = T.readAddress(store.values.runs);
+      store.set(read.values);
+      refused = read.refused;
       app.sayEach(refused);
     });
   };

@@ -1,5 +1,6 @@
 (function (T) {
-  const LEVEL = 0.05;
+  const LEVEL = 0.05,
+    NAMED = "5 %";
 
   const SHOWN = 120; // positions after a changed token that the figure shows at least
 
@@ -45,8 +46,8 @@
       if (largest < LEVEL) return `changes no prediction by more than ${T.percent(largest)}.`;
       const end =
         lag >= change.length
-          ? `is still above ${T.percent(LEVEL)} at the end of the text`
-          : `is below ${T.percent(LEVEL)} from ${T.number(lag)} ${T.tokenName(run)}s later on`;
+          ? `is still above ${NAMED} at the end of the text`
+          : `is below ${NAMED} from ${T.number(lag)} ${T.tokenName(run)}s later on`;
       return `changes predictions by up to ${T.percent(largest)}, and the change ${end}.`;
     }
 
@@ -57,7 +58,7 @@
       const above = known.filter((v) => v >= LEVEL).length;
       return (
         `changes the prediction by ${T.percent(mean)} on average and by ${T.percent(highest(known))} at most; ` +
-        `${T.number(above)} of ${T.number(known.length)} predictions change by ${T.percent(LEVEL)} or more.`
+        `${T.number(above)} of ${T.number(known.length)} predictions change by ${NAMED} or more.`
       );
     }
 
@@ -77,7 +78,7 @@
         kind: "plot",
         sentence: result.textContent,
         series,
-        marks: [{ axis: "y", at: LEVEL, label: T.percent(LEVEL), role: "ink" }],
+        marks: [{ axis: "y", at: LEVEL, label: NAMED, role: "ink" }],
         x: { label },
         y: { label: "change of the prediction", zero: true },
         height: 220,

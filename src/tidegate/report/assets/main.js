@@ -11,8 +11,7 @@
     const { values, refused } = T.readAddress(runs);
     store.set(values);
     T.app = T.reader(data, store, runs);
-    T.app.sayEach(refused);
     T.figures(data, store);
-    T.keepAddress(T.app, store);
+    T.keepAddress(T.app, store, refused);
   };
 })(Tidegate);

@@ -170,6 +170,7 @@
         paint(scale.high === before ? from : 0);
         mark();
       },
+      said: () => notice.textContent,
       say(words) {
         notice.textContent = words;
       },

@@ -77,9 +77,12 @@
           transform: `translate(11 ${(TOP + height - BOTTOM) / 2}) rotate(-90)`,
         }),
       );
-      for (const [k, m] of spec.marks.entries())
-        svg.append(marked(m, spec.marks.slice(0, k).filter((other) => other.axis === m.axis).length));
-      for (const s of spec.series) svg.append(group(s));
+      // the lines of marks behind the series, their labels before them
+      const marks = spec.marks.map((m, k) =>
+        marked(m, spec.marks.slice(0, k).filter((other) => other.axis === m.axis).length),
+      );
+      svg.append(...marks, ...spec.series.map(group));
+      for (const g of marks) svg.append(T.draw("g", { class: g.getAttribute("class") }, g.lastChild));
       svg.append(
         T.draw(
           "clipPath",

@@ -28,6 +28,7 @@
       say: (words) => list.forEach((panel) => panel.say(words)),
       // One text for each run; where it is empty, what the panel says remains.
       sayEach: (texts) => texts.forEach((words, k) => words && list[k].say(words)),
+      unsay: (texts) => list.forEach((panel, k) => panel.said() === texts[k] && panel.say("")),
       compute(traces, done) {
         const before = app.traces;
         let left = traces.length;

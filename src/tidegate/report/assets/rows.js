@@ -6,7 +6,7 @@
     RIGHT = 58;
 
   // The words of a text in lines of at most `width` pixels; a longer word is divided.
-  function wrapped(text, width) {
+  T.wrapped = function (text, width) {
     const lines = [""];
     for (const word of text.split(" ")) {
       const last = lines[lines.length - 1];
@@ -21,7 +21,7 @@
       }
     }
     return lines;
-  }
+  };
 
   // One row for each label: a bar from zero, or a dot with its interval and the dots of others.
   T.rows = function (holder, spec, { pick } = {}) {
@@ -55,10 +55,12 @@
     function render() {
       width = Math.max(280, plot.clientWidth);
       const left = Math.min(Math.max(...spec.rows.map((r) => T.widthOf(r.label))) + 14, width * 0.42);
-      const labels = spec.rows.map((r) => wrapped(r.label, left - 12));
+      const labels = spec.rows.map((r) => T.wrapped(r.label, left - 12));
       const tops = [TOP];
       for (const lines of labels) tops.push(tops[tops.length - 1] + ROW + LINE * (lines.length - 1));
-      const height = tops[tops.length - 1] + BOTTOM;
+      const title = T.wrapped(spec.x.label, width - 8),
+        end = tops[tops.length - 1],
+        height = end + BOTTOM + LINE * (title.length - 1);
       const values = spec.rows
         .flatMap((r) => [r.value, r.low, r.high, ...(r.others || [])])
         .filter((v) => v !== null && v !== undefined);
@@ -66,12 +68,16 @@
       const svg = T.draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
       for (const v of x.ticks)
         svg.append(
-          T.draw("path", { class: "grid", d: `M${x.at(v)} ${TOP}V${height - BOTTOM}` }),
-          T.text(x.at(v), height - BOTTOM + 16, x.label(v), { "text-anchor": "middle" }),
+          T.draw("path", { class: "grid", d: `M${x.at(v)} ${TOP}V${end}` }),
+          T.text(x.at(v), end + 16, x.label(v), { "text-anchor": "middle" }),
         );
       svg.append(
-        T.draw("path", { class: "axis", d: `M${x.at(0)} ${TOP}V${height - BOTTOM}` }),
-        T.text((left + width - RIGHT) / 2, height - 5, spec.x.label, { "text-anchor": "middle" }),
+        T.draw("path", { class: "axis", d: `M${x.at(0)} ${TOP}V${end}` }),
+        ...title.map((line, n) => {
+          const half = T.widthOf(line) / 2 + 4,
+            middle = Math.max(half, Math.min(width - half, (left + width - RIGHT) / 2));
+          return T.text(middle, end + BOTTOM - 5 + LINE * n, line, { "text-anchor": "middle" });
+        }),
       );
       spec.rows.forEach((r, k) => {
         const y = (tops[k] + tops[k + 1]) / 2,
