@@ -64,6 +64,7 @@ def test_the_text_and_the_button_that_continues_it_are_in_the_window_together(
     found, models = complete
     page = open_page(inspection_page(found[:runs], models[:runs]), width=width, height=height)
     replayed(page)
+    page.execute_script("Tidegate.app.read('She said: no way. '.repeat(60), false)")
     page.execute_script("Tidegate.app.store.set({mode: arguments[0]})", mode)
     jump(page, "#gates")
     assert page.execute_script("const r = document.getElementById('reader'); return r.scrollHeight <= r.clientHeight")
@@ -121,7 +122,7 @@ def test_long_labels_of_rows_are_wrapped_and_whole(bare, open_page):
     assert "".join(texts[:-1]).replace(" ", "") == label.replace(" ", "")
     assert "…" not in figure.get_attribute("textContent")
     for text in figure.find_elements(By.CSS_SELECTOR, "svg text"):
-        assert 0 <= text.rect["x"]
+        assert text.rect["x"] >= 0
         assert text.rect["x"] + text.rect["width"] <= 390
 
 

@@ -130,6 +130,7 @@ def effects(run: Run) -> Iterator[Row]:
     for feature, unit in sorted(measured, key=lambda pair: -(pair[1]["total"]["extra"]["difference"] or 0)):
         extra = unit["total"]["extra"]
         yield Row(
-            f"unit {numbered(run, unit)}, {feature['feature']}", run.role, extra["difference"], extra["low"], extra["high"],
-            unit["total"]["others"], Pick(run.number, unit["layer"], unit["unit"], unit["state"]),
+            f"unit {numbered(run, unit)}, {feature['feature']}", run.role, extra["difference"],
+            extra["low"], extra["high"], unit["total"]["others"],
+            Pick(run.number, unit["layer"], unit["unit"], unit["state"]),
         )  # fmt: skip
