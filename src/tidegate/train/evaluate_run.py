@@ -79,8 +79,8 @@ def training_text(trained: Trained, path: Path, progress: Progress | None) -> Da
     """The data set of a run: its training and held-out text."""
     facts = trained.facts
     if facts.recipe is None or facts.text is None:
-        raise DataError(f"the model in {path} was saved from Python, without a text. Name one after "
-                        f"{path}.")  # fmt: skip
+        raise DataError(f"the model in {path} was saved from Python, without a text. Name one: "
+                        f"tidegate eval {path} FILE, or tidegate inspect {path} FILE.")  # fmt: skip
     dataset = read(facts.recipe, own_source(facts.text), progress)
     same_text(dataset, facts, dataset.text.name)
     return dataset
