@@ -67,3 +67,12 @@ def test_a_gate_that_is_held_open_is_open_in_every_step():
     found = gates(layer, torch.randn(50, 1, 3, dtype=torch.float64))
     assert (found.open["z_l0"] == 1).all()
     assert (found.closed["z_l0"] == 0).all()
+
+
+def test_a_state_that_is_constant_in_every_unit_is_dead():
+    layer = make_layer("rnn")
+    with torch.no_grad():
+        layer.bias_ih_l0.fill_(40.0)
+    found = gates(layer, torch.randn(50, 1, 3, dtype=torch.float64), warmup=1)
+    assert found.dead["h_l0"].tolist() == [0, 1, 2, 3, 4]
+    assert (found.saturated["n_l0"] == 1).all()

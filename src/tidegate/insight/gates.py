@@ -39,7 +39,8 @@ class Gates(Figure):
     with such a path.
     time_constant[state] (H,): -1 / ln(retention), in steps; infinite where the retention is 1 or more. It is the decay
     without new input to the unit and without the recurrent matrices.
-    dead[state]: the units whose standard deviation over time is below 1 % of the median unit's.
+    dead[state]: the units whose standard deviation over time is at most 1 % of the median unit's, or 0.1 % of the root
+    mean square of the whole state, so that a state in which every unit is constant counts as dead.
     state_sd[state] (H,): that standard deviation.   values: the number of values of each unit.
     tokens_are: "char", "byte" or "word"; None for a layer or a model without a vocabulary.
 
