@@ -8,7 +8,7 @@ from tests.engines.cpu.calls import EVERY, KINDS, ODD, errors, in_double, make_c
 
 import tidegate
 from tidegate.engines import cpu, reference
-from tidegate.engines.cpu import functions, kernels, launch_plan, target
+from tidegate.engines.cpu import functions, kernels, launch, launch_plan, target
 
 pytestmark = pytest.mark.usefixtures("poisoned")
 
@@ -87,6 +87,31 @@ def test_bits_do_not_depend_on_the_number_of_threads(name, sizes, threads, monke
     launch_plan.forward_launch.cache_clear(), launch_plan.backward_launch.cache_clear()
     for other in found[1:]:
         assert all(same_bits(found[0][what], other[what]) for what in other)
+
+
+@pytest.mark.parametrize("kind", ["class numbers", "class numbers ragged reverse", "class numbers no bias"])
+@pytest.mark.parametrize("name", EVERY)
+def test_bits_do_not_depend_on_whether_columns_of_classes_are_read_where_they_lie(name, kind, threads, monkeypatch):
+    options = {"indexed": True, **KINDS.get(kind.removeprefix("class numbers "), {})}
+    monkeypatch.setattr(launch_plan, "SMALL_CALL", 0)
+    monkeypatch.setattr(launch_plan, "SMALL_STEP", 0)
+    for sizes in ((1, 1, 40, 5), (9, 3, 7, 33), (40, 8, 300, 64)):
+        found = []
+        for classes, n in ((0, 1), (0, 3), (1 << 60, 1)):
+            monkeypatch.setattr(launch_plan, "CLASSES", classes)
+            launch_plan.forward_launch.cache_clear(), launch_plan.backward_launch.cache_clear()
+            threads(n)
+            found.append(run(make_call(EVERY[name], *sizes, **options)))
+        launch_plan.forward_launch.cache_clear(), launch_plan.backward_launch.cache_clear()
+        for other in found[1:]:
+            assert all(same_bits(found[0][what], other[what]) for what in other)
+
+
+def test_columns_of_classes_are_read_where_they_lie_for_many_classes_only():
+    call = make_call(EVERY["gru"], 2, 3, 48, 5, indexed=True)
+    assert launch_plan.direct(launch.shape_of(call))
+    assert not launch_plan.direct(launch.shape_of(make_call(EVERY["gru"], 2, 3, 47, 5, indexed=True)))
+    assert not launch_plan.direct(launch.shape_of(make_call(EVERY["gru"], 2, 3, 48, 5)))
 
 
 @pytest.mark.parametrize("name", ["gru", "lstm", "reset-before-gru"])

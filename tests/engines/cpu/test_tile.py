@@ -62,6 +62,29 @@ def test_rows_are_scattered_in_order():
     assert np.array_equal(to, expected)
 
 
+def test_rows_are_scattered_to_columns_with_the_bits_of_a_transposed_target():
+    random = np.random.default_rng(2)
+    x, index = random.normal(size=(50, 37)).astype(np.float32), random.integers(4, size=50)
+    rows, columns = np.zeros((4, 37), np.float32), np.zeros((37, 4), np.float32)
+    function("scatter_rows", "piiippi")(x.ctypes.data, 37, 50, 37, index.ctypes.data, rows.ctypes.data, 37)
+    function("scatter_columns", "piiippi")(x.ctypes.data, 37, 50, 37, index.ctypes.data, columns.ctypes.data, 4)
+    assert np.array_equal(columns, rows.T)
+
+
+def test_a_column_is_gathered_and_padded_with_zeros():
+    random = np.random.default_rng(3)
+    lanes = Code(target.host() or target.AVX2, "float").lanes
+    w = random.normal(size=(lanes + 3, 7)).astype(np.float32)
+    addend = random.normal(size=(2, lanes)).astype(np.float32)
+    to = np.full((2, 2, lanes), np.nan, np.float32)
+    gather = function("gather_column", "piipipi")
+    gather(w[0, 5:].ctypes.data, 7, lanes + 3, to.ctypes.data, 2 * lanes, 0, 0)
+    assert np.array_equal(to[:, 0].ravel(), np.pad(w[:, 5], (0, lanes - 3)))
+    assert np.isnan(to[:, 1]).all()
+    gather(w[0, 5:].ctypes.data, 7, lanes + 3, to.ctypes.data, 2 * lanes, addend.ctypes.data, lanes)
+    assert np.array_equal(to[:, 0].ravel(), np.pad(w[:, 5], (0, lanes - 3)) + addend.ravel())
+
+
 TARGETS = {"AVX-512": target.AVX512, "AVX2": target.AVX2, "NEON": target.NEON}
 MULTIPLY_ADD = {"AVX-512": r"vfmadd\S+ps.*%zmm", "AVX2": r"vfmadd\S+ps.*%ymm", "NEON": r"fmla\s+v\d+\.4s"}
 STACK = {"AVX-512": r"\(%rsp|\(%rbp|%rsp\)", "AVX2": r"\(%rsp|\(%rbp|%rsp\)", "NEON": r"\[sp|\[x29"}

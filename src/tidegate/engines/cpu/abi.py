@@ -38,6 +38,8 @@ COMMON: Mapping[str, str] = {
     "x_t": "stride of x from step to step, in numbers",
     "x_b": "stride of x from sequence to sequence, in numbers",
     "index": "(T, B) int64 class indices, 0 <= index < D; null where x holds numbers",
+    "direct": "for class indices: 1 to read the columns of w_ih, and to add to those of d_w_ih, that occur in x, where "
+    "they lie; 0 for tables with a row for each class",
     "w_ih": "(Ga*H, D) input weights",
     "w_hh": "(Gq*H, H) recurrent weights",
     "v": "(V, H) per-unit vectors",
@@ -63,7 +65,7 @@ FORWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
     "packed_b": "(U, Ga, L) input biases",
     "packed_u": "for each stage (U, gates of the stage, H, L) recurrent weights",
     "packed_c": "for each stage (U, gates of the stage, L) recurrent biases",
-    "a": "(C, B, U, Ga, L) projected inputs of a chunk; for class indices (D, U, Ga, L), one row per class",
+    "a": "(C, B, U, Ga, L) projected inputs of a chunk; (D, U, Ga, L), one row per class, for class indices not direct",
     "x_terms": "(R, D) rows of x as bfloat16 terms, for the matrix unit",
 }
 FORWARD_STATES: Mapping[str, str] = COMMON_STATES | {
@@ -90,7 +92,8 @@ BACKWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
     "d_w_ih": "(Ga*H, D) gradients with respect to w_ih; null if not needed",
     "sum_w_ih": "(Ga*H, sum_w_ih_b) where they are added up",
     "sum_w_ih_b": "stride of sum_w_ih from row to row, in numbers",
-    "table": "(D, Ga*H) gradients with respect to w_ih, transposed, where x holds class indices; starts at 0",
+    "table": "(D, Ga*H) gradients with respect to w_ih, transposed, where x holds class indices; if direct, (Ga*H, D), "
+    "not transposed; starts at 0",
     "d_x": "(T, B, D) gradients with respect to x; null if not needed",
     "sums": "(N*H + L,) sums of dq over all rows",
     "d_b_ih": "(Ga*H,) gradients with respect to b_ih, or null",
@@ -116,7 +119,7 @@ TERMS = 3
 TERM, ROW, PANEL = BLOCK // 2, TERMS * BLOCK // 2, TERMS * BLOCK // 2 * GROUP
 
 #: Functions that all kernels call: on every processor, and on one with a matrix unit.
-SHARED = ("product", "pack_transposed", "pack_rows", "scatter_rows")
+SHARED = ("product", "pack_transposed", "pack_rows", "gather_column", "scatter_rows", "scatter_columns")
 SHARED_MATRIX = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
 
 N = TypeVar("N", int, "Int")

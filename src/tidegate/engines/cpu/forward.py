@@ -1,9 +1,10 @@
 """The forward kernel: a whole sequence in one call.
 
-Every thread packs a share of the weights. Then for each chunk of steps it projects inputs (a = x W + b, or a row of a
-table if x holds class indices), and for each step and stage it multiplies by the packed U and runs the element-wise
-phase while the product is in the L1 cache. States are written to sequences of T + 1 steps, so that step t reads what
-step t - 1 wrote; without lengths and resets the sequence of the first state is also the layer's output.
+Every thread packs a share of the weights. Then for each chunk of steps it projects inputs (a = x W + b; for class
+indices a column of W, or a row of a table of all classes), and for each step and stage it multiplies by the packed U
+and runs the element-wise phase while the product is in the L1 cache. States are written to sequences of T + 1 steps, so
+that step t reads what step t - 1 wrote; without lengths and resets the sequence of the first state is also the layer's
+output.
 
 `abi` documents the arguments and the layouts of all buffers.
 """
@@ -91,16 +92,15 @@ class _Writer:
         plan, step = self.plan, self.step
         H, B, code, L = args["H"], args["B"], self.code, self.code.lanes
         linear, reverse = (t - low) * B + r, args["reverse"]
-        index = args.pointer("index")
-        with code.either(index.is_null) as (without, with_index):
-            with without:
-                end_without = code.b.block
-            with with_index:
-                number = index.integer(row)
-                end_with = code.b.block
+        with code.either(self.from_table(args)) as (table, rows):
+            with table:
+                number = args.pointer("index").integer(row)
+                end_table = code.b.block
+            with rows:
+                end_rows = code.b.block
         chosen = code.b.phi(linear.v.type)
-        chosen.add_incoming(linear.v, end_without)
-        chosen.add_incoming(number.v, end_with)
+        chosen.add_incoming(number.v, end_table)
+        chosen.add_incoming(linear.v, end_rows)
         base = {
             "a": args.pointer("a") + Int(code, chosen) * (groups * (len(step.inputs) * code.lanes)),
             "v": args.pointer("v"),
@@ -117,6 +117,10 @@ class _Writer:
             at = self.first_operand(args, t) if k == 0 else args.pointer("operand") + B * H * k
             base[f"operand{k}"] = at + r * H
         return base
+
+    def from_table(self, args: Arguments) -> Value:
+        """Whether `a` has a row for each class, instead of one for each step and sequence."""
+        return self.code.b.and_(self.code.b.not_(args.pointer("index").is_null), args["direct"].equals(0))
 
     def first_operand(self, args: Arguments, t: Int) -> Ptr:
         """The left side of stage 0 if it is not a state: even and odd steps have separate memory, as one is read while
@@ -173,6 +177,8 @@ class _Writer:
                         share.wait_for_all()
                     else:
                         self.project(args, share, low, i1 - i0)
+                with code.when(args["direct"] > 0):
+                    self.gather(args, share, low, i1 - i0)
                 first = code.select(reverse.equals(0), i0, T - 1 - i0)
                 if self.plan.lead is not None:
                     code.call("lead", at, sums, first, low, *share.rows, *share.units)
@@ -245,28 +251,43 @@ class _Writer:
                 bias("b_hh", "packed_c", row, G * L, at)
             offset += G
         G = len(step.inputs)
-        indexed = code.b.not_(args.pointer("index").is_null)
+        table, dense = self.from_table(args), args.pointer("index").is_null
         for i in range(G):
             at = (g0 * G + i) * L
             bias("b_ih", "packed_b", i, G * L, at)
             weights = args.pointer("w_ih") + (H * i + u0) * D
-            with code.either(indexed) as (table, panels):
-                with table:
-                    added = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + at)
+            with code.when(table):
+                added = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + at)
+                code.call(
+                    transposed, weights, D, units, D, args.pointer("a") + at, code.int(G * L),
+                    share.groups * (G * L), added, code.int(G * L),
+                )  # fmt: skip
+            with code.when(dense):
+                if self.on_matrix:
+                    panel = matrix.blocks(D) * matrix.PANEL
+                    to = args.pointer("packed_w") + (g0 * G + i) * panel
+                    code.call(tile.symbol(code, "pack_right"), weights, D, units, D, to, panel * G)
+                else:
                     code.call(
-                        transposed, weights, D, units, D, args.pointer("a") + at, code.int(G * L),
-                        share.groups * (G * L), added, code.int(G * L),
+                        transposed, weights, D, units, D, args.pointer("packed_w") + at * D, D * (G * L),
+                        code.int(L), null(code), code.int(0),
                     )  # fmt: skip
-                with panels:
-                    if self.on_matrix:
-                        panel = matrix.blocks(D) * matrix.PANEL
-                        to = args.pointer("packed_w") + (g0 * G + i) * panel
-                        code.call(tile.symbol(code, "pack_right"), weights, D, units, D, to, panel * G)
-                    else:
-                        code.call(
-                            transposed, weights, D, units, D, args.pointer("packed_w") + at * D, D * (G * L),
-                            code.int(L), null(code), code.int(0),
-                        )  # fmt: skip
+
+    def gather(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
+        """a = W[:, index] + b for the thread's rows and units and the steps [low, low + steps)."""
+        code, L, G = self.code, self.code.lanes, len(self.step.inputs)
+        B, D, H = args["B"], args["D"], args["H"]
+        (r0, r1), (g0, g1) = share.rows, share.units
+        units, bias = (g1 * L).least(H) - g0 * L, args.pointer("b_ih").is_null
+        with code.loop(0, steps) as t, code.loop(r0, r1) as r:
+            column = args.pointer("w_ih") + args.pointer("index").integer((low + t) * B + r)
+            line = args.pointer("a") + (t * B + r) * share.groups * (G * L)
+            for i in range(G):
+                at = (g0 * G + i) * L
+                code.call(
+                    tile.symbol(code, "gather_column"), column + (H * i + g0 * L) * D, D, units, line + at,
+                    code.int(G * L), code.select(bias, null(code), args.pointer("packed_b") + at), code.int(G * L),
+                )  # fmt: skip
 
     def project(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
         """a = x W + b for the thread's rows and units and the steps [low, low + steps); rows of all steps at once if

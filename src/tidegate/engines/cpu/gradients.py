@@ -157,15 +157,22 @@ class Gradients:
                 )  # fmt: skip
 
     def _table(self, low: Int, first: Int, rows: Int) -> None:
-        """For class indices: add some rows of da to the rows of their classes in `table` (D, Ga, H)."""
+        """For class indices: add some rows of da to the rows of their classes in `table` (D, Ga, H), or to the columns
+        of their classes in (Ga, H, D)."""
         code, args, L = self.code, self.args, self.code.lanes
         H, width = args["H"], args["H"] * len(self.step.inputs)
         (g0, _), units = self.my_groups, self._units(self.my_groups, H)
         index = args.pointer("index").words(args["B"] * low + first)
         for at, gate in enumerate(self.step.inputs):
             source = args.pointer("dq") + (H * (first * self.plan.blocks + self.plan.da[gate]) + g0 * L)
-            to = args.pointer("table") + (H * at + g0 * L)
-            code.call(tile.symbol(code, "scatter_rows"), source, H * self.plan.blocks, rows, units, index, to, width)
+            stride, unit = H * self.plan.blocks, H * at + g0 * L
+            with code.either(args["direct"] > 0) as (columns, table):
+                with columns:
+                    to = args.pointer("table") + unit * args["D"]
+                    code.call(tile.symbol(code, "scatter_columns"), source, stride, rows, units, index, to, args["D"])
+                with table:
+                    to = args.pointer("table") + unit
+                    code.call(tile.symbol(code, "scatter_rows"), source, stride, rows, units, index, to, width)
 
     # -- gradients of inputs --------------------------------------------------------------------------------------
 

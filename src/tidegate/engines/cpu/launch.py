@@ -12,7 +12,7 @@ from tidegate.engines.autograd import Cotangents, Forward, Gradients, Needed, Sa
 from tidegate.engines.call import Call, Weights
 from tidegate.engines.cpu import kernels, team, workspace
 from tidegate.engines.cpu.boundary import address, gradient, indices, rows, whole
-from tidegate.engines.cpu.launch_plan import LaunchPlan, Shape, backward_launch, forward_launch
+from tidegate.engines.cpu.launch_plan import LaunchPlan, Shape, backward_launch, direct, forward_launch
 from tidegate.engines.cpu.prepared import Prepared
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.ragged import step_mask
@@ -58,7 +58,7 @@ def forward(call: Call, *, save: bool, prepared: Prepared | None = None) -> Forw
     Where neither lengths nor resets are given, the outputs are the sequence of the first state and share its memory.
     """
     shape = shape_of(call)
-    plan = forward_launch(shape, save=save)
+    plan = forward_launch(shape, save=save, prepared=prepared is not None)
     step, w, T, B, H, dtype = shape.step, contiguous(call.weights), shape.T, shape.B, shape.H, shape.arithmetic
     mask = step_mask(call) if shape.ragged else None
     first = workspace.empty((T + 1, B, H), dtype)
@@ -101,8 +101,10 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
     plan = backward_launch(shape, need_x=need_x, need_w_ih=needed.w_ih)
     step, w, T, B, D, H = shape.step, contiguous(call.weights), shape.T, shape.B, shape.D, shape.H
     dtype = shape.arithmetic
-    table = torch.zeros(D, len(w.w_ih), dtype=dtype) if needed.w_ih and shape.indexed else None
-    d_w_ih = workspace.empty(w.w_ih.shape, dtype) if needed.w_ih and table is None else None
+    d_w_ih = workspace.empty(w.w_ih.shape, dtype) if needed.w_ih else None
+    table = d_w_ih if needed.w_ih and shape.indexed else None
+    if table is not None:
+        table = table.zero_() if direct(shape) else torch.zeros(D, len(w.w_ih), dtype=dtype)
     d_w_hh = workspace.empty(w.w_hh.shape, dtype) if needed.w_hh else None
     d_x = workspace.empty((T, B, D), dtype) if need_x else None
     d_b_ih, d_b_hh, d_v = [None if t is None else torch.empty_like(t) for t in (w.b_ih, w.b_hh, w.vectors)]
@@ -133,7 +135,8 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
         arguments[f"d_final_b.{s}"] = 0 if d_final is None else d_final.stride(0)
     start_kernel(plan, arguments, kept)
     del x, d_outputs, d_finals  # only needed to keep the memory alive until the kernel had run
-    d_w_ih = d_w_ih if table is None else table.t().contiguous()
+    if d_w_ih is not None and table is not None and table is not d_w_ih:
+        d_w_ih.copy_(table.t())
     return Gradients(d_x, d_starts, (d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_v, None))
 
 
@@ -144,7 +147,7 @@ def prepare(step: Step, weights: Weights, *, indexed: bool = False) -> Prepared:
     H, D = w.w_ih.shape[0] // len(step.inputs), w.w_ih.shape[1]
     x = torch.zeros((1, 1), dtype=torch.int64) if indexed else w.w_ih.new_zeros((1, 1, D))
     shape = shape_of(Call(step, x, (w.w_hh.new_zeros(1, H),) * len(step.state), w))
-    plan = forward_launch(shape, save=False)
+    plan = forward_launch(shape, save=False, prepared=True)
     packed = Prepared.empty(plan)
     arguments = {"w_ih": address(w.w_ih), "w_hh": address(w.w_hh), "b_ih": address(w.b_ih), "b_hh": address(w.b_hh)}
     inputs(x, shape, arguments)

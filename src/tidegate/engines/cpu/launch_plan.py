@@ -27,6 +27,9 @@ REAL = {torch.float32: "float", torch.float64: "double"}
 AHEAD = 1 << 20
 #: Rows (steps times sequences) in one chunk of the backward pass: enough for an efficient product of weight gradients.
 CHUNK_ROWS = 384
+#: Columns of W_ih are read and written where they lie if the classes are this many times the class indices of a call or
+#: more: a column is spread over memory, so it takes as long as several columns of a complete transposition.
+CLASSES = 8
 #: Multiplications below which a second thread costs more than it saves: in all of a call, and in one step.
 SMALL_CALL, SMALL_STEP = 1 << 20, 1 << 17
 #: Threads divide the sequences if each gets at least FEW_ROWS and the recurrent weights have at most LARGE_U bytes.
@@ -181,8 +184,14 @@ def kept_layout(shape: Shape, saved: int) -> Layout:
     return layout
 
 
+def direct(shape: Shape) -> bool:
+    """Whether columns of W_ih are read and written where they lie. Without effect on the bits."""
+    return shape.indexed and shape.T * shape.B * CLASSES <= shape.D
+
+
 @lru_cache(maxsize=512)
-def forward_launch(shape: Shape, *, save: bool) -> LaunchPlan:
+def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> LaunchPlan:
+    """The launch plan of a forward pass; with `prepared` the weights are packed for many calls."""
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = forward_plan(step, save=save, ragged=shape.ragged, traced=shape.traced)
     on_matrix = matrix_inputs(shape)
@@ -193,9 +202,10 @@ def forward_launch(shape: Shape, *, save: bool) -> LaunchPlan:
     L, item = kernel.lanes, shape.arithmetic.itemsize
     padded = (H + L - 1) // L * L
     Ga, Gq = len(step.inputs), len(step.products)
-    chunk = T if shape.indexed else min(T, max(1, AHEAD // (B * Ga * H * item), -(-64 // B)))
+    table = shape.indexed and (prepared or not direct(shape))
+    chunk = T if table else min(T, max(1, AHEAD // (B * Ga * H * item), -(-64 // B)))
     scratch, packed = Layout(item), Layout(item)
-    fixed = {"chunk": chunk}
+    fixed = {"chunk": chunk, "direct": int(shape.indexed and not table)}
     in_products = {operand_state(step, k) for k in range(len(step.stages))}
     for i, s in enumerate(step.state):
         in_place = not save and i > 0 and i not in in_products
@@ -209,8 +219,8 @@ def forward_launch(shape: Shape, *, save: bool) -> LaunchPlan:
     packed.add("packed_b", Ga * padded)
     packed.add("packed_u", Gq * padded * H)
     packed.add("packed_c", Gq * padded)
-    # For class indices `a` is a table of the projections of all classes, so it is packed from the weights alone.
-    (packed if shape.indexed else scratch).add("a", (D if shape.indexed else chunk * B) * Ga * padded)
+    # A table of the projections of all classes is packed from the weights alone.
+    (packed if table else scratch).add("a", (D if table else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
     form = PackedForm(step, shape.arithmetic, D, H, shape.indexed, shape.target)
     return make_launch_plan(kernel, shape, scratch, packed, kept, fixed, on_matrix=False, packed_form=form)
@@ -248,7 +258,7 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
         scratch.add("left", plan.blocks * padded * rows)
         scratch.add("right", right * rows)
     scratch.add("sums", plan.blocks * H + L)
-    fixed = {"chunk": chunk, "sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
+    fixed = {"chunk": chunk, "direct": int(direct(shape)), "sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
     if padded != H:
         scratch.add("sum_w_hh", Gq * H * padded)
     if dense and padded_x != D:

@@ -35,7 +35,9 @@ def emit(code: Code) -> None:
     transpose(code)
     pack_transposed(code)
     pack_rows(code)
+    gather_column(code)
     scatter_rows(code)
+    scatter_columns(code)
 
 
 def heights(code: Code) -> range:
@@ -180,6 +182,23 @@ def pack_rows(code: Code) -> None:
                 (target + (whole * group_stride + r * n)).store(edge)
 
 
+def gather_column(code: Code) -> None:
+    """gather_column(source, row stride, units; target, group stride; addend, its group stride): target[group, lane] =
+    source[group * lanes + lane, 0] + addend[group, lane], with zeros in place of the source beyond `units`. The sums
+    have the bits of those of pack_transposed."""
+    with code.function(symbol(code, "gather_column"), "piipipi", public=True) as arguments:
+        source, row_stride, units, target, group_stride, addend, addend_stride = arguments
+        n, zero = code.lanes, code.vec(0.0)
+        with code.loop(0, units, n) as u:
+            group, count = u // n, (units - u).least(n)
+            to = target + group * group_stride
+            with code.accumulate([zero], 0, count) as (i, (before,), following):
+                following[0] = code.select(code.first_lanes(i), before, (source + (u + i) * row_stride).splat())
+            to.store(code.select(code.first_lanes(count), following[0], zero))
+            with code.when(code.b.not_(addend.is_null)):
+                to.store(to.load() + addend.load(group * addend_stride))
+
+
 def scatter_rows(code: Code) -> None:
     """scatter_rows(source, row stride, rows, columns; index; target, row stride): target[index[r], :] += source[r, :],
     in the order of r."""
@@ -194,3 +213,14 @@ def scatter_rows(code: Code) -> None:
             with code.when((columns % n) > 0):
                 mask = code.first_lanes(columns % n)
                 to.store(to.load(whole, mask) + row.load(whole, mask), whole, mask)
+
+
+def scatter_columns(code: Code) -> None:
+    """scatter_columns(source, row stride, rows, columns; index; target, row stride): target[:, index[r]] +=
+    source[r, :], in the order of r, as scatter_rows into a transposed target."""
+    with code.function(symbol(code, "scatter_columns"), "piiippi", public=True) as arguments:
+        source, row_stride, rows, columns, index, target, target_stride = arguments
+        with code.loop(0, rows) as r:
+            row, to = source + r * row_stride, target + index.integer(r)
+            with code.loop(0, columns) as c:
+                to.add_number(row + c, c * target_stride)

@@ -301,6 +301,12 @@ class Ptr:
         code = self.code
         return Vec(code, code._spread(code.b.load((self + o).v, align=code.bytes, typ=code.real), code.real))
 
+    def add_number(self, source: Ptr, o: Int | int = 0) -> None:
+        """Add the number at `source` to the one here (+ o)."""
+        code, at = self.code, (self + o).v
+        here, there = (code.b.load(v, align=code.bytes, typ=code.real) for v in (at, source.v))
+        code.b.store(code.b.fadd(here, there), at, align=code.bytes)
+
     def integer(self, word: Int | int = 0) -> Int:
         """The 64-bit integer at the given word."""
         return Int(self.code, self.code.b.load(self.words(word).v, align=8, typ=I64))
