@@ -1,100 +1,24 @@
 """The measurements of docs/questions.md: `python docs/questions.py` prints them, --write writes them into the page.
 
-float64, one sequence of N(0, 1) inputs, D = 8, H = 32; weights from U(-1/sqrt(H), 1/sqrt(H)) as in torch.nn, unless a
-table says otherwise; the median of five seeds. Autograd computes the Jacobians of the last state with respect to the
-first.
+Those of this file are of layers that are not trained: see measured/small_layers.py; the median of five seeds.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor
 
-import tidegate
+from measured.batches import batches
+from measured.opening import fixed_lag, opening
+from measured.sizes import sizes
+from measured.small_layers import SEEDS, D, H, biased, blocks, both, far, layer_of, recurrent, run
+from measured.tables import number, show, table, write
+from measured.two_gates import orthogonal, two_gates
 from tidegate import cells
-from tidegate.cells import Cell
-from tidegate.engines import Call
-from tidegate.nn.stack import read_weights
-from tidegate.verification.direct import unroll
 
 PAGE = Path(__file__).parent / "questions.md"
-D, H, SEEDS = 8, 32, range(5)
-Change = Callable[[tidegate.Recurrent], None]
-
-
-def layer_of(cell: type[Cell], seed: int, change: Change = lambda layer: None) -> tidegate.Recurrent:
-    torch.manual_seed(seed)
-    layer = tidegate.Recurrent(cell, D, H, dtype=torch.float64)
-    with torch.no_grad():
-        change(layer)
-    return layer
-
-
-def blocks(layer: tidegate.Recurrent, name: str) -> Mapping[str, Tensor]:
-    """The block of each gate in weight_hh, bias_ih and so on; changing it changes the layer."""
-    return dict(zip(layer.cell.gates, getattr(layer, f"{name}_l0").split(H)))
-
-
-def biased(**biases: float) -> Change:
-    """Adds to the biases of gates: a large one holds a gate open or closed."""
-
-    def change(layer: tidegate.Recurrent) -> None:
-        for gate, bias in biases.items():
-            blocks(layer, "bias_ih")[gate].add_(bias)
-
-    return change
-
-
-def recurrent(make: Callable[[], Tensor]) -> Change:
-    """Replaces every gate's recurrent matrix."""
-
-    def change(layer: tidegate.Recurrent) -> None:
-        for block in blocks(layer, "weight_hh").values():
-            block.copy_(make())
-
-    return change
-
-
-def both(*changes: Change) -> Change:
-    def change(layer: tidegate.Recurrent) -> None:
-        for each in changes:
-            each(layer)
-
-    return change
-
-
-def run(layer: tidegate.Recurrent, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    call = Call(layer.step, x[:, None], tuple(s[None] for s in states), read_weights(layer)[0])
-    return tuple(s[0] for s in unroll(call, layer.step).states)
-
-
-def zeros(layer: tidegate.Recurrent) -> tuple[Tensor, ...]:
-    return tuple(torch.zeros(H, dtype=torch.float64) for _ in layer.cell.state)
-
-
-def far(cell: type[Cell], K: int, seed: int, change: Change = lambda layer: None) -> tuple[Tensor, Tensor]:
-    """Singular values of the joint Jacobian of the states over K steps, and the last output."""
-    layer = layer_of(cell, seed, change)
-    x = torch.randn(K, D, dtype=torch.float64)
-
-    def last(*states: Tensor) -> Tensor:
-        return torch.cat(run(layer, x, states))
-
-    start = zeros(layer)
-    rows = torch.autograd.functional.jacobian(last, start, vectorize=True)
-    return torch.linalg.svdvals(torch.cat(rows, 1)), last(*start)[:H].detach()
-
-
-def number(x: float) -> str:
-    return f"{x:.1e}" if x != 0 and not 0.01 <= abs(x) < 1000 else f"{x:.2f}"
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    head = list(head)
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
 
 
 def explode() -> list[str]:
@@ -209,23 +133,29 @@ def relu() -> list[str]:
     return table(("U", "tanh: gain over 50 steps", "largest state", "relu: gain", "largest state"), rows)
 
 
+def relu_steps() -> list[str]:
+    """The gain of relu over 10, 50 and 100 steps for an orthogonal U times a factor."""
+    rows = []
+    for scale in (0.8, 1.0, 1.5, 2.0):
+        row = [f"{scale:g}"]
+        for cell in (cells.RNN, cells.ReluRNN):
+            for K in (10, 50, 100):
+                found = [far(cell, K, seed, recurrent(lambda scale=scale: scale * orthogonal())) for seed in SEEDS]
+                row.append(number(median(float(values[0]) for values, _ in found)))
+        rows.append(row)
+    head = ("U = orthogonal times", *(f"{name}: {K} steps" for name in ("tanh", "relu") for K in (10, 50, 100)))
+    return table(head, rows)
+
+
 MEASURED = {
-    "explode": explode, "vanish": vanish, "element-wise": element_wise, "gates": gates, "relu": relu,
+    "explode": explode, "vanish": vanish, "element-wise": element_wise, "gates": gates, "two gates": two_gates,
+    "opening": opening, "fixed lag": fixed_lag, "batches": batches, "sizes": sizes, "relu": relu,
+    "relu steps": relu_steps,
 }  # fmt: skip
-
-
-def written(page: str) -> str:
-    """The page with every table measured again."""
-    for name, measure in MEASURED.items():
-        begin, end = f"<!-- measured: {name} -->\n", "<!-- end -->"
-        before, _, rest = page.partition(begin)
-        page = before + begin + "\n".join(measure()) + "\n" + end + rest.partition(end)[2]
-    return page
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
-        PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        write(PAGE, MEASURED)
     else:
-        for name, measure in MEASURED.items():
-            print(f"\n{name}\n", *measure(), sep="\n")
+        show(MEASURED)
