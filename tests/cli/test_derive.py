@@ -17,6 +17,16 @@ def test_text_is_written_to_standard_output():
     done = run("gru")
     assert done.exit_code == 0
     assert "da_n[t] = dn[t] * (1 - n[t]^2)" in done.output
+    assert "sum_{t=1..T} sum_{k=1..t}" in done.output
+
+
+def test_steps_notation_convention_and_language_choose_how_it_is_printed():
+    assert "sum_{k=1..t}" not in run("gru", "--steps", "brief").output
+    assert "∂ℒ/∂h̃[t]" in run("gru", "--notation", "nndl").output
+    assert "H[t] = Z[t] * H̃[t] + (1 - Z[t]) * H[t-1]" in " ".join(
+        run("gru", "--notation", "d2l", "--convention", "write").output.split()
+    )
+    assert "更新门" in run("gru", "--language", "zh").output
 
 
 def test_jacobian_and_unroll_choose_what_is_printed():
@@ -67,7 +77,7 @@ def test_a_custom_cell_is_derived(tmp_path):
         "from tidegate import Cell\n\nclass Leak(Cell):\n    gates = ('n',)\n    state = ('h',)\n\n"
         "    def equations(a, U, h):\n        n = (a.n + U.n(h)).tanh()\n        return (h / 2 + n,), (n,)\n"
     )
-    assert "J[t] = diag(0.5)" in run(f"{path}:Leak").output
+    assert "J[t] = 0.5 I" in run(f"{path}:Leak").output
 
 
 @pytest.mark.parametrize(
@@ -75,6 +85,10 @@ def test_a_custom_cell_is_derived(tmp_path):
     [
         (["gru", "--format", "pdf"], "--format must be one of"),
         (["gru", "--unroll", "12"], "--unroll"),
+        (["gru", "--steps", "some"], "--steps must be one of full, brief"),
+        (["gru", "--notation", "book"], "--notation must be one of tidegate, nndl, d2l"),
+        (["gru", "--language", "fr"], "--language must be one of en, zh"),
+        (["lstm", "--convention", "write"], "--convention is about gates that alone keep or replace a state"),
         (["x"], "CELL"),
         (["GRU"], "Did you mean gru?"),
         (["gru", "--out", "x.pdf"], "--out x.pdf: the ending must be one of .txt"),

@@ -33,11 +33,11 @@ class LSTM(Cell):
 class PeepholeLSTM(Cell):
     """An LSTM whose gates also depend on the cell state, with one learned weight v for each unit.
 
-    i  = sigmoid(W_i x + b_i + U_i h + c_i + v_i * c)
-    f  = sigmoid(W_f x + b_f + U_f h + c_f + v_f * c)
-    g  = tanh(W_g x + b_g + U_g h + c_g)
+    i  = sigmoid(W_i x + b_i + U_i h + c_i + v_i * c)     input gate
+    f  = sigmoid(W_f x + b_f + U_f h + c_f + v_f * c)     forget gate: 1 keeps the cell
+    g  = tanh(W_g x + b_g + U_g h + c_g)                  candidate
     c' = f * c + i * g
-    o  = sigmoid(W_o x + b_o + U_o h + c_o + v_o * c')
+    o  = sigmoid(W_o x + b_o + U_o h + c_o + v_o * c')    output gate
     h' = o * tanh(c')
 
     Source: Gers, Schraudolph and Schmidhuber, JMLR 3 (2002).

@@ -15,22 +15,39 @@ def derive(
     format: Annotated[
         str | None, typer.Option(help="text, latex, markdown or html [by the ending of --out, or text].")
     ] = None,
+    steps: Annotated[str, typer.Option(help="full: every step with its reason; brief: the results.")] = "full",
+    notation: Annotated[str, typer.Option(help="The letters: tidegate, nndl or d2l.")] = "tidegate",
+    convention: Annotated[
+        str | None,
+        typer.Option(help="keep: an update gate of 1 keeps the state; write: it replaces it [as the cell has it]."),
+    ] = None,
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
     jacobian: Annotated[
-        bool, typer.Option("--jacobian", help="Only the step, its Jacobian, and the bound over many steps.")
+        bool, typer.Option("--jacobian", help="Only the step, its Jacobian, and the bounds over many steps.")
     ] = False,
     unroll: Annotated[int, integer_option("Also write out the product of this many step Jacobians, 1 to 9.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write to this file: .txt, .tex, .md or .html [standard output].")
     ] = None,
 ) -> None:
-    """Derive backpropagation through time for a cell: recursion, gradients, Jacobian, bound, special cases.
+    """Derive backpropagation through time for a cell: loss, error terms, gradients, Jacobian, bounds, special cases.
 
-    Everything printed comes from the cell's equations; `tidegate verify` checks the same gradients numerically.
+    Everything printed comes from the cell's equations; `tidegate verify` checks the same gradients numerically. A .tex
+    file in Chinese is compiled with xelatex and the package ctex.
     """
     from tidegate.calculus.derivation import derive as derive_cell
 
     chosen = choose_format(format, out)
-    written = derive_cell(cell, jacobian_only=jacobian, unroll=unroll).render(chosen)
+    document = derive_cell(
+        cell,
+        jacobian_only=jacobian,
+        unroll=unroll,
+        steps=steps,
+        notation=notation,
+        convention=convention,
+        language=language,
+    )
+    written = document.render(chosen)
     if out is None:
         typer.echo(written, nl=False)
     else:

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from tidegate.calculus.derivation.document import Equation, Section, Sentence
-from tidegate.calculus.derivation.formula import Formula, Name, Number, write
-from tidegate.calculus.derivation.naming import listed, values
+from tidegate.calculus.derivation.formula import ZERO, Formula, Number, Relation, total, upright, write
+from tidegate.calculus.derivation.formula import product as matrix_product
+from tidegate.calculus.derivation.forward import net_of
+from tidegate.calculus.derivation.parts import Equation, Part, Section, Words
+from tidegate.calculus.derivation.roles import in_convention, is_gate, keepers
+from tidegate.calculus.derivation.setting import Setting
 from tidegate.calculus.expression import Expression, leaf, subgraph
 from tidegate.calculus.step import Step
 from tidegate.calculus.substitution import substitute
@@ -39,45 +42,55 @@ def set_gates(step: Step, gates: Mapping[str, int]) -> Case:
 
 
 def cases(step: Step) -> list[Case]:
-    """Each sigmoid gate alone at 0 and at 1; and the smallest sets of gates that give another cell or keep a state."""
-    switches = [g for g, e in step.gate.items() if e.op == "sigmoid"]
+    """Each gate alone at 0 and at 1; and the smallest sets of gates that give another cell or keep a state."""
+    switches = [g for g, e in step.gate.items() if e.op == "sigmoid" and is_gate(step, g)]
     found = [set_gates(step, {g: value}) for g in switches for value in (1, 0)]
-    notable = [case for case in found if remarks(step, case, strong=True)]
+    notable = [case for case in found if outcomes(step, case)]
     for count in range(2, min(len(switches), 3) + 1):
         for chosen in combinations(switches, count):
             for numbers in product((1, 0), repeat=count):
                 case = set_gates(step, dict(zip(chosen, numbers)))
-                said = set(remarks(step, case, strong=True))
+                said = set(outcomes(step, case))
                 smaller = [n for n in notable if n.gates.items() <= case.gates.items()]
-                if said and not any(said <= set(remarks(step, n, strong=True)) for n in smaller):
+                if said and not any(said <= set(outcomes(step, n)) for n in smaller):
                     notable.append(case)
                     found.append(case)
     return found
 
 
-def remarks(step: Step, case: Case, *, strong: bool = False) -> list[str]:
-    """Sentences on the simplified equations; `strong` leaves out those on what a state no longer depends on."""
-    said: list[str] = []
-    for name, cell in CELLS.items():
-        if trace(cell) is not step and is_cell(case, trace(cell)):
-            said.append(f"this is the cell {name}")
-    copied = [s for s in step.state if case.new[s] is step.old[s]]
-    if copied:
-        said += [f"{s} is kept unchanged, and so is its gradient along the direct path" for s in copied]
-    if strong:
-        return said
+def outcomes(step: Step, case: Case) -> list[tuple[str, str]]:
+    """("is", cell) for every known cell that the case is, and ("kept", state) for every state that it keeps."""
+    known = [(name, trace(cell)) for name, cell in CELLS.items()]
+    if not any(other is step for _, other in known):
+        known += [(name, other) for name, cell in known for other in other_convention(cell)]
+    found = [("is", name) for name, other in known if other is not step and is_cell(case, other)]
+    return [*dict.fromkeys(found), *(("kept", s) for s in step.state if case.new[s] is step.old[s])]
+
+
+def other_convention(step: Step) -> list[Step]:
+    return [in_convention(step, "write")] if any(True for _ in keepers(step)) else []
+
+
+def remarks(setting: Setting, case: Case) -> list[Words]:
+    """Sentences on the simplified equations."""
+    step, notation = setting.step, setting.notation
+    found = outcomes(step, case)
+    said = [setting.words("is the cell", cell=name) for kind, name in found if kind == "is"]
+    kept = [setting.words("is kept", state=notation.value(name)) for kind, name in found if kind == "kept"]
+    if kept:
+        return [*said, *kept]
     for s in step.state:
+        name, old = notation.value(s), notation.value(s, -1)
         if case.new[s].value is not None:
-            said.append(f"{s} is {case.new[s].value:g}, independent of the past")
+            said.append(setting.words("is constant", equation=Relation(name, Number(case.new[s].value or 0))))
         elif not depends(step, case, case.new[s]):
-            said.append(f"{s} depends on the input of this step alone")
-        else:
-            kept = step.old[s] in subgraph([step.new[s]])
-            if kept and step.old[s] not in subgraph([case.new[s]]):
-                said.append(f"there is no direct path from the old {s}")
-    lost = [g for g, e in case.gate.items() if not depends(step, case, e)]
+            said.append(setting.words("input alone", state=name))
+        elif step.old[s] in subgraph([step.new[s]]) and step.old[s] not in subgraph([case.new[s]]):
+            said.append(setting.words("lost path", old=old, state=name))
+    lost = [notation.value(g) for g, e in case.gate.items() if not depends(step, case, e)]
     if lost:
-        said.append(f"{listed(lost)} do{'es' * (len(lost) == 1)} not depend on the past")
+        key = "does not depend" if len(lost) == 1 else "do not depend"
+        said.append(setting.words(key, gates=setting.language.listed(lost)))
     return said
 
 
@@ -100,35 +113,52 @@ def depends(step: Step, case: Case, e: Expression) -> bool:
     )
 
 
-def case_section(step: Step) -> Section:
-    named = values(step)
-    body: list[Equation | Sentence] = []
+def case_section(setting: Setting) -> Section:
+    step, notation = setting.step, setting.notation
+    body: list[Part] = []
     for case in cases(step):
-        settings: list[str | Formula] = []
-        for g, value in case.gates.items():
-            settings += [" and " if settings else "", Name(g, time=0), f" = {value}"]
-        said = remarks(step, case)
-        body.append(Sentence((*settings, f": {'; '.join(said)}." if said else ":")))
-        body += list(equations(step, case, named))
+        settings = [Relation(notation.value(g), Number(value)) for g, value in case.gates.items()]
+        said = setting.language.listed_words(remarks(setting, case), "; ")
+        key = "case" if said else "case alone"
+        body.append(setting.sentence(key, settings=setting.language.listed(settings), said=said))
+        body += list(equations(setting, case))
     if not body:
-        body.append(Sentence(("The cell has no sigmoid gate that could be set to 0 or 1.",)))
-    return Section("Special cases, by substitution", tuple(body))
+        body.append(setting.sentence("no gate"))
+    return setting.section("cases", body)
 
 
-def equations(step: Step, case: Case, named: Mapping[Expression, Formula]) -> Iterator[Equation]:
+def equations(setting: Setting, case: Case) -> Iterator[Equation]:
     """The gates that changed, then the new states, in terms of the gates that did not change."""
+    step, notation = setting.step, setting.notation
+    named = notation.values()
     changed = {g: e for g, e in case.gate.items() if e is not step.gate[g]}
-    names = {**named, **{e: Name(g, time=0) for g, e in case.gate.items() if e.op != "constant"}}
+    names = {**notation.written_out(), **named}
+    names |= {e: notation.value(g) for g, e in case.gate.items() if e.op != "constant"}
     for g, e in changed.items():
-        yield Equation((Name(g, time=0), write(e, names)))
+        yield Equation((notation.value(g), write(e, names)))
     for g, operand in case.operands.items():
-        if operand is not next(s.operand for s in step.stages if g in s.gates) and operand.value is not None:
-            yield Equation((Name("q", g, 0), Name("c", g)), "the product of a zero vector")
-    names |= {e: Name(s, time=0) for s, e in case.new.items() if e not in names and e.op != "constant"}
+        if operand is not step.stages[step.stage_of(g)].operand:
+            yield changed_product(setting, g, write(operand, names, outermost=False))
+    names |= {e: notation.value(s) for s, e in case.new.items() if e not in names and e.op != "constant"}
     for s, e in case.new.items():
-        known = names.get(e, Name(s, time=0))
-        value: Formula = write(e, names) if known == Name(s, time=0) else known
+        own = notation.value(s)
+        known = names.get(e, own)
+        value: Formula = write(e, names) if known == own else known
         if e.value is not None:
             value = Number(e.value)
         if value != write(step.new[s], named):
-            yield Equation((Name(s, time=0), value))
+            yield Equation((own, value))
+
+
+def changed_product(setting: Setting, g: str, p: Formula) -> Equation:
+    """The recurrent product of g with another operand; where it has no letter, the net input that it is a part of."""
+    notation, step = setting.notation, setting.step
+    sub = notation.sub(g)
+    U, bias = notation.U(sub), ZERO if notation.merged(g) else notation.c(sub)
+    why = setting.words("zero vector", U=upright(U)) if p == ZERO else ()
+    q = bias if p == ZERO else total([matrix_product([U, p], matrix=True), bias])
+    if not notation.nets:
+        return Equation((notation.product(sub), q), why=why)
+    user = next(e for e in step.gate if step.q[g] in subgraph([net_of(setting, e)]))
+    out = notation.written_out() | {step.q[g]: q}
+    return Equation((notation.input_term(user), write(net_of(setting, user), out)), why=why)

@@ -16,12 +16,16 @@ class Formula:
 
 @dataclass(frozen=True)
 class Name(Formula):
-    """A letter with a subscript and a time, t + `time` or a text; with `d`, the gradient dL/d of that name."""
+    """A letter with a subscript and a time, t + `time` or a text; with `d`, the gradient dL/d of that name.
+
+    `accent` is "", "tilde" or "hat".
+    """
 
     letter: str
     sub: str = ""
     time: int | str | None = None
     d: bool = False
+    accent: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,14 @@ class Square(Formula):
 
 
 @dataclass(frozen=True)
+class Power(Formula):
+    base: Formula
+    exponent: str
+
+
+@dataclass(frozen=True)
 class Apply(Formula):
-    """A function of the library, or "diag", "max"."""
+    """A function of the library, "diag", or one of those that a derivation explains where it uses them."""
 
     function: str
     arguments: tuple[Formula, ...]
@@ -70,7 +80,9 @@ class Transpose(Formula):
 
 @dataclass(frozen=True)
 class Norm(Formula):
-    """The largest element of a vector, `kind` "max"; the largest singular value of a matrix, `kind` "2"."""
+    """`kind` "max", "min": the largest and smallest absolute value of a vector's elements; "2", "least": the largest
+    and smallest singular value of a matrix; "abs": an absolute value.
+    """
 
     base: Formula
     kind: str
@@ -100,6 +112,25 @@ class Matrix(Formula):
     rows: tuple[tuple[Formula, ...], ...]
 
 
+@dataclass(frozen=True)
+class Relation(Formula):
+    """left sign right, within a sentence or a reason; `sign` as in `Equation`."""
+
+    left: Formula
+    right: Formula
+    sign: str = "="
+
+
+#: How the sign of an equation is written in text, in LaTeX and in MathML.
+RELATIONS = {
+    "=": ("=", "=", "="),
+    "<=": ("<=", r"\le", "≤"),
+    ">=": (">=", r"\ge", "≥"),
+    ">": (">", ">", ">"),
+    "+": ("+", "+", "+"),
+    "": ("", "", ""),
+}
+
 IDENTITY, BLANK = Name("I"), Name("")
 ZERO, ONE = Number(0), Number(1)
 
@@ -126,9 +157,25 @@ def product(factors: Sequence[Formula], *, matrix: bool = False) -> Formula:
     return flat[0] if len(flat) == 1 else Product(tuple(flat), matrix)
 
 
+def transposed(x: Formula) -> Formula:
+    return x.base if isinstance(x, Transpose) else Transpose(x)
+
+
+def upright(weight: Formula) -> Formula:
+    """The letter of a weight: D2L's weights stand on the right of their operand, so as formulas of columns they are
+    transposed."""
+    return weight.base if isinstance(weight, Transpose) else weight
+
+
 def diagonal(factor: Formula) -> Formula:
-    """diag(factor), or the identity for 1."""
-    return IDENTITY if factor == ONE else Apply("diag", (factor,))
+    """diag(factor), or a multiple of the identity for a number."""
+    if factor == ONE:
+        return IDENTITY
+    return Product((factor, IDENTITY), matrix=True) if is_number(factor) else Apply("diag", (factor,))
+
+
+def is_number(x: Formula) -> bool:
+    return isinstance(x, Number) or (isinstance(x, Sum) and all(isinstance(term, Number) for _, term in x.terms))
 
 
 #: Limits of a printed formula, so that it is readable and the functions that write it do not recurse too deeply.

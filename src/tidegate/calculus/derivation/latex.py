@@ -2,6 +2,7 @@
 
 from tidegate.calculus import operations
 from tidegate.calculus.derivation.formula import (
+    RELATIONS,
     Apply,
     Formula,
     Matrix,
@@ -10,14 +11,31 @@ from tidegate.calculus.derivation.formula import (
     Number,
     Over,
     Partial,
+    Power,
     Product,
     Quotient,
+    Relation,
     Square,
     Sum,
     Transpose,
 )
 
-LETTERS = {"l": r"\ell"}
+LETTERS = {
+    "ℒ": r"\mathcal{L}",
+    "δ": r"\delta",
+    "θ": r"\theta",
+    "μ": r"\mu",
+    "ρ": r"\rho",
+    "1": r"\mathbf{1}",
+    "±1": r"\pm 1",
+}
+NORMS = {
+    "max": (r"\max\left|", r"\right|"),
+    "min": (r"\min\left|", r"\right|"),
+    "2": (r"\left\|", r"\right\|"),
+    "least": (r"\sigma_{\min}\left(", r"\right)"),
+    "abs": (r"\left|", r"\right|"),
+}
 
 
 def letter(name: str) -> str:
@@ -25,7 +43,9 @@ def letter(name: str) -> str:
 
 
 def function(name: str) -> str:
-    """The name of a function, one of the calculus or "diag"."""
+    """The name of a function, one of the calculus or another such as "diag"."""
+    if name in LETTERS:
+        return LETTERS[name]
     operation = operations.printed_as(name)
     return (operation and operation.latex) or rf"\operatorname{{{name}}}"
 
@@ -37,7 +57,8 @@ def latex(x: Formula, around: int = 0) -> str:
             time = x.time if isinstance(x.time, str) else ""
             time = time if not isinstance(x.time, int) else f"t{x.time:+d}" if x.time else "t"
             below = ",".join(filter(None, (letter(x.sub) if x.sub else "", time)))
-            return (r"\mathrm{d}" if x.d else "") + letter(x.letter) + (f"_{{{below}}}" if below else "")
+            base = rf"\{x.accent}{{{letter(x.letter)}}}" if x.accent else letter(x.letter)
+            return (r"\mathrm{d}" if x.d else "") + base + (f"_{{{below}}}" if below else "")
         case Number():
             return f"{x.value:g}"
         case Sum():
@@ -55,6 +76,8 @@ def latex(x: Formula, around: int = 0) -> str:
             return rf"{function(name)}^2{bracketed(', '.join(map(latex, arguments)), True)}"
         case Square():
             return f"{bracketed(latex(x.base), True)}^2"
+        case Power():
+            return f"{bracketed(latex(x.base), not isinstance(x.base, Norm))}^{{{x.exponent}}}"
         case Apply():
             operation, inside = operations.printed_as(x.function), ", ".join(map(latex, x.arguments))
             if operation and operation.latex_around:
@@ -63,12 +86,14 @@ def latex(x: Formula, around: int = 0) -> str:
         case Transpose():
             return f"{latex(x.base, 4)}^{{\\top}}"
         case Norm():
-            bars = (r"\max\left|", r"\right|") if x.kind == "max" else (r"\left\|", r"\right\|")
-            return f"{bars[0]}{latex(x.base)}{bars[1]}"
+            return latex(x.base).join(NORMS[x.kind])
         case Over():
             return bracketed(rf"\{x.kind}_{{{x.index}={x.low}}}^{{{x.high}}} {latex(x.body, 2)}", around > 2)
         case Partial():
-            return rf"\frac{{\partial {latex(x.top, 4)}}}{{\partial {latex(x.bottom, 4)}}}"
+            fraction = rf"\frac{{\partial {latex(x.top, 4)}}}{{\partial {latex(x.bottom, 4)}}}"
+            return bracketed(fraction, around > 3)
+        case Relation():
+            return f"{latex(x.left)} {RELATIONS[x.sign][1]} {latex(x.right)}"
         case Matrix():
             rows = r" \\ ".join(" & ".join(map(latex, row)) for row in x.rows)
             return rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"

@@ -4,6 +4,7 @@ from html import escape
 
 from tidegate.calculus import operations
 from tidegate.calculus.derivation.formula import (
+    RELATIONS,
     Apply,
     Formula,
     Matrix,
@@ -12,14 +13,16 @@ from tidegate.calculus.derivation.formula import (
     Number,
     Over,
     Partial,
+    Power,
     Product,
     Quotient,
+    Relation,
     Square,
     Sum,
     Transpose,
 )
 
-LETTERS = {"l": "ℓ"}
+ACCENTS = {"tilde": "~", "hat": "^"}
 
 
 def function(name: str) -> str:
@@ -34,7 +37,9 @@ def mathml(x: Formula, around: int = 0) -> str:
             time = "" if x.time is None else time_of(x.time)
             sub = identifier(x.sub) if x.sub else ""
             below = sub + (operator(",") if sub and time else "") + time
-            name = identifier(LETTERS.get(x.letter, x.letter))
+            name = identifier(x.letter)
+            if x.accent:
+                name = f'<mover accent="true">{name}<mo stretchy="false">{ACCENTS[x.accent]}</mo></mover>'
             base = row('<mi mathvariant="normal">d</mi>' + name) if x.d else name
             return f"<msub>{base}{row(below)}</msub>" if below else base
         case Number():
@@ -56,6 +61,9 @@ def mathml(x: Formula, around: int = 0) -> str:
             return row(head + bracketed(operator(",").join(map(mathml, arguments)), True))
         case Square():
             return f"<msup>{bracketed(mathml(x.base), True)}<mn>2</mn></msup>"
+        case Power():
+            base = bracketed(mathml(x.base), not isinstance(x.base, Norm))
+            return f"<msup>{base}<mtext>{escape(x.exponent)}</mtext></msup>"
         case Apply():
             operation, inside = operations.printed_as(x.function), operator(",").join(map(mathml, x.arguments))
             if operation and operation.mathml_around:
@@ -64,8 +72,7 @@ def mathml(x: Formula, around: int = 0) -> str:
         case Transpose():
             return f'<msup>{row(mathml(x.base, 4))}<mi mathvariant="normal">⊤</mi></msup>'
         case Norm():
-            bar = operator("|") if x.kind == "max" else operator("‖")
-            return row((identifier("max") if x.kind == "max" else "") + bar + mathml(x.base) + bar)
+            return row(mathml(x.base).join(NORMS[x.kind]))
         case Over():
             sign = f'<mo largeop="true" movablelimits="false">{"∑" if x.kind == "sum" else "∏"}</mo>'
             low = row(identifier(x.index) + operator("=") + f"<mtext>{escape(x.low)}</mtext>")
@@ -73,12 +80,25 @@ def mathml(x: Formula, around: int = 0) -> str:
             return bracketed(f"<munderover>{sign}{low}{high}</munderover>{mathml(x.body, 2)}", around > 2)
         case Partial():
             top, bottom = (row(operator("∂") + mathml(part, 4)) for part in (x.top, x.bottom))
-            return f"<mfrac>{top}{bottom}</mfrac>"
+            return bracketed(f"<mfrac>{top}{bottom}</mfrac>", around > 3)
+        case Relation():
+            return row(mathml(x.left) + operator(RELATIONS[x.sign][2]) + mathml(x.right))
         case Matrix():
             cells = ("".join(f"<mtd>{mathml(cell)}</mtd>" for cell in cells) for cells in x.rows)
             table = "<mtable>" + "".join(f"<mtr>{each}</mtr>" for each in cells) + "</mtable>"
             return row(operator("[") + table + operator("]"))
     raise TypeError(f"no MathML for {type(x).__name__}")
+
+
+BAR, BARS = '<mo stretchy="false">|</mo>', '<mo stretchy="false">‖</mo>'
+LEAST = "<msub><mi>σ</mi><mi>min</mi></msub><mo>(</mo>"
+NORMS = {
+    "max": ("<mi>max</mi>" + BAR, BAR),
+    "min": ("<mi>min</mi>" + BAR, BAR),
+    "2": (BARS, BARS),
+    "least": (LEAST, "<mo>)</mo>"),
+    "abs": (BAR, BAR),
+}
 
 
 def time_of(offset: int | str) -> str:

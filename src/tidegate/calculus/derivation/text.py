@@ -1,6 +1,7 @@
 """Formulas as plain text: * is element by element, a space is a matrix product, n[t] a value of step t."""
 
 from tidegate.calculus.derivation.formula import (
+    RELATIONS,
     Apply,
     Formula,
     Matrix,
@@ -9,12 +10,17 @@ from tidegate.calculus.derivation.formula import (
     Number,
     Over,
     Partial,
+    Power,
     Product,
     Quotient,
+    Relation,
     Square,
     Sum,
     Transpose,
 )
+
+ACCENTS = {"": "", "tilde": "\N{COMBINING TILDE}", "hat": "\N{COMBINING CIRCUMFLEX ACCENT}"}
+NORMS = {"max": ("max|", "|"), "min": ("min|", "|"), "2": ("||", "||"), "least": ("sigma_min(", ")"), "abs": ("|", "|")}
 
 
 def text(x: Formula, around: int = 0) -> str:
@@ -23,7 +29,7 @@ def text(x: Formula, around: int = 0) -> str:
         case Name():
             time = f"[{x.time}]" if isinstance(x.time, str) else ""
             time = time if not isinstance(x.time, int) else f"[t{x.time:+d}]" if x.time else "[t]"
-            return f"{'d' * x.d}{x.letter}{'_' * bool(x.sub)}{x.sub}{time}"
+            return f"{'d' * x.d}{x.letter}{ACCENTS[x.accent]}{'_' * bool(x.sub)}{x.sub}{time}"
         case Number():
             return f"{x.value:g}"
         case Sum():
@@ -39,17 +45,22 @@ def text(x: Formula, around: int = 0) -> str:
             return f"({out})" if around > 2 else out
         case Square():
             return f"{text(x.base, 4)}^2"
+        case Power():
+            return f"{text(x.base, 4)}^{x.exponent if x.exponent.isalnum() else f'({x.exponent})'}"
         case Apply():
             return f"{x.function}({', '.join(map(text, x.arguments))})"
         case Transpose():
             return f"{text(x.base, 4)}^T"
         case Norm():
-            return f"max|{text(x.base)}|" if x.kind == "max" else f"||{text(x.base)}||"
+            return text(x.base).join(NORMS[x.kind])
         case Over():
             out = f"{x.kind}_{{{x.index}={x.low}..{x.high}}} {text(x.body, 2)}"
             return f"({out})" if around > 2 else out
         case Partial():
-            return f"∂{text(x.top, 4)}/∂{text(x.bottom, 4)}"
+            out = f"∂{text(x.top, 4)}/∂{text(x.bottom, 4)}"
+            return f"({out})" if around > 3 else out
+        case Relation():
+            return f"{text(x.left)} {RELATIONS[x.sign][0]} {text(x.right)}"
         case Matrix():
             return "[" + "; ".join(", ".join(map(text, row)) for row in x.rows) + "]"
     raise TypeError(f"no text for {type(x).__name__}")

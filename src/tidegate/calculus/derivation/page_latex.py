@@ -1,0 +1,121 @@
+"""A derivation as a LaTeX article, and equations as LaTeX."""
+
+from collections.abc import Sequence
+
+from tidegate.calculus.derivation.formula import RELATIONS, Sum
+from tidegate.calculus.derivation.latex import latex
+from tidegate.calculus.derivation.page_text import said as plain
+from tidegate.calculus.derivation.page_text import width
+from tidegate.calculus.derivation.parts import Equation, Items, Section, Sentence, Table, Words, grouped
+from tidegate.calculus.derivation.text import text
+
+PREAMBLE = {
+    "en": [r"\documentclass{article}", r"\usepackage[utf8]{inputenc}", r"\usepackage[T1]{fontenc}"],
+    "zh": ["% !TEX program = xelatex", r"\documentclass{ctexart} % needs xelatex and the package ctex"],
+}
+
+
+def as_latex(title: str, subtitle: str, sections: Sequence[Section], language: str) -> str:
+    """A whole article; in Chinese for xelatex with ctex."""
+    lines = [
+        *PREAMBLE[language],
+        r"\usepackage{amsmath,amssymb}",
+        r"\usepackage{longtable}",
+        r"\usepackage[margin=2.2cm]{geometry}",
+        r"\allowdisplaybreaks",
+        rf"\title{{{tex_words(title)}}}",
+        r"\author{}",
+        r"\date{}",
+        r"\begin{document}",
+        r"\maketitle",
+        *([rf"\begin{{center}}{tex_words(subtitle)}\end{{center}}"] if subtitle else []),
+    ]
+    for section in sections:
+        lines.append(rf"\section*{{{tex_words(section.title)}}}")
+        for group in grouped(section.body):
+            match group:
+                case Sentence():
+                    lines += [said(group.parts), ""]
+                case Table():
+                    lines += [table(group), ""]
+                case Items():
+                    lines += [r"\begin{itemize}", *(rf"\item {said(item.parts)}" for item in group.items)]
+                    lines += [r"\end{itemize}", ""]
+                case _:
+                    lines += [aligned(group, "align*"), ""]
+    return "\n".join([*lines, r"\end{document}"]) + "\n"
+
+
+#: A note stands beside its equation if both together have at most so many characters as plain text.
+BESIDE = 86
+#: A sum is written on one line if its equation has at most so many characters as plain text.
+LINE = 100
+
+
+def aligned(group: list[Equation], environment: str, column: str = " && ") -> str:
+    """The equations below each other, a long note below its equation."""
+    rows = []
+    for e in group:
+        *whole, row = broken(e)
+        rows += [line + r" \\*" for line in whole]
+        notes = [rf"\text{{{tex_words(e.note())}}}"] * bool(e.note())
+        notes += [rf"\text{{\footnotesize {said(e.why)}}}"] * bool(e.why)
+        written = r"\quad ".join(notes)
+        last = e.parts[-1].terms[-1][1] if whole and isinstance(e.parts[-1], Sum) else None
+        shown = text(last) if last is not None else " = ".join(map(text, e.parts))
+        length = width(shown) + width(e.note() + plain(e.why)) * 0.8
+        if not written:
+            rows.append(row)
+        elif length <= BESIDE:
+            rows.append(f"{row}{column}{written}")
+        else:
+            rows += [row + r" \\*", rf"&\qquad {written}"]
+    lines = [row if row.endswith(r"\\*") else row + r" \\" for row in rows]
+    return f"\\begin{{{environment}}}\n" + "\n".join(lines).removesuffix(r" \\") + f"\n\\end{{{environment}}}"
+
+
+def broken(e: Equation) -> list[str]:
+    """The lines of an equation: a sum that is too long for one line has one for each term."""
+    sign, last = RELATIONS[e.relation][1], e.parts[-1]
+    before = f" {sign} ".join(map(latex, e.parts[1:-1]))
+    start = f"{latex(e.parts[0])} &{sign} " + f"{before} {sign} " * bool(before)
+    if not isinstance(last, Sum) or sum(width(text(part)) for part in e.parts) <= LINE:
+        return [start + latex(last)]
+    (first_sign, first), *rest = last.terms
+    rows = [start + latex(Sum(((first_sign, first),)))]
+    return [*rows, *(rf"&\quad {'+' if s > 0 else '-'} {latex(term, 2)}" for s, term in rest)]
+
+
+def table(group: Table) -> str:
+    rows = [" & ".join(map(said, row)) + r" \\" for row in (group.head, *group.rows)]
+    columns = "lp{6.6cm}" + "l" * (len(group.head) - 2)
+    return "\n".join(
+        [rf"\begin{{longtable}}{{@{{}}{columns}@{{}}}}", rows[0] + r" \hline", *rows[1:], r"\end{longtable}"]
+    )
+
+
+def said(words: Words) -> str:
+    return "".join(tex_words(part) if isinstance(part, str) else f"${latex(part)}$" for part in words)
+
+
+def tex_words(words: str) -> str:
+    """Text with its special characters escaped, and what is between backticks as typed."""
+    return "".join(
+        rf"\texttt{{{escaped(part).replace('--', '-{}-')}}}" if i % 2 else escaped(part)
+        for i, part in enumerate(words.split("`"))
+    )
+
+
+def escaped(words: str) -> str:
+    for sign in "&%#_{}":
+        words = words.replace(sign, "\\" + sign)
+    for sign, command in (
+        ("×", r"$\times$"),
+        ("±", r"$\pm$"),
+        ("≤", r"$\le$"),
+        ("<", "$<$"),
+        (">", "$>$"),
+        ("–", "--"),
+    ):
+        words = words.replace(sign, command)
+    return words

@@ -1,0 +1,33 @@
+"""A derivation as Markdown with formulas between dollars."""
+
+from collections.abc import Sequence
+
+from tidegate.calculus.derivation.latex import latex
+from tidegate.calculus.derivation.page_latex import aligned
+from tidegate.calculus.derivation.parts import Items, Section, Sentence, Table, Words, grouped
+
+
+def as_markdown(title: str, subtitle: str, sections: Sequence[Section], language: str) -> str:
+    """The whole document; `language` changes nothing here."""
+    lines = [f"# {title}", *(["", subtitle] if subtitle else [])]
+    for section in sections:
+        lines += ["", f"## {section.title}"]
+        for group in grouped(section.body):
+            match group:
+                case Sentence():
+                    lines += ["", said(group.parts)]
+                case Table():
+                    lines += ["", row(group.head), "|" + " --- |" * len(group.head), *map(row, group.rows)]
+                case Items():
+                    lines += ["", *(f"* {said(item.parts)}" for item in group.items)]
+                case _:
+                    lines += ["", "$$", aligned(group, "aligned", r" &\qquad& ").replace(r"\footnotesize ", ""), "$$"]
+    return "\n".join(lines) + "\n"
+
+
+def row(cells: Sequence[Words]) -> str:
+    return f"| {' | '.join(said(cell).replace('|', chr(92) + 'vert ') for cell in cells)} |"
+
+
+def said(words: Words) -> str:
+    return "".join(part if isinstance(part, str) else f"${latex(part)}$" for part in words)
