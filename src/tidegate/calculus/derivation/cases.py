@@ -6,7 +6,6 @@ from itertools import combinations, product
 
 from tidegate.calculus.derivation.formula import ZERO, Formula, Number, Relation, total, upright, write
 from tidegate.calculus.derivation.formula import product as matrix_product
-from tidegate.calculus.derivation.forward import net_of
 from tidegate.calculus.derivation.parts import Equation, Part, Section, Words
 from tidegate.calculus.derivation.roles import in_convention, is_gate, keepers
 from tidegate.calculus.derivation.setting import Setting
@@ -118,7 +117,7 @@ def case_section(setting: Setting) -> Section:
     body: list[Part] = []
     for case in cases(step):
         settings = [Relation(notation.value(g), Number(value)) for g, value in case.gates.items()]
-        said = setting.language.listed_words(remarks(setting, case), "; ")
+        said = setting.language.listed_words(remarks(setting, case), setting.language.semicolon)
         key = "case" if said else "case alone"
         body.append(setting.sentence(key, settings=setting.language.listed(settings), said=said))
         body += list(equations(setting, case))
@@ -159,6 +158,6 @@ def changed_product(setting: Setting, g: str, p: Formula) -> Equation:
     q = bias if p == ZERO else total([matrix_product([U, p], matrix=True), bias])
     if not notation.nets:
         return Equation((notation.product(sub), q), why=why)
-    user = next(e for e in step.gate if step.q[g] in subgraph([net_of(setting, e)]))
+    user = next(e for e in step.gate if step.q[g] in subgraph([notation.net[e]]))
     out = notation.written_out() | {step.q[g]: q}
-    return Equation((notation.input_term(user), write(net_of(setting, user), out)), why=why)
+    return Equation((notation.input_term(user), write(notation.net[user], out)), why=why)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tidegate.calculus.derivation.formula import Formula, product, total, write
 from tidegate.calculus.derivation.parts import Equation, Part, Section
 from tidegate.calculus.derivation.roles import new_state_of
+from tidegate.calculus.derivation.rules import definitions
 from tidegate.calculus.derivation.setting import Setting
 from tidegate.calculus.expression import Expression, subgraph
 from tidegate.calculus.step import Step
@@ -16,6 +17,7 @@ def forward_section(setting: Setting, *, introduced: bool) -> Section:
     """The step; `introduced`: the notation has its own section."""
     body: list[Part] = [] if introduced else [column_vectors(setting)]
     body += by_net_inputs(setting) if setting.notation.nets else by_products(setting)
+    body += definitions(setting)
     return setting.section("the step", body)
 
 
@@ -79,12 +81,6 @@ def by_net_inputs(setting: Setting) -> list[Part]:
         if name in step.state or new_state_of(step, name) is None:
             body.append(Equation((notation.value(name), write(e, named)), shape=H))
     return body
-
-
-def net_of(setting: Setting, g: str) -> Expression:
-    """The expression that the notation names as the pre-activation of gate g."""
-    nets = getattr(setting.notation, "net", setting.step.a)
-    return nets[g]
 
 
 def gates_in_order(step: Step) -> list[tuple[str, Expression]]:

@@ -53,6 +53,8 @@ def function(name: str) -> str:
 def latex(x: Formula, around: int = 0) -> str:
     """The formula, without dollars; `around` is the precedence of the operation around it."""
     match x:
+        case Name(""):
+            return ""
         case Name():
             time = x.time if isinstance(x.time, str) else ""
             time = time if not isinstance(x.time, int) else f"t{x.time:+d}" if x.time else "t"

@@ -1,5 +1,6 @@
 """Formulas as MathML Core, which browsers draw by themselves."""
 
+import re
 from html import escape
 
 from tidegate.calculus import operations
@@ -63,7 +64,7 @@ def mathml(x: Formula, around: int = 0) -> str:
             return f"<msup>{bracketed(mathml(x.base), True)}<mn>2</mn></msup>"
         case Power():
             base = bracketed(mathml(x.base), not isinstance(x.base, Norm))
-            return f"<msup>{base}<mtext>{escape(x.exponent)}</mtext></msup>"
+            return f"<msup>{base}{row(written(x.exponent))}</msup>"
         case Apply():
             operation, inside = operations.printed_as(x.function), operator(",").join(map(mathml, x.arguments))
             if operation and operation.mathml_around:
@@ -75,8 +76,8 @@ def mathml(x: Formula, around: int = 0) -> str:
             return row(mathml(x.base).join(NORMS[x.kind]))
         case Over():
             sign = f'<mo largeop="true" movablelimits="false">{"∑" if x.kind == "sum" else "∏"}</mo>'
-            low = row(identifier(x.index) + operator("=") + f"<mtext>{escape(x.low)}</mtext>")
-            high = f"<mtext>{escape(x.high)}</mtext>"
+            low = row(identifier(x.index) + operator("=") + written(x.low))
+            high = row(written(x.high))
             return bracketed(f"<munderover>{sign}{low}{high}</munderover>{mathml(x.body, 2)}", around > 2)
         case Partial():
             top, bottom = (row(operator("∂") + mathml(part, 4)) for part in (x.top, x.bottom))
@@ -103,9 +104,20 @@ NORMS = {
 
 def time_of(offset: int | str) -> str:
     if isinstance(offset, str):
-        return f"<mtext>{escape(offset.replace('-', '−'))}</mtext>"
+        return written(offset)
     shift = operator("+" if offset > 0 else "−") + f"<mn>{abs(offset)}</mn>" if offset else ""
     return identifier("t") + shift
+
+
+def written(text: str) -> str:
+    """A time or a limit such as "t-k", "K-1" or "1/(2H)"."""
+    found = []
+    for part in re.findall(r"\d+|[A-Za-z]+|.", text):
+        if part.isdigit():
+            found.append(f"<mn>{part}</mn>")
+        else:
+            found.append(identifier(part) if part.isalpha() else operator("−" if part == "-" else part))
+    return "".join(found)
 
 
 def identifier(name: str) -> str:

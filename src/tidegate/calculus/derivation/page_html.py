@@ -60,7 +60,7 @@ def sections_html(sections: Sequence[Section], *, heading: str = "h2") -> str:
 def equation(e: Equation) -> str:
     sign = f'<mo form="infix">{escape(RELATIONS[e.relation][2])}</mo>'
     right = sign.join(mathml(part) for part in e.parts[1:])
-    note = " ".join(filter(None, (escape(e.note()), said(e.why))))
+    note = "; ".join(filter(None, (escape(e.note()), said(e.why))))
     return (
         f'<tr><td class="left"><math displaystyle="true">{mathml(e.parts[0])}</math></td>'
         f'<td><math displaystyle="true"><mrow>{sign}{right}</mrow></math></td>'

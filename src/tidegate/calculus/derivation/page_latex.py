@@ -1,5 +1,6 @@
 """A derivation as a LaTeX article, and equations as LaTeX."""
 
+import re
 from collections.abc import Sequence
 
 from tidegate.calculus.derivation.formula import RELATIONS, Sum
@@ -46,32 +47,42 @@ def as_latex(title: str, subtitle: str, sections: Sequence[Section], language: s
     return "\n".join([*lines, r"\end{document}"]) + "\n"
 
 
-#: A note stands beside its equation if both together have at most so many characters as plain text.
-BESIDE = 86
+#: Notes stand beside their equations if the longest equation and the note have at most so many characters.
+BESIDE = 80
 #: A sum is written on one line if its equation has at most so many characters as plain text.
 LINE = 100
 
 
 def aligned(group: list[Equation], environment: str, column: str = " && ") -> str:
     """The equations below each other, a long note below its equation."""
-    rows = []
+    rows: list[str] = []
+    widest = max(map(shown_width, group))
     for e in group:
         *whole, row = broken(e)
         rows += [line + r" \\*" for line in whole]
         notes = [rf"\text{{{tex_words(e.note())}}}"] * bool(e.note())
         notes += [rf"\text{{\footnotesize {said(e.why)}}}"] * bool(e.why)
         written = r"\quad ".join(notes)
-        last = e.parts[-1].terms[-1][1] if whole and isinstance(e.parts[-1], Sum) else None
-        shown = text(last) if last is not None else " = ".join(map(text, e.parts))
-        length = width(shown) + width(e.note() + plain(e.why)) * 0.8
         if not written:
             rows.append(row)
-        elif length <= BESIDE:
+        elif widest + width(e.note() + plain(e.why)) * 0.8 <= BESIDE:
             rows.append(f"{row}{column}{written}")
         else:
             rows += [row + r" \\*", rf"&\qquad {written}"]
     lines = [row if row.endswith(r"\\*") else row + r" \\" for row in rows]
     return f"\\begin{{{environment}}}\n" + "\n".join(lines).removesuffix(r" \\") + f"\n\\end{{{environment}}}"
+
+
+def shown_width(e: Equation) -> int:
+    """About how many characters the longest line of an equation has: a fraction as many as its denominator."""
+    last = e.parts[-1]
+    lines = [text(term) for _, term in last.terms] if isinstance(last, Sum) and len(broken(e)) > 1 else []
+    longest = max(map(characters, lines)) if lines else sum(characters(text(part)) + 3 for part in e.parts[1:])
+    return characters(text(e.parts[0])) + 3 + longest
+
+
+def characters(line: str) -> int:
+    return width(re.sub(r"∂[^/ ]*/∂|[\[\]_^{}*]", "", line))
 
 
 def broken(e: Equation) -> list[str]:

@@ -14,7 +14,7 @@ from tidegate.calculus.derivation.parts import Words
 @dataclass(frozen=True)
 class Language:
     """`sentences` are templates by name; {x} stands for a formula or text. `labels` translate what docstrings call
-    gates; None where docstrings are in this language. `comma` and `last` separate the items of a list.
+    gates; None where docstrings are in this language. `comma`, `last` and `semicolon` separate the items of lists.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Language:
     labels: Mapping[str, str] | None
     comma: str
     last: str
+    semicolon: str
 
     def words(self, key: str, **values: Formula | str | Words) -> Words:
         """The sentence of that name, its places filled."""
@@ -63,10 +64,10 @@ def joined(parts: Sequence[str | Formula]) -> Words:
     return tuple(found)
 
 
-def read(name: str, comma: str, last: str) -> Language:
+def read(name: str, *signs: str) -> Language:
     """The language from its file."""
-    found = tomllib.loads((files(__package__) / f"{name}.toml").read_text(encoding="utf-8"))
-    return Language(name, found["sentences"], found.get("labels"), comma, last)
+    found = tomllib.loads((files("tidegate.calculus.derivation.language") / f"{name}.toml").read_text(encoding="utf-8"))
+    return Language(name, found["sentences"], found.get("labels"), *signs)
 
 
-LANGUAGES = MappingProxyType({"en": read("en", ", ", " and "), "zh": read("zh", "、", " 和 ")})
+LANGUAGES = MappingProxyType({"en": read("en", ", ", " and ", "; "), "zh": read("zh", "、", " 和 ", "；")})

@@ -35,6 +35,8 @@ def index_of(step: Step) -> str:
 class Notation(ABC):
     """The letters for one step. A `time` is a number of steps after t, or a text such as "k", "k-1" or "0".
 
+    `net` is what `pre` stands for, by gate.
+
     `nets`: the notation has one net input of each gate, the argument of its function; otherwise the input term a and
     the recurrent product q are two values. `rows`: values are rows, a batch below each other, and weights stand on the
     right; otherwise values are columns. Formulas are made of columns, and `rows.py` turns them around.
@@ -46,6 +48,7 @@ class Notation(ABC):
 
     def __init__(self, step: Step) -> None:
         self.step, self.rule = step, adjoint(step)
+        self.net: dict[str, Expression] = dict(step.a)
 
     @abstractmethod
     def value(self, name: str, time: Time = 0) -> Name:
