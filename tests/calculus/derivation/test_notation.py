@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.calculus import trace
 from tidegate.calculus.derivation import NOTATIONS, derive
 from tidegate.calculus.derivation.notation import shifted
 from tidegate.cells import CELLS, Cell
-from tidegate.cells.functions import sigmoid, tanh
+from tidegate.cells.functions import relu, sigmoid, tanh
 
 TIDE = f"{Path(__file__).parents[3] / 'examples' / 'tide.py'}:Tide"
 
@@ -74,13 +75,29 @@ def test_two_names_never_share_a_letter(notation):
             n = tanh(a.n + U.n(z * h))
             return (u * n + big * h, y * s + n), (z, big, u, y, n)
 
-    from tidegate.calculus import trace
-
     letters = NOTATIONS[notation](trace(Letters))
     names = [letters.value(name) for name in (*Letters.gates, *Letters.state)]
     names += [letters.logits(), letters.target(), letters.prediction(), letters.x(), letters.pre("z"), letters.states()]
     assert len(set(names)) == len(names)
     assert derive(Letters, notation=notation).render()
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_weights_of_two_gates_never_share_a_subscript(notation):
+    class Both(Cell):
+        """A candidate m of the state h, and n, which is its new value."""
+
+        gates = ("m", "n")
+        state = ("h",)
+
+        def equations(a, U, h):
+            m = relu(a.m + U.m(h))
+            n = tanh(a.n + m + U.n(h))
+            return (n,), (m, n)
+
+    letters = NOTATIONS[notation](trace(Both))
+    assert letters.sub("m") != letters.sub("n")
+    assert letters.value("m") != letters.value("n")
 
 
 def test_times_are_shifted():

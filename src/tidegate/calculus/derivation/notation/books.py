@@ -17,6 +17,9 @@ class Book(Notation):
         super().__init__(step)
         self.candidate = candidates(step)
         self.net = {g: self.net_of(g) for g in step.gates}
+        aliases = {g: s for g in step.gates if (s := self.alias(g)) is not None}
+        others = {g: s for g, s in self.candidate.items() if s not in aliases.values()}
+        self.subs = {g: g for g in step.gates} | others | aliases
 
     def net_of(self, g: str) -> Expression:
         argument = self.argument(g)
@@ -42,8 +45,7 @@ class Book(Notation):
         return new_state_of(self.step, name) if name in self.step.gate else None
 
     def sub(self, g: str) -> str:
-        sub = self.alias(g) or self.candidate.get(g) or g
-        return sub if sub == g or sub not in self.step.gates else g
+        return self.subs[g]
 
     def gradient(self, of: Name, loss: Time | None = None) -> Formula:
         return Partial(self.loss(loss), of)
