@@ -21,7 +21,12 @@ def as_markdown(title: str, subtitle: str, sections: Sequence[Section], language
                 case Items():
                     lines += ["", *(f"* {said(item.parts)}" for item in group.items)]
                 case _:
-                    lines += ["", "$$", aligned(group, "aligned", r" &\qquad& ").replace(r"\footnotesize ", ""), "$$"]
+                    lines += [
+                        "",
+                        "$$",
+                        aligned(group, "aligned", r" &\qquad& ").replace(r"\footnotesize ", "").replace(r"\\*", r"\\"),
+                        "$$",
+                    ]
     return "\n".join(lines) + "\n"
 
 
