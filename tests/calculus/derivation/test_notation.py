@@ -50,6 +50,15 @@ def test_the_letters_and_the_form_are_those_of_the_book(cell, notation):
         assert line in written, line
 
 
+def test_sentences_in_rows_have_the_letters_of_the_book_and_no_transposition():
+    written = " ".join(derive("gru", notation="d2l", jacobian_only=True).render().split())
+    assert "W_xr (D × H) and W_hr (H × H) are the weights of a gate" in written
+    assert "Here sigmoid(x) = 1 / (1 + exp(-x))." in written
+    full = " ".join(derive("rnn-relu", notation="d2l").render().split())
+    assert "Here step(x) = 1 for x > 0" in full
+    assert "because W_hh multiplies H[t-1]" in full
+
+
 @pytest.mark.parametrize("cell", [*CELLS, TIDE])
 def test_every_derivation_has_a_table_with_the_letters_of_both_books(cell):
     for notation in NOTATIONS:

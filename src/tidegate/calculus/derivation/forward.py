@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.calculus.derivation.formula import Formula, product, total, write
+from tidegate.calculus.derivation.formula import Formula, product, total, upright, write
 from tidegate.calculus.derivation.parts import Equation, Part, Section
 from tidegate.calculus.derivation.roles import new_state_of
 from tidegate.calculus.derivation.rules import definitions
@@ -26,11 +26,11 @@ def column_vectors(setting: Setting) -> Part:
     notation, step = setting.notation, setting.step
     g = step.gates[0]
     key = "rows" if notation.rows else "columns"
-    products = setting.words("recurrent weights", U=notation.U(notation.sub(g))) if step.products else ()
+    products = setting.words("recurrent weights", U=upright(notation.U(notation.sub(g)))) if step.products else ()
     return setting.sentence(
         key,
         x=notation.x(),
-        W=notation.W(notation.sub(g)),
+        W=upright(notation.W(notation.sub(g))),
         U=products,
         none=() if step.products else (" ", *setting.words("no product")),
     )

@@ -24,6 +24,7 @@ def as_latex(title: str, subtitle: str, sections: Sequence[Section], language: s
         r"\usepackage{longtable}",
         r"\usepackage[margin=2.2cm]{geometry}",
         r"\allowdisplaybreaks",
+        r"\sloppy",
         rf"\title{{{tex_words(title)}}}",
         r"\author{}",
         r"\date{}",

@@ -95,7 +95,7 @@ def kind(x: Formula) -> str:
         case Over():
             return kind(x.body)
         case Quotient():
-            return kind(x.top)
+            return next((k for k in map(kind, (x.top, x.bottom)) if k != "number"), "number")
         case Square() | Power():
             return kind(x.base)
         case Apply():
