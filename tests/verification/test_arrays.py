@@ -118,8 +118,8 @@ def test_a_file_that_is_not_of_arrays_is_refused_and_nothing_in_it_executed(tmp_
     (tmp_path / "text.npz").write_text("x = 3")
     (tmp_path / "empty.npz").write_bytes(b"")
     for name, message in (
-        ("pickled.npz", "not a file of arrays"), ("one.npy", "one array without a name"), ("text.npz", "not a file"),
-        ("empty.npz", "not a file"), ("absent.npz", "cannot be read: No such file"),
+        ("pickled.npz", "not an .npz file"), ("one.npy", "one array without a name"), ("text.npz", "not an .npz file"),
+        ("empty.npz", "not an .npz file"), ("absent.npz", "cannot be read: No such file"),
     ):  # fmt: skip
         with pytest.raises(ArgumentError, match=message):
             read_arrays(tmp_path / name, trace(GRU))

@@ -111,7 +111,7 @@ def read_arrays(path: Path, step: Step) -> dict[str, Array]:
         raise ArgumentError(f"`arrays` {path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
         raise ArgumentError(
-            f"`arrays` {path} is not a file of arrays of numbers ({error}). Write it with numpy.savez, or begin with "
+            f"`arrays` {path} is not an .npz file of arrays of numbers. Write it with numpy.savez, or begin with "
             "--template FILE.npz."
         ) from error
     if isinstance(found, np.ndarray):
@@ -119,38 +119,42 @@ def read_arrays(path: Path, step: Step) -> dict[str, Array]:
     return checked(found, step, str(path))
 
 
-def checked(found: Mapping[str, Array], step: Step, where: str) -> dict[str, Array]:
-    """The arrays in float64; ArgumentError or ShapeError, naming the array, unless they are those of a problem."""
+def checked(found: Mapping[str, Array], step: Step, where: str = "") -> dict[str, Array]:
+    """The arrays in float64; ArgumentError or ShapeError, naming the array, unless they are those of a problem.
+
+    `where` is the file that they come from, for the messages.
+    """
+    where, found = f"`arrays` {where}".rstrip(), {name: np.asarray(array) for name, array in found.items()}
     bias = any(name in found for name in BIASES)
     known = shapes_of(step, (1, 1, 1, 1), bias=bias)
     for name in found:
         if name not in known:
             raise ArgumentError(
-                f"`arrays` {where} has {name!r}, which is no array of {step.name}. Expected: {', '.join(known)}."
+                f"{where} has {name!r}, which is no array of {step.name}. Expected: {', '.join(known)}."
                 f"{did_you_mean(name, known)}"
             )
     missing = [name for name in known if name not in found]
     if missing:
         raise ArgumentError(
-            f"`arrays` {where} has no {', '.join(map(repr, missing))}. Expected: {', '.join(known)}; "
+            f"{where} has no {', '.join(map(repr, missing))}. Expected: {', '.join(known)}; "
             "--template FILE.npz writes all of them."
         )
     first = f"{step.state[0]}_0"
     for name, axes in (("x", "(T, B, D)"), (first, "(B, H)")):
         if found[name].ndim != len(known[name]) or 0 in found[name].shape:
-            raise ShapeError(f"`arrays` {where}: {name} must have shape {axes}, no axis 0, got {found[name].shape}.")
+            raise ShapeError(f"{where}: {name} must have shape {axes}, no axis 0, got {found[name].shape}.")
     T, B, D = found["x"].shape
     H = found[first].shape[1]
     for name, shape in shapes_of(step, (T, B, D, H), bias=bias).items():
         if found[name].shape != shape:
             raise ShapeError(
-                f"`arrays` {where}: {name} must have shape {shape}, got {found[name].shape}; x of shape {(T, B, D)} "
+                f"{where}: {name} must have shape {shape}, got {found[name].shape}; x of shape {(T, B, D)} "
                 f"gives T {T}, B {B}, D {D}, and {first} of shape {found[first].shape} gives H {H}."
             )
         if found[name].dtype.kind not in "fiu":
-            raise ArgumentError(f"`arrays` {where}: {name} must hold real numbers, got dtype {found[name].dtype}.")
+            raise ArgumentError(f"{where}: {name} must hold real numbers, got dtype {found[name].dtype}.")
         wrong = np.argwhere(~np.isfinite(found[name]))
         if len(wrong):
             index = tuple(map(int, wrong[0]))
-            raise ArgumentError(f"`arrays` {where}: {name}{list(index)} is {found[name][index]}; it must be finite.")
+            raise ArgumentError(f"{where}: {name}{list(index)} is {found[name][index]}; it must be finite.")
     return {name: found[name].astype(np.float64) for name in known}
