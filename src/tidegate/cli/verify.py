@@ -55,8 +55,8 @@ def verify(
     from tidegate.cells import CELLS
     from tidegate.cells.find import find_cell
     from tidegate.errors import ArgumentError
+    from tidegate.verification import judge, verify_all
     from tidegate.verification import verify as verify_one
-    from tidegate.verification import verify_all
 
     if cell is None and not every:
         raise ArgumentError("`verify` needs a cell, such as gru or FILE.py:CLASS, or --all.")
@@ -73,6 +73,12 @@ def verify(
         typer.echo(write_template(str(cell), parse_sizes(sizes or SIZES), seed, template))
         return
     own = None if arrays is None else read(arrays, str(cell))
+    if student is not None:
+        found = judge(str(cell), student, sizes=parse_sizes(sizes or SIZES), seed=seed, arrays=own)
+        typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else str(found))
+        if not found.passed:
+            raise typer.Exit(1)
+        return
     if every:
         cells = CELLS.values() if cell is None else [find_cell(cell)]
         found = verify_all(cells, engine=engine, dtype=precisions[dtype], seed=seed, report=show_progress())
