@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy
 import pytest
@@ -67,6 +68,27 @@ def test_a_template_is_written_described_filled_and_used(tmp_path):
     assert "cpu float32" in run("gru", "--arrays", str(file), "--dtype", "float32").output
 
 
+def test_a_students_file_is_judged_and_its_mistake_named(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from tests.verification.student.programs import rnn\n"
+        "def right(arrays):\n    print('hello')\n    return rnn(arrays)\n"
+        "def wrong(arrays): return rnn(arrays, 'no recurrence')\n"
+    )
+    sizes = ["--sizes", "3,2,2,3"]
+    done = run("rnn", "--student", f"{file}:right", *sizes, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["passed"] is True
+    done = run("rnn", "--student", f"{file}:wrong", *sizes)
+    assert done.exit_code == 1
+    assert "Likely mistake: missing recurrent term" in done.stdout
+    template = tmp_path / "a.npz"
+    assert run("rnn", "--template", str(template), *sizes).exit_code == 0
+    done = run("rnn", "--student", f"{file}:wrong", "--arrays", str(template))
+    assert done.stdout.startswith("RNN, your gradients: T 3, B 2, D 2, H 3, given arrays")
+
+
 def test_an_option_may_be_given_several_times():
     done = run("rnn", "--option", "reverse", "--option", "no bias", *SMALL)
     assert "reverse, no bias" in done.output
@@ -80,6 +102,9 @@ def test_an_option_may_be_given_several_times():
         (["gru", "--all", "--show"], "--show is for one cell"),
         (["gru", "--sizes", "3,2"], "--sizes must be T,B,D,H"),
         (["gru", "--dtype", "half"], "--dtype must be float32 or float64"),
+        (["rnn", "--student", "absent.py:f"], "--student 'absent.py:f': there is no file absent.py"),
+        (["rnn", "--student", "a.py:f", "--plant", "dn"], "--plant has no meaning with --student"),
+        (["--all", "--student", "a.py:f"], "--student is for one cell, without --all"),
         (["gpu"], "CELL must be one of"),
         (["gru", "--arrays", "absent.npz"], "--arrays absent.npz cannot be read"),
         (["gru", "--arrays", "a.npz", "--sizes", "1,2,3,4"], "--sizes is for random numbers, without --arrays"),

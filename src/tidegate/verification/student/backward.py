@@ -3,6 +3,7 @@
 Each is planted in the Adjoint or in the sweep over time, so it is known for every cell.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -36,31 +37,39 @@ def hypothesis(kind: str, text: str, start: Start, *, dy: Any = None, **changes:
         trajectory = sweep(start if dy is None else replace(start, dy=dy), **changes)
         return Gradients(trajectory.blocks, trajectory)
 
-    return Hypothesis(Mistake(kind, text), compute)
+    return Hypothesis(Mistake(kind, readable(start.step, text)), compute)
+
+
+def readable(step: Step, text: str) -> str:
+    """The text with the products of each stage in the place of their sum's name, d_p0."""
+    for k, stage in enumerate(step.stages):
+        products = " + ".join(f"U_{g}^T dq_{g}" for g in stage.gates)
+        text = re.sub(rf"\bd_p{k}\b", products if len(stage.gates) == 1 else f"({products})", text)
+    return text
 
 
 def recursion(start: Start) -> Iterator[Hypothesis]:
-    """What is carried from step t + 1 to step t is left out."""
+    """What is carried from step t + 1 to step t is left out; the initial state has its gradient, or none."""
     step = start.step
-    states = " and ".join(step.state)
-    yield hypothesis(
-        "missing recurrent term",
-        f"the gradient with respect to {states} at step t lacks what comes back from step t + 1; only dy_t enters.",
-        start, kept=dict.fromkeys(step.state, 0.0),
-    )  # fmt: skip
-    if len(step.state) > 1:
-        for s in step.state:
-            yield hypothesis(
-                f"missing gradient of the next step's {s}",
-                f"d{s} of step t lacks the gradient that comes back from {s} at step t + 1; expected "
-                f"{infix(adjoint(step).d_old[s], adjoint(step).names())} of step t + 1"
-                f"{' and the products with U' if s == step.state[0] else ''}.",
-                start, kept={s: 0.0},
-            )  # fmt: skip
-    yield hypothesis(
-        "wrong sign of the recurrent term", "what comes back from step t + 1 is subtracted; it must be added.",
-        start, kept=dict.fromkeys(step.state, -1.0),
-    )  # fmt: skip
+    states, none = " and ".join(step.state), dict.fromkeys(step.state, 0.0)
+    text = f"the gradient with respect to {states} at step t lacks what comes back from step t + 1; only dy_t enters."
+    for first in (none, {}):
+        yield hypothesis("missing recurrent term", text, start, kept=none, first_kept=first)
+    for s in step.state if len(step.state) > 1 else ():
+        for first in ({s: 0.0}, {}):
+            kind, text = without_next(step, s)
+            yield hypothesis(kind, text, start, kept={s: 0.0}, first_kept=first)
+    text = "what comes back from step t + 1 is subtracted; it must be added."
+    for first in (dict.fromkeys(step.state, -1.0), {}):
+        kept = dict.fromkeys(step.state, -1.0)
+        yield hypothesis("wrong sign of the recurrent term", text, start, kept=kept, first_kept=first)
+
+
+def without_next(step: Step, s: str) -> tuple[str, str]:
+    """The kind and text of the mistake that the gradient of one state does not come back from the next step."""
+    back = infix(adjoint(step).d_old[s], adjoint(step).names())
+    text = f"d{s} of step t lacks what comes back from {s} of step t + 1; expected {back}, all of step t + 1."
+    return f"missing gradient of the next step's {s}", text
 
 
 def outputs(start: Start) -> Iterator[Hypothesis]:
@@ -140,8 +149,10 @@ def terms(start: Start) -> Iterator[Hypothesis]:
     for name, target, source in element_wise_terms(step):
         gradient, term = gradient_name(step, target), name.partition(": ")[2]
         key = target, source
+        carried = source is None and next((s for s in step.state[1:] if step.new[s] is target), None)
+        kind, text = "missing term", f"the term {term} is left out of {gradient}."
         yield hypothesis(
-            "missing term", f"the term {term} is left out of {gradient}.", start,
+            *(without_next(step, carried) if carried else (kind, text)), start,
             rule=changed(step, key, lambda d, term: constant(0)),
         )  # fmt: skip
         yield hypothesis(
@@ -160,7 +171,7 @@ def derivatives(start: Start) -> Iterator[Hypothesis]:
         names, position = step.names(), source.args.index(target)
         local = pull_back(source, constant(1))[position]
         function = len(source.args) == 1
-        factor = infix(local, names)
+        factor = infix(local, names, outermost=False)
         what = f"the derivative of {source.op}, {factor}," if function else f"the factor {factor}"
 
         def planted(kind: str, text: str, slope: Expression, key: tuple = (target, source)) -> Hypothesis:

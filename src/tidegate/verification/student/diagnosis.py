@@ -62,8 +62,9 @@ def diagnose(start: Start, student: Blocks, bound: Mapping[Key, float]) -> Diagn
     for candidate in sorted(
         candidates, key=lambda c: (c.mistake is not None and wrong.isdisjoint(c.agree), len(c.differ))
     ):
-        if best and best[0] <= (0, 1 + bool(candidate.differ)):
-            break
+        fewest = (candidate.mistake is not None) + bool(candidate.differ)
+        if best and best[0] <= (0, fewest):
+            continue
         found, left = explain_rest(candidate, student, bound)
         kinds = {each.mistake.kind for each in found.values()}
         cost = len(left), len(kinds) + (candidate.mistake is not None)
@@ -88,16 +89,17 @@ def diagnose(start: Start, student: Blocks, bound: Mapping[Key, float]) -> Diagn
 
 def of_interest(start: Start, right: Gradients, student: Blocks, bound: Mapping[Key, float]) -> Iterator[Candidate]:
     """No mistake, and every mistake in the whole computation that changes a gradient."""
-    seen: list[Blocks] = [right.blocks]
+    seen = [flat(right.blocks)]
     yield candidate_of(None, right, student, bound)
     for hypothesis in (*backward_mistakes(start), *forward_mistakes(start)):
         with np.errstate(all="ignore"):
             gradients = hypothesis.compute()
         if not all(np.isfinite(d).all() for d in gradients.blocks.values()):
             continue
-        if any(same(gradients.blocks, other) for other in seen):
+        numbers = flat(gradients.blocks)
+        if np.min(np.linalg.norm(np.stack(seen) - numbers, axis=1)) < 1e-11 * np.linalg.norm(numbers):
             continue
-        seen.append(gradients.blocks)
+        seen.append(numbers)
         yield candidate_of(hypothesis.mistake, gradients, student, bound)
 
 
@@ -108,8 +110,9 @@ def candidate_of(
     return Candidate(mistake, gradients, tuple(agree), tuple(key for key in student if key not in agree))
 
 
-def same(one: Blocks, other: Blocks) -> bool:
-    return all(distance(d, other[key]) < 1e-11 for key, d in one.items())
+def flat(blocks: Blocks) -> Array:
+    """The numbers of all blocks in one row, in the order of their keys."""
+    return np.concatenate([blocks[key].ravel() for key in sorted(blocks)])
 
 
 def explain_rest(

@@ -111,7 +111,8 @@ def other_parameters(start: Start) -> Iterator[Hypothesis]:
 
         text = "U is transposed: h U is computed where U h, in NumPy h @ U.T, belongs."
         turned = replace(P, U={g: U.T for g, U in P.U.items()})
-        yield hypothesis("transposed weight", text, start, parameters=turned, returned=transposed)
+        for returned in (transposed, dict):
+            yield hypothesis("transposed weight", text, start, parameters=turned, returned=returned)
     for name, group in (("bias_ih", "b"), ("bias_hh", "c")) if start.bias else ():
         zero = {g: np.zeros_like(b) for g, b in getattr(P, group).items()}
         text = f"{name} is left out."
@@ -136,7 +137,8 @@ def other_order(start: Start) -> Iterator[Hypothesis]:
 
         def returned(read: Mapping[str, str], blocks: Blocks) -> Blocks:
             packed = ("dweight_ih", "dweight_hh", "dbias_ih", "dbias_hh")
-            return {(n, read[g]) if n in packed else (n, g): d for (n, g), d in blocks.items()}
+            renamed = {(n, read[g]) if n in packed else (n, g): d for (n, g), d in blocks.items()}
+            return {key: renamed[key] for key in blocks}
 
         text = (
             f"the rows of the parameters are read in the order {', '.join(order)}; their order is {', '.join(gates)}."

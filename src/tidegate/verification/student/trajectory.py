@@ -125,11 +125,12 @@ def sweep(
     U: Mapping[str, Array] | None = None,
     W: Mapping[str, Array] | None = None,
     kept: Mapping[str, float] | None = None,
+    first_kept: Mapping[str, float] | None = None,
 ) -> Trajectory:
     """Backpropagation through time, from the last step to the first.
 
     rule: a wrong Adjoint. U, W: wrong matrices of some gates, in the products of the backward pass. kept: the factor of
-    the gradient that each state carries to the step before, by default 1.
+    the gradient that each state carries to the step before, by default 1; first_kept: at step 0, by default `kept`.
     """
     step, numbers = start.step, start.numbers
     rule = rule or adjoint(step)
@@ -140,6 +141,7 @@ def sweep(
     )
     B = numbers.x.shape[1]
     alive, kept = np.ones((B, 1), bool), kept or {}
+    first_kept = kept if first_kept is None else first_kept
     carried = {s: np.zeros_like(value) for s, value in numbers.states.items()}
     found: list[dict[str, dict[str, Array]]] = []
     for value, dy in zip(reversed(start.values), start.dy[::-1]):
@@ -154,7 +156,8 @@ def sweep(
             "carried": carried, "da": inner.da, "dq": inner.dq, "dv": inner.dv,
             "inputs": {g: inner.da[g] @ P.W[g].T for g in step.inputs},
         })  # fmt: skip
-        carried = {s: kept.get(s, 1.0) * d for s, d in inner.old.items()}
+        factor = kept if len(found) < len(start.values) else first_kept
+        carried = {s: factor.get(s, 1.0) * d for s, d in inner.old.items()}
     in_time = {
         group: {name: np.stack([each[group][name] for each in reversed(found)]) for name in found[0][group]}
         for group in found[0]
