@@ -54,7 +54,7 @@ OF_A_CELL = [
     ("rnn", "dU transposed", "transposed weight", "the gradient is transposed"),
     ("rnn", "h_t in dU", "h_t in the place of h_{t-1}", "h of step t, after the step; expected h of step t"),
     ("rnn", "no derivative", "missing derivative of an activation function", "of tanh, 1 - n^2, is left out of da_n"),
-    ("rnn", "derivative from h_{t-1}", "wrong derivative of an activation function", "from h before the step, h_{t-1}"),
+    ("rnn", "derivative from h_{t-1}", "h_{t-1} in the place of h_t", "from h_{t-1}, before the step"),
     ("rnn", "tanh twice", "wrong derivative of an activation function", "once more inside its derivative"),
     ("rnn", "derivative of sigmoid", "wrong derivative of an activation function", "of sigmoid, not of tanh"),
     ("rnn", "dy of the last step only", "dy of the last step only", "at every step"),

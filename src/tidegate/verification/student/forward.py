@@ -19,8 +19,8 @@ from tidegate.cells import CELLS
 from tidegate.engines.reference.functions import Array
 from tidegate.engines.reference.problem import Parameters
 from tidegate.errors import EquationError
-from tidegate.verification.student.backward import SWAPPED
 from tidegate.verification.student.mistake import Gradients, Hypothesis, Mistake
+from tidegate.verification.student.terms import SWAPPED
 from tidegate.verification.student.trajectory import Key, Start, forward_pass, sweep
 
 MOST_ORDERED = 4  # gates of which every order is tried
