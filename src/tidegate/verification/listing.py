@@ -95,11 +95,18 @@ class Listing:
             lines += [section.upper(), ""]
             for table in tables:
                 lines += [*table.lines(), ""]
+        return "\n".join([*lines, *self.overview()])
+
+    def overview(self) -> Iterator[str]:
+        """One line for each compared table, and the largest difference of all."""
+        yield f"{'LARGEST DIFFERENCES':22}{'difference':>10}   at"
+        for tables in self.sections.values():
+            for t in tables:
+                if len(t.columns) > 1:
+                    yield f"{t.name:22}{t.differences[t.largest]:10.1e}   {list(t.largest)}, {', '.join(t.columns)}"
         worst = self.largest
-        at = f"{worst.name} at {list(worst.largest)}"
-        return "\n".join(
-            [*lines, f"Largest difference between two columns: {worst.differences[worst.largest]:.1e}, {at}."]
-        )
+        found = f"{worst.differences[worst.largest]:.1e}, {worst.name} at {list(worst.largest)}"
+        yield f"Largest difference between two columns: {found}."
 
     def as_dict(self) -> dict[str, Any]:
         """Every array as nested lists, by section, quantity and column; for JSON."""
@@ -183,9 +190,9 @@ def backward_rows(step: Step) -> Iterator[Row]:
     rule = adjoint(step)
     names = rule.names()
     for s in reversed(step.state):
-        d = rule.cotangent[step.new[s]]
-        terms = "" if d is rule.d_new[s] else f" = {infix(d, names)}"
-        yield ("d_state", s), f"d{s}", f"dL/d{s}_t{terms}, where d_{s} comes from the outputs and from step t + 1"
+        d, sources = rule.cotangent[step.new[s]], "dy_t and from " * (s == step.state[0])
+        terms = "" if d is rule.d_new[s] else f", d{s}' in the equations below, = {infix(d, names)}"
+        yield ("d_state", s), f"d{s}", f"dL/d{s}_t{terms}; d_{s} comes from {sources}step t + 1"
     states = set(step.new.values())
     for g, e in step.gate.items():
         if e in rule.cotangent and e not in states:

@@ -7,6 +7,8 @@ from tests.verification.student.programs import Leaky, gru, leaky, lstm, rnn
 
 from tidegate.cells import GRU, LSTM, RNN
 from tidegate.verification import judge
+from tidegate.verification.arrays import as_arrays
+from tidegate.verification.problem import random_problem
 
 PROGRAMS = {"rnn": (RNN, rnn), "gru": (GRU, gru), "lstm": (LSTM, lstm), "own": (Leaky, leaky)}
 
@@ -99,3 +101,11 @@ def test_a_mistake_of_one_cell_is_named_with_its_place(name, mistake, kind, word
     assert any(m.kind == kind and words in m.text for m in every), str(found)
     assert not found.diagnosis.unexplained
     assert found.diagnosis.found[0].distance < 1e-9
+
+
+def test_gates_that_are_saturated_are_judged_with_tolerance_for_rounding():
+    arrays = as_arrays(random_problem(LSTM, sizes=(4, 2, 3, 5), seed=9))
+    arrays["bias_ih"][:10] += 36.0  # input and forget gate at 1 - 2e-16
+    found = judge(LSTM, lstm, arrays=arrays)
+    assert found.passed, str(found)
+    assert not judge(LSTM, partial(lstm, mistake="no tanh of c"), arrays=arrays).passed

@@ -45,18 +45,39 @@ class Candidate:
     differ: tuple[Key, ...]
 
 
-def distance(got: Array, expected: Array) -> float:
-    """The norm of the difference, relative to that of the expected value where that is not zero."""
-    scale = float(np.linalg.norm(expected))
+@dataclass(frozen=True)
+class Answer:
+    """What a student returned, in blocks; the distance up to which each agrees with another array; and `smallest`."""
+
+    blocks: Blocks
+    bound: Mapping[Key, float]
+    smallest: float
+
+    def distance(self, key: Key, other: Array) -> float:
+        return distance(self.blocks[key], other, self.smallest)
+
+    def agrees(self, key: Key, other: Array) -> bool:
+        return self.blocks[key].shape == other.shape and self.distance(key, other) <= self.bound[key]
+
+
+def distance(got: Array, expected: Array, smallest: float = 0.0) -> float:
+    """The norm of the difference, relative to that of the expected value, or to `smallest` where that is larger."""
+    scale = max(float(np.linalg.norm(expected)), smallest)
     return float(np.linalg.norm(got - expected)) / scale if scale else float(np.linalg.norm(got))
+
+
+def smallest_of(right: Blocks) -> float:
+    """The norm below which a gradient is compared absolutely: rounding can exceed one of a saturated gate."""
+    return 1e-6 * max(float(np.linalg.norm(block)) for block in right.values())
 
 
 def diagnose(start: Start, student: Blocks, bound: Mapping[Key, float]) -> Diagnosis:
     """The mistakes in a student's blocks, of which some are wrong; `bound` is the distance at which two agree."""
     right = sweep(start)
     expected = right.blocks
-    wrong = {key for key, got in student.items() if not distance(got, expected[key]) <= bound[key]}
-    candidates = list(of_interest(start, Gradients(expected, right), student, bound))
+    answer = Answer(student, bound, smallest_of(expected))
+    wrong = {key for key in student if not answer.agrees(key, expected[key])}
+    candidates = list(of_interest(start, Gradients(expected, right), answer))
     best: tuple[tuple[int, int], Candidate, dict[Key, Found]] | None = None
     # A mistake in the whole computation usually leaves some tensor as it is planted; the others are tried last.
     for candidate in sorted(
@@ -65,7 +86,7 @@ def diagnose(start: Start, student: Blocks, bound: Mapping[Key, float]) -> Diagn
         fewest = (candidate.mistake is not None) + bool(candidate.differ)
         if best and best[0] <= (0, fewest):
             continue
-        found, left = explain_rest(candidate, student, bound)
+        found, left = explain_rest(candidate, answer)
         kinds = {each.mistake.kind for each in found.values()}
         cost = len(left), len(kinds) + (candidate.mistake is not None)
         if best is None or cost < best[0]:
@@ -75,7 +96,7 @@ def diagnose(start: Start, student: Blocks, bound: Mapping[Key, float]) -> Diagn
     explained: list[Found] = []
     if candidate.mistake is not None:
         blocks = tuple(key for key in candidate.agree if key in wrong)
-        explained.append(found_in(candidate.mistake, blocks, student, candidate.gradients.blocks))
+        explained.append(found_in(candidate.mistake, blocks, answer, candidate.gradients.blocks))
     for mistake in dict.fromkeys(each.mistake for each in local.values()):
         same = [each for each in local.values() if each.mistake == mistake]
         explained.append(Found(mistake, tuple(k for e in same for k in e.blocks), max(e.distance for e in same)))
@@ -87,10 +108,10 @@ def diagnose(start: Start, student: Blocks, bound: Mapping[Key, float]) -> Diagn
     return Diagnosis(tuple(explained), unexplained, tuple(same_numbers(candidates, candidate, len(explained))))
 
 
-def of_interest(start: Start, right: Gradients, student: Blocks, bound: Mapping[Key, float]) -> Iterator[Candidate]:
+def of_interest(start: Start, right: Gradients, answer: Answer) -> Iterator[Candidate]:
     """No mistake, and every mistake in the whole computation that changes a gradient."""
     seen = [flat(right.blocks)]
-    yield candidate_of(None, right, student, bound)
+    yield candidate_of(None, right, answer)
     for hypothesis in (*backward_mistakes(start), *forward_mistakes(start)):
         with np.errstate(all="ignore"):
             gradients = hypothesis.compute()
@@ -100,14 +121,12 @@ def of_interest(start: Start, right: Gradients, student: Blocks, bound: Mapping[
         if np.min(np.linalg.norm(np.stack(seen) - numbers, axis=1)) < 1e-11 * np.linalg.norm(numbers):
             continue
         seen.append(numbers)
-        yield candidate_of(hypothesis.mistake, gradients, student, bound)
+        yield candidate_of(hypothesis.mistake, gradients, answer)
 
 
-def candidate_of(
-    mistake: Mistake | None, gradients: Gradients, student: Blocks, bound: Mapping[Key, float]
-) -> Candidate:
-    agree = [key for key, got in student.items() if distance(got, gradients.blocks[key]) <= bound[key]]
-    return Candidate(mistake, gradients, tuple(agree), tuple(key for key in student if key not in agree))
+def candidate_of(mistake: Mistake | None, gradients: Gradients, answer: Answer) -> Candidate:
+    agree = tuple(key for key in answer.blocks if answer.agrees(key, gradients.blocks[key]))
+    return Candidate(mistake, gradients, agree, tuple(key for key in answer.blocks if key not in agree))
 
 
 def flat(blocks: Blocks) -> Array:
@@ -115,9 +134,7 @@ def flat(blocks: Blocks) -> Array:
     return np.concatenate([blocks[key].ravel() for key in sorted(blocks)])
 
 
-def explain_rest(
-    candidate: Candidate, student: Blocks, bound: Mapping[Key, float]
-) -> tuple[dict[Key, Found], set[Key]]:
+def explain_rest(candidate: Candidate, answer: Answer) -> tuple[dict[Key, Found], set[Key]]:
     """A mistake in one tensor for each block that differs from the candidate, and the blocks for which there is none.
 
     Where several mistakes explain a block, the one is taken that explains most blocks.
@@ -127,11 +144,11 @@ def explain_rest(
         return {}, set(candidate.differ)
     possible: dict[Key, list[Found]] = {}
     for key in candidate.differ:
-        got = student[key]
+        got = answer.blocks[key]
         for mistake, wrong in wrong_totals(trajectory, key):
-            if wrong.shape == got.shape and distance(got, wrong) <= bound[key] and not agrees_with_zero(got, mistake):
-                possible.setdefault(key, []).append(Found(mistake, (key,), distance(got, wrong)))
-        if key not in possible and (times := multiple(got, candidate.gradients.blocks[key], bound[key])):
+            if answer.agrees(key, wrong) and not agrees_with_zero(got, mistake):
+                possible.setdefault(key, []).append(Found(mistake, (key,), answer.distance(key, wrong)))
+        if key not in possible and (times := multiple(got, candidate.gradients.blocks[key], answer.bound[key])):
             possible[key] = [
                 Found(Mistake("wrong factor", f"the gradient is {times:.6g} times the right one."), (key,), 0.0)
             ]
@@ -157,8 +174,8 @@ def multiple(got: Array, right: Array, bound: float) -> float | None:
     return times if times and distance(got, times * right) <= bound else None
 
 
-def found_in(mistake: Mistake, blocks: tuple[Key, ...], student: Blocks, planted: Blocks) -> Found:
-    return Found(mistake, blocks, max((distance(student[key], planted[key]) for key in blocks), default=0.0))
+def found_in(mistake: Mistake, blocks: tuple[Key, ...], answer: Answer, planted: Blocks) -> Found:
+    return Found(mistake, blocks, max((answer.distance(key, planted[key]) for key in blocks), default=0.0))
 
 
 def same_numbers(candidates: list[Candidate], chosen: Candidate, mistakes: int) -> list[Mistake]:

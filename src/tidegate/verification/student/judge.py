@@ -12,7 +12,7 @@ from tidegate.engines.reference.functions import Array
 from tidegate.errors import ArgumentError
 from tidegate.verification.arrays import PARAMETERS, as_arrays, as_problem, checked
 from tidegate.verification.problem import random_problem
-from tidegate.verification.student.diagnosis import Diagnosis, diagnose, distance
+from tidegate.verification.student.diagnosis import Diagnosis, diagnose, distance, smallest_of
 from tidegate.verification.student.function import Function, ask, load_function
 from tidegate.verification.student.judgement import Finding, Judgement
 from tidegate.verification.student.trajectory import Key, Start, start_of, sweep
@@ -99,7 +99,8 @@ def find(task: Task, name: str, got: Array) -> Finding:
         index = tuple(map(int, wrong[0]))
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         return Finding(name, None, bound, f"{name}{list(index)}{more} is not finite: {got[index]}")
-    errors = {gate: distance(got_block, task.right[name, gate]) for gate, got_block in in_blocks(task, name, got)}
+    smallest = smallest_of(task.right)
+    errors = {gate: distance(block, task.right[name, gate], smallest) for gate, block in in_blocks(task, name, got)}
     gates = tuple(gate for gate, error in errors.items() if gate and error > bound)
     steps: tuple[int, ...] = ()
     if got.ndim == 3:
