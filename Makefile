@@ -9,7 +9,7 @@ READY  := $(VENV)/ready
 RUN    ?= runs/demo
 GRID   ?= short
 
-.PHONY: help install demo test check wheel bench docs clean
+.PHONY: help install demo test check wheel bench chapter docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ wheel: $(READY)  ## build the wheel, install it in an environment of its own, tr
 
 bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minutes; on an idle machine; GRID=medium or full)
 	$(BIN)/python -m benchmarks --grid $(GRID)
+
+chapter: $(READY)  ## train the textbook's RNN, GRU and LSTM and write docs/chapter.md (several minutes)
+	$(BIN)/python docs/chapter.py --write
 
 clean:  ## remove .venv and the caches in this folder (runs/ and the user's cache folder stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache

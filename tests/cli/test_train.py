@@ -48,6 +48,25 @@ def test_the_status_shows_every_figure(tidegate, text, small):
         assert name in line
 
 
+def test_the_end_shows_the_continuations_of_the_prompts_by_both_checkpoints(tidegate, text, small, tmp_path):
+    prompts = ("--prompt", "The cat", "--prompt", "A d", "--prompt", "\u03b2")
+    outcome = tidegate("train", text, *small, "--epochs", 2, *prompts, "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    first, second, absent = summary["continuations"]
+    assert (first["prompt"], second["prompt"]) == ("The cat", "A d")
+    for each in (first, second):
+        for which in ("last", "best"):
+            options = ("--length", 50, "--temperature", 0, "--checkpoint", which, "--prompt", each["prompt"])
+            assert tidegate("sample", tmp_path / "run", *options).out == each["prompt"] + each[which] + "\n"
+            assert f"{each['prompt']}|{each[which]}" in outcome.out
+    assert absent.keys() == {"prompt", "absent"}
+    assert "not continued, because the character" in outcome.out
+    resumed = tidegate("train", "--resume", tmp_path / "run", "--epochs", 3, "--prompt", "The")
+    assert "The|" in resumed.out
+    assert "A d|" not in resumed.out
+
+
 def test_without_a_folder_the_next_free_one_under_runs_is_taken(tidegate, text, small, tmp_path):
     for n in (1, 2):
         assert tidegate("train", text, *small, "--epochs", 1).code == 0

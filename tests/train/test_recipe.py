@@ -8,6 +8,7 @@ def test_the_textbook_recipe_is_the_textbooks():
     d2l = RECIPES["d2l"]
     assert (d2l.preprocess, d2l.first, d2l.batch, d2l.steps, d2l.hidden) == ("letters", 10_000, 32, 35, 256)
     assert (d2l.optimizer, d2l.lr, d2l.clip, d2l.epochs, d2l.sampling) == ("sgd", 1.0, 1.0, 500, "sequential")
+    assert d2l.prompts == ("time traveller", "traveller")
     assert (d2l.schedule, d2l.weight_decay, d2l.dropout, d2l.heldout) == ("constant", 0.0, 0.0, 10_000)
 
 
@@ -54,3 +55,10 @@ def test_a_misspelt_recipe_gets_a_suggestion(name, near):
 def test_a_misspelt_choice_gets_a_suggestion():
     with pytest.raises(ArgumentError, match=r"--optimizer must be one of adamw, sgd, got 'Adam'. Did you mean adamw\?"):
         recipe("default", optimizer="Adam")
+
+
+def test_prompts_are_a_tuple_also_from_json_and_none_is_empty():
+    assert recipe("default").prompts == ()
+    assert Recipe(epochs=1, prompts=["a", "b"]).prompts == ("a", "b")
+    with pytest.raises(ArgumentError, match="--prompt must be a text of at least one character, got ''"):
+        Recipe(epochs=1, prompts=("a", ""))

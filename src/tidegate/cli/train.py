@@ -56,6 +56,9 @@ def train(
     heldout: Annotated[float | None, number_option("Held-out share of the text, or number of tokens.")] = None,
     sampling: Annotated[str | None, typer.Option(help="sequential (state carried) or random.")] = None,
     eval_every: Annotated[int | None, integer_option("Steps between evaluations [12 in a run].")] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="At the end, continue this text by 50 most likely tokens; repeatable.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="New folder for the run [runs/TEXT-CELL-N].")] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
     checkpoint: Annotated[str | None, typer.Option(help="With --resume: last or best [last].")] = None,
@@ -77,6 +80,7 @@ def train(
         "weight_decay": weight_decay, "clip": clip, "epochs": epochs, "minutes": minutes, "seed": seed,
         "preprocess": preprocess, "tokens": tokens, "min_freq": min_freq, "encoding": encoding, "first": first,
         "heldout": heldout, "sampling": sampling, "eval_every": eval_every,
+        "prompts": tuple(prompt) if prompt else None,
     }  # fmt: skip
     console = Console(highlight=False)
     try:
@@ -132,4 +136,17 @@ def report(result: dict[str, Any], folder: Path) -> None:
         f"{result['epochs']:.1f} epochs in {result['seconds']:.0f} s, {result['tokens_per_s']:,.0f} tokens/s on the "
         f"{result['engine']} engine ({result['device']}). In {folder}: summary.json, curves.png, best.safetensors."
     )
+    report_continuations(result["continuations"], best["epochs"])
     typer.echo(f"Generate text with: tidegate sample {shlex.quote(str(folder))}")
+
+
+def report_continuations(found: list[dict[str, Any]], best: float) -> None:
+    """Print what the last and the best checkpoint write after each prompt."""
+    if found:
+        typer.echo("\nAfter each prompt the 50 most likely tokens, one after the other:")
+    for each in found:
+        if "absent" in each:
+            typer.echo(f"{each['prompt']}: not continued, because {each['absent']}")
+        else:
+            for name, text in (("last", each["last"]), (f"best, epoch {best:.3g}", each["best"])):
+                typer.echo(f"{name:>17}  {each['prompt']}|{text}")

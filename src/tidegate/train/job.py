@@ -36,6 +36,7 @@ CHANGEABLE = (
     "eval_every",
     "engine",
     "device",
+    "prompts",
 )  # options that --resume may change; the others are fixed
 
 

@@ -25,6 +25,7 @@ class Recipe:
     `heldout` is its share of the text if below 1, otherwise its number of tokens: see `tidegate.text.split`.
     `init` is the initialisation of the recurrent layer, see `tidegate.train.initial`.
     `eval_every` counts steps; None spreads twelve evaluations over the run.
+    `prompts` are continued when the run has ended, see `tidegate.train.continuations`.
 
     Raises ArgumentError, with the name of the option, for an invalid value.
     """
@@ -54,8 +55,12 @@ class Recipe:
     first: int | None = None
     heldout: float = 0.1
     eval_every: int | None = None
+    prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "prompts", tuple(self.prompts))  # JSON has lists
+        for text in self.prompts:
+            require("prompt", text, isinstance(text, str) and text != "", "a text of at least one character")
         for name in ("hidden", "layers", "batch", "steps", "min_freq"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "an integer of at least 1")
         require("first", self.first, self.first is None or self.first >= 2, "an integer of at least 2")
@@ -106,6 +111,7 @@ RECIPES = {
         clip=1.0,
         dropout=0.0,
         epochs=500,
+        prompts=("time traveller", "traveller"),
     ),
 }
 

@@ -6,6 +6,7 @@ import torch
 
 from tidegate.text import Baseline, Dataset
 from tidegate.train import curves, log
+from tidegate.train.continuations import continuations
 from tidegate.train.evaluate import perplexity
 from tidegate.train.folder import RunFolder
 from tidegate.train.loop import Trainer
@@ -70,6 +71,7 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, baseline: Baseline, 
         "overfitted": outcome.overfitted,
         "memorised": outcome.memorised,
         "verdict": outcome.words(),
+        "continuations": continuations(run.path, recipe),
         "tokens_per_s": position.tokens / position.stepping,
         "seconds": position.seconds,
         "epochs": trainer.epochs,

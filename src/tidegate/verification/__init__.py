@@ -2,6 +2,7 @@
 
 from tidegate.verification.everything import verify_all
 from tidegate.verification.outcome import Check, Comparison, Verification
+from tidegate.verification.student import Judgement, judge
 from tidegate.verification.verify import verify
 
-__all__ = ["Check", "Comparison", "Verification", "verify", "verify_all"]
+__all__ = ["Check", "Comparison", "Judgement", "Verification", "judge", "verify", "verify_all"]

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tidegate.engines.reference.functions import Array
+from tidegate.errors import ArgumentError
 from tidegate.verification.fault import Fault
+from tidegate.verification.listing import Listing, list_numbers
+from tidegate.verification.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,22 @@ class Check:
 class Comparison:
     """One problem, computed by the derived BPTT and by every oracle that can run it.
 
-    part: the layer and direction of a layer's parameters, such as "l0_reverse". absent: oracles that cannot run this,
-    with the reasons. fault: the first wrong gradient of the derived backward step, if there is one. plant: the term in
-    which an error was planted. arrays: quantity -> oracle -> array, the derived one first.
+    seed: of its random numbers; None where they were given. part: the layer and direction of a layer's parameters,
+    such as "l0_reverse". absent: oracles that cannot run this, with the reasons. fault: the first wrong gradient of
+    the derived backward step, if there is one. plant: the term in which an error was planted. problem: its numbers in
+    float64, where they are kept.
     """
 
     cell: str
     sizes: tuple[int, int, int, int]
-    seed: int
+    seed: int | None
     options: tuple[str, ...]
     checks: tuple[Check, ...]
     absent: Mapping[str, str]
     part: str = ""
     fault: Fault | None = None
     plant: str | None = None
-    arrays: Mapping[str, Mapping[str, Array]] = field(default_factory=dict, repr=False)
+    problem: Problem | None = field(default=None, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -82,9 +85,8 @@ class Comparison:
     def title(self) -> str:
         T, B, D, H = self.sizes
         options = f", {', '.join(self.options)}" if self.options else ""
-        return (
-            f"{self.cell}{' ' + self.part if self.part else ''}: T {T}, B {B}, D {D}, H {H}, seed {self.seed}{options}"
-        )
+        numbers = "given arrays" if self.seed is None else f"seed {self.seed}"
+        return f"{self.cell}{' ' + self.part if self.part else ''}: T {T}, B {B}, D {D}, H {H}, {numbers}{options}"
 
     def __str__(self) -> str:
         return "\n".join([self.title, *self.table(), *self.verdict()])
@@ -121,16 +123,11 @@ class Comparison:
         else:
             yield f"The derived backward step agrees with autograd; worst gate: {self.worst_gate}."
 
-    def side_by_side(self) -> Iterator[str]:
-        """The arrays, one entry in each line, the derived value first."""
-        for quantity, paths in self.arrays.items():
-            yield ""
-            yield f"{quantity:24}" + "".join(f"{path:>24}" for path in paths)
-            shape = next(iter(paths.values())).shape
-            for index in np.ndindex(shape):
-                numbers = "".join(f"{array[index]:24.15g}" if array[index] == array[index] else f"{'-':>24}"
-                                  for array in paths.values())  # fmt: skip
-                yield f"{list(index)!s:24}{numbers}"
+    def side_by_side(self) -> Listing:
+        """Every number of the problem: NumPy beside torch.nn and torch's autograd."""
+        if self.problem is None:
+            raise ArgumentError("the numbers of this comparison were not kept: use `verify`, not `verify_all`.")
+        return list_numbers(self.problem, self.plant)
 
 
 def cell(check: Check | None) -> str:

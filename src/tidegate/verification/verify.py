@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from tidegate.calculus import Step, adjoint
+from tidegate.calculus import Step, adjoint, trace
 from tidegate.cells import Cell
 from tidegate.cells.find import find_cell
 from tidegate.engines import Call, Result, Weights
@@ -21,6 +21,8 @@ from tidegate.errors import ArgumentError
 from tidegate.nn import CellLayer
 from tidegate.nn.stack import read_weights, suffixes
 from tidegate.verification import direct, twin
+from tidegate.verification.arrays import as_problem as as_own_problem
+from tidegate.verification.arrays import checked
 from tidegate.verification.fault import find_fault
 from tidegate.verification.outcome import Check, Comparison, Verification
 from tidegate.verification.plant import Plant, terms_of
@@ -54,6 +56,7 @@ def verify(
     seed: int = 0,
     options: Iterable[str] = (),
     plant: str | None = None,
+    arrays: Mapping[str, Array] | None = None,
 ) -> Verification:
     """The derived BPTT of a cell, in NumPy and float64, compared with every oracle; `.passed` is True if all agree.
 
@@ -71,13 +74,16 @@ def verify(
     Inputs, states, gradients with respect to the outputs, and a cell's parameters are random by `seed`, of `sizes` =
     (T, B, D, H); D and H of a layer are its own. `options`: any of "reverse", "lengths", "resets", "indexed",
     "no bias", "no state", "projected". `plant` makes one term of the derived backward step wrong, named or "random",
-    which the verification must then find.
+    which the verification must then find. `arrays`, by the names of `verification.arrays`, are used instead of random
+    numbers; they give the sizes, and the engines run in float64 unless `dtype` is float32, which rounds them.
     Bounds on the relative error, by gate: 1e-12 in float64, 1e-7 for differences, in float32 1e-6 forward and 1e-5 for
     gradients; over long sequences a cell whose state explodes amplifies rounding beyond them. Raises ArgumentError or
     EquationError for what it cannot verify.
     """
     begin = time.perf_counter()
     if isinstance(subject, CellLayer):
+        if arrays is not None:
+            raise ArgumentError("`arrays` are for a cell; a layer has parameters of its own.")
         problems = problems_of_layer(subject, sizes, seed, options)
     else:
         cell = find_cell(subject) if isinstance(subject, str) else subject
@@ -86,10 +92,26 @@ def verify(
                 "`subject` must be a class that derives from tidegate.Cell, a Step, a layer of Tidegate or a name such "
                 f'as "gru", got {cell!r:.60}.'
             )
-        problems = {"": random_problem(cell, sizes=sizes, dtype=torch.float32, seed=seed, options=options)}
+        if arrays is None:
+            problem = random_problem(cell, sizes=sizes, dtype=torch.float32, seed=seed, options=options)
+        else:
+            problem, dtype = given_problem(cell, arrays, options), dtype or torch.float64
+        problems = {"": problem}
     planted = None if plant is None else choose_plant(next(iter(problems.values())).call.step, plant, seed)
     found = tuple(compare(problem, part, engine, dtype, seed, planted) for part, problem in problems.items())
+    if arrays is not None:
+        found = tuple(replace(comparison, seed=None) for comparison in found)
     return Verification(found, time.perf_counter() - begin)
+
+
+def given_problem(cell: type[Cell] | Step, arrays: Mapping[str, Array], options: Iterable[str]) -> Problem:
+    """The problem of checked `arrays`, in float64."""
+    if list(options):
+        raise ArgumentError(
+            "`options` are for random numbers: `arrays` decide by themselves, for example without biases."
+        )
+    step = cell if isinstance(cell, Step) else trace(cell)
+    return as_own_problem(cell, checked(arrays, step))
 
 
 def choose_plant(step: Step, name: str, seed: int) -> Plant:
@@ -133,13 +155,11 @@ def compare(
     """One problem, with numbers that float32 represents exactly, by the derived BPTT and every oracle."""
     exact = problem.to(torch.float64)
     derived, step = by_bptt(exact, planted), exact.call.step
-    arrays = {quantity: {"derived": array} for quantity, array in derived.items()}
     checks: list[Check] = []
     absent: dict[str, str] = {}
 
     def against(oracle: str, values: Values, bounds: Callable[[str], float], estimated: Mapping[str, float]) -> None:
         for quantity, expected in values.items():
-            arrays[quantity][oracle] = expected
             checks.extend(
                 Check(quantity, gate, oracle, norm, error, bounds(quantity) + min(10 * doubt, 1e-5))
                 for gate, norm, error, doubt in errors(step, quantity, derived, expected, estimated.get(quantity, 0.0))
@@ -177,7 +197,7 @@ def compare(
         absent=absent,
         fault=find_fault(exact, rule, planted and planted.terms) if wrong else None,
         plant=planted.name if planted else None,
-        arrays=arrays,
+        problem=exact,
     )
 
 
