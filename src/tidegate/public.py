@@ -2,6 +2,7 @@
 
 from tidegate import memory
 from tidegate.calculus.derivation import derive
+from tidegate.calculus.diagram import diagram
 from tidegate.cells.cell import Cell
 from tidegate.cells.functions import (
     absolute,
@@ -79,6 +80,7 @@ __all__ = [
     "compare",
     "convert",
     "derive",
+    "diagram",
     "exp",
     "init",
     "load",
