@@ -10,6 +10,7 @@ LAYERS = [
     "waiting",
     "forks",
     "errors",
+    "notebook",
     "cells",
     "calculus",
     "engines",

@@ -79,6 +79,16 @@ class Step:
         ]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from tidegate.calculus.display import step_html
+
+        return step_html(self)
+
+    def _repr_latex_(self) -> str | None:
+        from tidegate.calculus.display import step_latex
+
+        return step_latex(self)
+
 
 _INTERNED: WeakValueDictionary[tuple, Step] = WeakValueDictionary()
 _LOCK = held_while_forking(threading.Lock())

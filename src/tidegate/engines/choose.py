@@ -14,6 +14,7 @@ from tidegate.engines.call import Call, Result
 from tidegate.engines.precision import ARITHMETIC
 from tidegate.engines.stack import Stack, StackResult
 from tidegate.errors import EngineError, SlowEngineWarning
+from tidegate.notebook import output, paragraph, table
 
 
 class Engine(Protocol):
@@ -74,6 +75,10 @@ class Verdicts(tuple[Verdict, ...]):
 
     def __repr__(self) -> str:
         return "\n".join([self.summary, *map(str, self)])
+
+    def _repr_html_(self) -> str:
+        rows = (("runs it" if v.chosen else "", v.engine, v.refusal or "can run this") for v in self)
+        return output(paragraph(self.summary), table(("", "engine", "reason"), rows))
 
 
 def why(call: Call, engine: str = "auto") -> Verdicts:

@@ -13,6 +13,7 @@ from tidegate.nn.layer import CellLayer
 from tidegate.nn.sequence import Lengths, Sequence, as_sequence
 from tidegate.nn.stack import Record, read_weights, run_stack, suffixes
 from tidegate.nn.state import State
+from tidegate.notebook import output, table
 
 
 class Trace(Mapping[str, Tensor]):
@@ -50,6 +51,11 @@ class Trace(Mapping[str, Tensor]):
 
     def __repr__(self) -> str:
         return "\n".join(f"{name:<16} {tuple(array.shape)}" for name, array in self._arrays.items())
+
+    def _repr_html_(self) -> str:
+        rows = [(name, " × ".join(map(str, array.shape)), *extent(array)) for name, array in self._arrays.items()]
+        head = ("array", "shape (T × B × H)", "smallest", "mean", "largest")
+        return output(table(head, rows, caption="Every state and gate, by name"))
 
     def gradients(self, loss: Tensor) -> dict[str, Tensor]:
         """The gradient of the loss with respect to every array, by name: the total derivative, through later steps and
@@ -91,6 +97,14 @@ class Trace(Mapping[str, Tensor]):
             for suffix, arrays in by_suffix.items()
             for name, array in arrays.items()
         }
+
+
+def extent(array: Tensor) -> tuple[float | str, ...]:
+    """The smallest value, the mean and the largest value; "-" for an array without elements."""
+    if array.numel() == 0:
+        return "-", "-", "-"
+    values = array.detach().double()
+    return values.min().item(), values.mean().item(), values.max().item()
 
 
 def trace(

@@ -92,6 +92,11 @@ class Finished(NamedTuple):
     folder: Path
     summary: dict[str, Any]
 
+    def _repr_html_(self) -> str:
+        from tidegate.train.display import finished_html
+
+        return finished_html(self)
+
 
 def start(
     recipe: Recipe,

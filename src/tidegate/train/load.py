@@ -41,6 +41,11 @@ class Trained:
     step: int | None
     facts: Facts
 
+    def _repr_html_(self) -> str:
+        from tidegate.train.display import trained_html
+
+        return trained_html(self)
+
 
 def load(run: str | Path, checkpoint: str = "best", *, device: str = "cpu", engine: str | None = None) -> Trained:
     """The model that `tidegate train` or `tidegate.save` wrote into the folder `run`. No code in it is executed.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from tidegate.errors import ArgumentError
+from tidegate.notebook import output
 from tidegate.verification.fault import Fault
 from tidegate.verification.listing import Listing, list_numbers
 from tidegate.verification.problem import Problem
@@ -123,6 +124,11 @@ class Comparison:
         else:
             yield f"The derived backward step agrees with autograd; worst gate: {self.worst_gate}."
 
+    def _repr_html_(self) -> str:
+        from tidegate.verification.display import comparison_html
+
+        return output(comparison_html(self))
+
     def side_by_side(self) -> Listing:
         """Every number of the problem: NumPy beside torch.nn and torch's autograd."""
         if self.problem is None:
@@ -166,6 +172,11 @@ class Verification:
         if not self.planted and len(self.comparisons) <= 4:
             return "\n\n".join(map(str, self.comparisons))
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        from tidegate.verification.display import verification_html
+
+        return verification_html(self)
 
     def summary(self) -> str:
         """Counts, the worst error of each quantity against each oracle, and every failure: to paste into an issue."""

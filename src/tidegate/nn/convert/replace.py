@@ -21,6 +21,7 @@ from tidegate.nn.arguments import as_engine, as_flag
 from tidegate.nn.cells import CellModule
 from tidegate.nn.convert.torch import CELLS, LAYERS
 from tidegate.nn.layer import CellLayer
+from tidegate.notebook import Bad, output, paragraph, table
 
 Model = TypeVar("Model", bound=nn.Module)
 TWINS: Mapping[type[nn.Module], type[nn.Module]] = MappingProxyType(LAYERS | CELLS)
@@ -51,6 +52,15 @@ class Replacements(tuple[Replacement, ...]):
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self))
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (each.name or "the model itself", each.kind, Bad(each.reason) if each.reason else "can be replaced")
+            for each in self
+        ]
+        return output(
+            table(("module", "class", "replacement"), rows) if rows else paragraph("no recurrent module of torch.nn")
+        )
 
 
 def replacements(model: nn.Module) -> Replacements:
