@@ -29,6 +29,7 @@ def test_every_quantity_has_a_row_with_its_errors(cell):
     for check in comparison.checks:
         assert written[check.label, check.oracle] == f"{check.error:.1e}"
     assert {row[-1] for row in rows} == {"ok"}
+    assert repr(found) == f"<Verification: {len(found.checks)} comparisons, all agree>"
     assert bad_of(found._repr_html_()) == []
     assert comparison.title in "".join(read_html(comparison._repr_html_()).itertext())
 
@@ -38,6 +39,7 @@ def test_a_wrong_gradient_is_marked_in_its_row_and_in_words():
     shown = found._repr_html_()
     wrong = [check for check in found.checks if not check.passed]
     assert {row[0] for row in rows_of(shown) if row[-1] == "WRONG"} == {check.label for check in wrong}
+    assert repr(found) == f"<Verification: {len(found.checks)} comparisons, {len(wrong)} of them FAILED>"
     assert bad_of(shown).count("WRONG") == len({check.label for check in wrong})
     assert any("The first wrong gradient" in line for line in bad_of(shown))
 

@@ -2,10 +2,9 @@
 
 from html import escape
 
-from tidegate.calculus.derivation.formula import Formula, Name, write
+from tidegate.calculus.derivation.formula import Formula, Name, product, total, write
 from tidegate.calculus.derivation.latex import latex
 from tidegate.calculus.derivation.mathml import mathml
-from tidegate.calculus.derivation.naming import values, written_out
 from tidegate.calculus.diagram import diagram
 from tidegate.calculus.expression import Expression, subgraph
 from tidegate.calculus.step import Step
@@ -17,7 +16,7 @@ def equations(step: Step) -> list[tuple[Formula, Formula]]:
     """(name, value) of gates and new states, with the matrix products written out; each after those that it needs.
 
     EquationError for equations that are too large to be printed."""
-    named, out = values(step), written_out(step)
+    named = written_out(step)
     waiting = [(Name(g, time=0), e) for g, e in step.gate.items()] + [(Name(s, time=0), e) for s, e in step.new.items()]
     missing = {e for _, e in waiting}
     found: list[tuple[Formula, Formula]] = []
@@ -25,9 +24,22 @@ def equations(step: Step) -> list[tuple[Formula, Formula]]:
         name, e = item = next(item for item in waiting if missing.isdisjoint(needed(step, item[1])))
         waiting.remove(item)
         missing.discard(e)
-        by_name = named[e] if named[e] != name and e.op != "leaf" else None
-        found.append((name, by_name or (out[e] if e.op == "leaf" else write(e, out))))
+        alias = named[e] if named[e] != name else None
+        found.append((name, alias or write(e, named)))
     return found
+
+
+def written_out(step: Step) -> dict[Expression, Formula]:
+    """The parts of the equations that are printed by name: gates, states, and W x + b and U p + c in full."""
+    named: dict[Expression, Formula] = {e: Name(s, time=0) for s, e in step.new.items()}
+    named |= {e: Name(g, time=0) for g, e in step.gate.items() if e.op != "leaf"}
+    named |= {e: Name(s, time=-1) for s, e in step.old.items()} | {e: Name("v", n) for n, e in step.v.items()}
+    for g, e in step.a.items():
+        named[e] = total([product([Name("W", g), Name("x", time=0)], matrix=True), Name("b", g)])
+    for stage in step.stages:
+        p = write(stage.operand, named, outermost=False)
+        named |= {step.q[g]: total([product([Name("U", g), p], matrix=True), Name("c", g)]) for g in stage.gates}
+    return named
 
 
 def needed(step: Step, e: Expression) -> set[Expression]:
@@ -51,7 +63,10 @@ def step_html(step: Step) -> str:
             f'<mtd style="text-align: left">{mathml(value)}</mtd></mtr>'
             for name, value in equations(step)
         )
-        shown = f'<math display="block" style="text-align: left"><mtable displaystyle="true">{rows}</mtable></math>'
+        shown = (
+            '<math display="block" style="width: max-content; margin: .5em 0">'
+            f'<mtable displaystyle="true">{rows}</mtable></math>'
+        )
     except EquationError as error:
         shown = f"{paragraph(str(error))}<pre>{escape(str(step))}</pre>"
     try:

@@ -144,7 +144,7 @@ def described(check: Check) -> str:
     return f"{check.label} against {check.oracle}, {check.error:.1e} of {check.bound:.0e} allowed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification:
     """The comparisons of one cell, of every part of a layer, or of all cells.
 
@@ -167,6 +167,11 @@ class Verification:
     def worst_gate(self) -> str:
         ranked = sorted(self.comparisons, key=lambda c: (c.passed, -c.worst.error / c.worst.bound))
         return ranked[0].worst_gate
+
+    def __repr__(self) -> str:
+        failed = sum(not check.passed for check in self.checks)
+        outcome = f"{failed:,} of them FAILED" if failed else "all agree"
+        return f"<Verification: {len(self.checks):,} comparisons, {outcome}>"
 
     def __str__(self) -> str:
         if not self.planted and len(self.comparisons) <= 4:
