@@ -15,6 +15,8 @@ class Bad:
         return self.text
 
 
+SHORT = 16  # characters of a text that is not broken into lines
+
 # Elements and classes of their own, because the style of an output applies to the whole page of a notebook.
 STYLE = """<style>
 .tg-out { max-width: 60rem; overflow-x: auto; line-height: 1.45; }
@@ -23,7 +25,8 @@ STYLE = """<style>
 .tg-out .tg-table caption { text-align: left; font-weight: bold; padding: .2em 0; }
 .tg-out .tg-table th, .tg-out .tg-table td { text-align: left; padding: .18em .9em .18em 0; border: 0;
   border-bottom: 1px solid rgba(128, 128, 128, .35); vertical-align: top; }
-.tg-out .tg-table .tg-number { text-align: right; white-space: nowrap; }
+.tg-out .tg-table .tg-number { text-align: right; }
+.tg-out .tg-table .tg-number, .tg-out .tg-table .tg-short { white-space: nowrap; }
 .tg-out .tg-bad { color: #d55e00; font-weight: bold; }
 </style>"""
 
@@ -57,6 +60,6 @@ def as_cell(value: str | float | Bad) -> str:
     if isinstance(value, Bad):
         return f'<td class="tg-bad">{escape(value.text)}</td>'
     if isinstance(value, str):
-        return f"<td>{escape(value)}</td>"
+        return f'<td class="tg-short">{escape(value)}</td>' if len(value) <= SHORT else f"<td>{escape(value)}</td>"
     written = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
     return f'<td class="tg-number">{written}</td>'
