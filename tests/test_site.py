@@ -108,6 +108,9 @@ def test_aligned_equations_become_a_table_and_what_is_not_understood_is_an_error
     assert shown.count("<mtr>") == 2 + 2
     assert shown.count('class="aligned"') == 1
     assert "<mi>d</mi>" not in mathematics.mathml(r"\mathrm{d}x", block=False)
+    text = mathematics.mathml(r"\text{so $\mathbf{h}_{t}$ is {it}}", block=False)
+    assert "$" not in text
+    assert "<msub>" in text
     for wrong in (r"\nosuchcommand{x}", r"a & b", r"\frac{1"):
         with pytest.raises(Exception, match="cannot be converted"):
             mathematics.mathml(wrong, block=False)

@@ -28,13 +28,35 @@ def formula(tex: str, block: bool) -> str:
     if aligned:
         return table([split(row, "&") for row in split(aligned[2], r"\\")])
     # A letter in \mathrm would be drawn in italics; text is upright.
-    tex = re.sub(r"\\mathrm\{(\w)\}", r"\\text{\1}", tex).replace(r"$\times$", "×").replace(r"$\pm$", "±")
+    tex = re.sub(r"\\mathrm\{(\w)\}", r"\\text{\1}", without_formulas_in_text(tex))
     if len(re.findall(r"(?<!\\)\{", tex)) != len(re.findall(r"(?<!\\)\}", tex)):
         raise ValueError("its braces are not balanced")
     found = MATH.search(convert(tex, display="block" if block else "inline"))
     if found is None or re.search(r"<m[io]>&(?!#|\w+;)|\\[a-zA-Z]|\$", found[1]):
         raise ValueError(f"a part of {tex} is not understood")
     return found[1].replace(' fence="true"', ' fence="true" lspace="0" rspace="0"')
+
+
+def without_formulas_in_text(tex: str) -> str:
+    r"""\text{a $x$ b} as \text{a }x\text{ b}, which is the same."""
+    out, rest = "", tex
+    while r"\text{" in rest:
+        before, rest = rest.split(r"\text{", 1)
+        end = closing(rest)
+        parts = rest[:end].split("$")
+        out += before + "".join(part if k % 2 else rf"\text{{{part}}}" for k, part in enumerate(parts) if part)
+        rest = rest[end + 1 :]
+    return out + rest
+
+
+def closing(tex: str) -> int:
+    """The index of the brace that closes the one before the beginning."""
+    depth = 1
+    for k, sign in enumerate(tex):
+        depth += (sign == "{") - (sign == "}")
+        if depth == 0:
+            return k
+    raise ValueError("its braces are not balanced")
 
 
 def split(tex: str, separator: str) -> list[str]:

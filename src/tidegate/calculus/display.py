@@ -5,7 +5,7 @@ from html import escape
 from tidegate.calculus.derivation.formula import Formula, Name, product, total, write
 from tidegate.calculus.derivation.latex import latex
 from tidegate.calculus.derivation.mathml import mathml
-from tidegate.calculus.diagram import diagram
+from tidegate.calculus.derivation.picture import inline_picture
 from tidegate.calculus.expression import Expression, subgraph
 from tidegate.calculus.step import Step
 from tidegate.errors import EquationError
@@ -69,11 +69,7 @@ def step_html(step: Step) -> str:
         )
     except EquationError as error:
         shown = f"{paragraph(str(error))}<pre>{escape(str(step))}</pre>"
-    try:
-        picture = diagram(step).svg
-    except EquationError as error:
-        picture = paragraph(str(error))
-    return output(head, shown, picture)
+    return output(head, shown, inline_picture(step))
 
 
 def step_latex(step: Step) -> str | None:

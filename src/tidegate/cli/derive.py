@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tidegate.cli import drawing
 from tidegate.cli.numbers import integer_option
 
 ENDINGS = {".txt": "text", ".tex": "latex", ".md": "markdown", ".html": "html", ".htm": "html"}
@@ -26,8 +27,15 @@ def derive(
         bool, typer.Option("--jacobian", help="Only the step, its Jacobian, and the bounds over many steps.")
     ] = False,
     unroll: Annotated[int, integer_option("Also write out the product of this many step Jacobians, 1 to 9.")] = 0,
+    diagram: Annotated[
+        bool,
+        typer.Option("--diagram", help="Draw the data flow as SVG instead; with an --out of .md, beside the page."),
+    ] = False,
+    until: Annotated[
+        str | None, typer.Option(help="Draw only these gates and states and what they need, such as r,z [all].")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write to this file: .txt, .tex, .md or .html [standard output].")
+        Path | None, typer.Option(help="Write to this file: .txt, .tex, .md, .html or .svg [standard output].")
     ] = None,
 ) -> None:
     """Derive backpropagation through time for a cell: loss, error terms, gradients, Jacobian, bounds, special cases.
@@ -37,6 +45,12 @@ def derive(
     """
     from tidegate.calculus.derivation import derive as derive_cell
 
+    others = {
+        "format": format is not None, "steps": steps != "full", "notation": notation != "tidegate",
+        "convention": convention is not None, "language": language != "en", "jacobian": jacobian, "unroll": unroll != 0,
+    }  # fmt: skip
+    if drawing.wanted(diagram, until, out, [name for name, given in others.items() if given]):
+        return drawing.write(cell, until, out)
     chosen = choose_format(format, out)
     document = derive_cell(
         cell,
@@ -47,7 +61,8 @@ def derive(
         convention=convention,
         language=language,
     )
-    written = document.render(chosen)
+    picture = drawing.beside(document.step, out) if diagram and out is not None and document.step is not None else None
+    written = document.render(chosen, picture=picture)
     if out is None:
         typer.echo(written, nl=False)
     else:

@@ -21,12 +21,14 @@ table.letters td, table.letters th { padding: .2rem .8rem .2rem 0; white-space: 
 td { padding: .28rem .25rem; vertical-align: middle; white-space: nowrap; }
 td.left { text-align: right; }
 td.note { color: var(--quiet); padding-left: 2rem; font-size: .9rem; white-space: normal; min-width: 15rem; }
+figure { margin: 1.5rem 0; }
 li { margin: .2rem 0; }
 math { font-size: 1.08rem; }
 """
 
 
-def as_html(title: str, subtitle: str, sections: Sequence[Section], language: str) -> str:
+def as_html(title: str, subtitle: str, sections: Sequence[Section], language: str, picture: str = "") -> str:
+    """The page; `picture` is the diagram, as HTML."""
     head = [f"<h1>{escape(title)}</h1>"]
     if subtitle:
         head.append(f'<p class="subtitle">{escape(subtitle)}</p>')
@@ -34,7 +36,7 @@ def as_html(title: str, subtitle: str, sections: Sequence[Section], language: st
         f'<!DOCTYPE html>\n<html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join([*head, sections_html(sections)])
+        + "\n".join([*head, *filter(None, [picture]), sections_html(sections)])
         + "\n</body></html>\n"
     )
 

@@ -7,9 +7,12 @@ from tidegate.calculus.derivation.page_latex import aligned
 from tidegate.calculus.derivation.parts import Items, Section, Sentence, Table, Words, grouped
 
 
-def as_markdown(title: str, subtitle: str, sections: Sequence[Section], language: str) -> str:
-    """The whole document; `language` changes nothing here."""
+def as_markdown(
+    title: str, subtitle: str, sections: Sequence[Section], language: str, picture: str | None = None
+) -> str:
+    """The whole document; `language` changes nothing here. `picture` is the name of the file of the diagram."""
     lines = [f"# {title}", *(["", subtitle] if subtitle else [])]
+    lines += ["", f"![Data flow of one step]({picture})"] if picture else []
     for section in sections:
         lines += ["", f"## {section.title}"]
         for group in grouped(section.body):
