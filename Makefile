@@ -50,9 +50,9 @@ bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minut
 chapter: $(READY)  ## train the textbook's RNN, GRU and LSTM and write docs/chapter.md (several minutes)
 	$(BIN)/python docs/chapter.py --write
 
-docs: $(READY)  ## build the documentation site into site/ (open site/index.html)
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs/site -d $(VENV)/doctrees . site
-	@echo "Open site/index.html in a browser."
+docs: $(READY)  ## build the documentation site (open site/html/index.html)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs/site -d site/doctrees . site/html
+	@echo "Open site/html/index.html in a browser."
 
 clean:  ## remove .venv, site/ and the caches in this folder (runs/ and the user's cache folder stay)
 	rm -rf $(VENV) site .pytest_cache .ruff_cache

@@ -116,6 +116,12 @@ def test_aligned_equations_become_a_table_and_what_is_not_understood_is_an_error
             mathematics.mathml(wrong, block=False)
 
 
+def test_a_new_page_is_listed_once():
+    text = "```\nA title <speed>\nnotebooks/one\n(other pages)\n```\n"
+    found = {"docs/index", "docs/speed", "docs/new", "docs/notebooks/one", "README"}
+    assert module("contents").with_other_pages(text, found) == "```\nA title <speed>\nnotebooks/one\nnew\n```\n"
+
+
 @pytest.mark.parametrize(
     ("docstring", "expected"),
     [

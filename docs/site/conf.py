@@ -1,4 +1,4 @@
-"""The documentation site: `make docs` builds it into site/. It loads nothing from other hosts and needs no server.
+"""The documentation site: `make docs` builds it into site/html. It loads nothing from other hosts and needs no server.
 
 Sources are the Markdown files and notebooks of the repository, where they are read without the site too.
 """
@@ -13,7 +13,7 @@ project = "Tidegate"
 root_doc = "docs/index"
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**"]
 exclude_patterns = ["docs/site/**", "**/*.py"]
-extensions = ["myst_nb", "sphinx.ext.autodoc", "mathematics", "docstrings"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "mathematics", "docstrings", "contents"]
 suppress_warnings = ["myst.header"]  # CHANGELOG.md and README.md begin as Markdown files do
 
 myst_enable_extensions = ["dollarmath"]
