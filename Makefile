@@ -9,7 +9,7 @@ READY  := $(VENV)/ready
 RUN    ?= runs/demo
 GRID   ?= short
 
-.PHONY: help install demo test check wheel bench docs clean
+.PHONY: help install demo test check wheel bench findings clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ wheel: $(READY)  ## build the wheel, install it in an environment of its own, tr
 
 bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minutes; on an idle machine; GRID=medium or full)
 	$(BIN)/python -m benchmarks --grid $(GRID)
+
+findings: $(READY)  ## the comparisons of docs/findings.md, in hours, and its tables (QUICK=1: minutes, only a test)
+	$(BIN)/python docs/findings $(if $(QUICK),--quick,--write)
 
 clean:  ## remove .venv and the caches in this folder (runs/ and the user's cache folder stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache
