@@ -13,6 +13,7 @@ ALL = (
     "rnn,rnn-relu,residual,residual-sigmoid"
 )  # fmt: skip
 FOUR = "gru,lstm,rnn,rnn-relu"
+ONE_GATE = "gru,reset-only-gru,update-only-gru"
 #: Characters of Time Machine; one setting at a time differs from these.
 CHARACTERS = "--task text:time-machine --cells gru --match units --seeds 3"
 
@@ -43,32 +44,28 @@ SECTIONS: Mapping[str, Section] = {
     "adding": Section({"adding": f"--task adding --cells {FOUR}"}, tables.cells),
     "copying": Section({"copying": "--task copy --cells gru,lstm,rnn"}, tables.cells),
     "characters": Section(
-        {"characters": "--task text:time-machine --cells gru,lstm,rnn --hidden 128 --batch 32 --steps 800"},
+        {"characters": "--task text:time-machine --cells gru,lstm,rnn --hidden 128 --batch 32 --steps 600 --seeds 8"},
         tables.cells,
     ),
-    "time-adding": Section({"time-adding": "--task adding --cells gru,lstm,rnn --match seconds"}, tables.cells),
-    "time-characters": Section(
+    "time": Section(
         {
-            "time-characters": "--task text:time-machine --cells gru,lstm,rnn --match seconds --hidden 128 --batch 32 "
-            "--steps 800"
+            "time": "--task text:time-machine --cells gru,lstm,rnn --match seconds --hidden 128 --batch 32 --steps 600 "
+            "--seeds 8"
         },
         tables.cells,
     ),
-    "gates-skip": Section({"gates-skip": "--task skip --cells gru,reset-only-gru,update-only-gru"}, tables.cells),
-    "gates-break": Section({"gates-break": "--task break --cells gru,reset-only-gru,update-only-gru"}, tables.cells),
+    "gates-skip": Section({"gates-skip": f"--task skip --cells {ONE_GATE} --seeds 8"}, tables.cells),
+    "gates-break": Section({"gates-break": f"--task break --cells {ONE_GATE} --seeds 8"}, tables.cells),
     "gates-characters": Section(
-        {
-            "gates-characters": "--task text:time-machine --cells gru,reset-only-gru,update-only-gru --batch 32 "
-            "--steps 800"
-        },
+        {"gates-characters": f"--task text:time-machine --cells {ONE_GATE} --batch 32 --steps 600 --seeds 8"},
         tables.cells,
     ),
     "settings": Section(
         {
-            "units": f"{CHARACTERS} --batch 32 --steps 800 --lr 0.003 --param length=35 --vary hidden=32,64,128,256",
-            "length": f"{CHARACTERS} --hidden 128 --batch 32 --steps 800 --lr 0.003 --vary length=8,35,70,140",
-            "batch": f"{CHARACTERS} --hidden 128 --steps 800 --lr 0.003 --param length=35 --vary batch=8,32,128",
-            "rate": f"{CHARACTERS} --hidden 128 --batch 32 --steps 800 --param length=35 "
+            "units": f"{CHARACTERS} --batch 32 --steps 600 --lr 0.003 --param length=35 --vary hidden=32,64,128,256",
+            "length": f"{CHARACTERS} --hidden 128 --batch 32 --steps 600 --lr 0.003 --vary length=8,35,70,140",
+            "batch": f"{CHARACTERS} --hidden 128 --steps 600 --lr 0.003 --param length=35 --vary batch=8,32,128",
+            "rate": f"{CHARACTERS} --hidden 128 --batch 32 --steps 600 --param length=35 "
             "--vary lr=0.0003,0.001,0.003,0.01,0.03",
         },
         tables.settings,
@@ -85,7 +82,7 @@ SECTIONS: Mapping[str, Section] = {
     "clipping": Section(
         {
             "clipping": "--task text:time-machine --cells gru,lstm,rnn,residual --match units --optimizer sgd "
-            "--batch 32 --steps 800 --lr 1 --vary clip=0.1,1,10,1000000 --seeds 5"
+            "--batch 32 --steps 600 --lr 1 --vary clip=0.1,1,10,1000000 --seeds 5"
         },
         tables.clipping,
     ),
