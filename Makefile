@@ -9,7 +9,7 @@ READY  := $(VENV)/ready
 RUN    ?= runs/demo
 GRID   ?= short
 
-.PHONY: help install demo test check wheel bench chapter docs clean
+.PHONY: help install demo test check wheel bench chapter findings docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minut
 
 chapter: $(READY)  ## train the textbook's RNN, GRU and LSTM and write docs/chapter.md (several minutes)
 	$(BIN)/python docs/chapter.py --write
+
+findings: $(READY)  ## the comparisons of docs/findings.md, in hours, and its tables (QUICK=1: minutes, only a test)
+	$(BIN)/python docs/findings $(if $(QUICK),--quick,--write)
 
 docs: $(READY)  ## build the documentation site (open site/html/index.html)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs/site -d site/doctrees . site/html

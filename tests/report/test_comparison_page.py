@@ -17,6 +17,9 @@ from tidegate.comparing.summary import summarise
 from tidegate.report.comparison import comparison_page
 from tidegate.report.comparison.shown import COLOURS, groups, looks
 from tidegate.report.comparison.terminal import arm_cells
+from tidegate.report.comparison.verdicts import DRAWN, intervals
+from tidegate.report.figures import Rows
+from tidegate.report.page import Markup
 
 TASK = Echo()
 
@@ -171,3 +174,19 @@ def test_the_page_asks_for_nothing_and_is_small(found):
     assert len(html) < 300_000
     for asked in ('<link rel="stylesheet', 'src="', "@import", "url(http", "fetch("):
         assert asked not in html
+
+
+def test_of_many_pairs_only_those_that_differ_are_drawn(found):
+    alike = replace(found.verdicts[0], kind="no difference", better=None)
+    one = replace(alike, kind="better", better=alike.first)
+    (figure,) = intervals([one] + [alike] * (DRAWN - 1))
+    assert isinstance(figure, Rows)
+    assert len(figure.rows) == DRAWN
+    note, figure = intervals([one] + [alike] * DRAWN)
+    assert isinstance(note, Markup)
+    assert isinstance(figure, Rows)
+    assert note.html.startswith(f"<p>{DRAWN} pairs compared by {one.measure} left out")
+    assert len(figure.rows) == 1
+    (note,) = intervals([alike] * (DRAWN + 1))
+    assert isinstance(note, Markup)
+    assert f"{DRAWN + 1} pairs" in note.html

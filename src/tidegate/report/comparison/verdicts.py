@@ -13,6 +13,7 @@ from tidegate.report.figures import Axis, Key, Row, Rows
 from tidegate.report.page import Answer, Markup, Section
 
 SHOWN = 12  # sentences that are not folded
+DRAWN = 30  # pairs of a figure; of more, only those that differ are drawn
 
 
 def better(found: Comparison) -> Section:
@@ -56,10 +57,14 @@ def sentences_html(verdicts: Sequence[Verdict]) -> str:
     return "".join(lines[:SHOWN]) + folded
 
 
-def intervals(verdicts: Sequence[Verdict]) -> Iterator[Rows]:
-    """The differences with their intervals, one figure for each unit."""
+def intervals(verdicts: Sequence[Verdict]) -> Iterator[Rows | Markup]:
+    """The differences with their intervals, one figure for each unit; of many pairs, those that differ."""
     for k, measure in enumerate(dict.fromkeys(v.measure for v in verdicts)):
-        own = [v for v in verdicts if v.measure == measure and v.seeds > 1]
+        every = [v for v in verdicts if v.measure == measure and v.seeds > 1]
+        own = every if len(every) <= DRAWN else [v for v in every if v.kind == "better"][:DRAWN]
+        if len(own) < len(every):
+            left_out = f"{count(len(every) - len(own), 'pair')} compared by {measure} left out of the figures"
+            yield Markup(f"<p>{escape(left_out)}; compare.json has all.</p>")
         if not own:
             continue
         rows = [
