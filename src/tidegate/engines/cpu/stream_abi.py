@@ -1,0 +1,36 @@
+"""The names of the kernels of `tidegate.stream` and of their arguments; imports no module that generates kernels."""
+
+from collections.abc import Mapping
+
+from tidegate.engines.cpu.abi import forward_arguments
+from tidegate.engines.plan import Forward
+
+#: The names of the kernels: a step of a recurrent layer, a linear layer, several calls one after the other.
+STEP, LINEAR, CHAIN = "stream_step", "stream_linear", "stream_chain"
+#: What they call: the product, and reading the rows of weights that class indices select.
+PRODUCT, GATHER = "stream_product", "stream_gather"
+#: Vectors of a tile of packed weights at most: as many independent chains hide the latency of the multiply-adds.
+WIDEST = 8
+
+#: Of a step, besides those of the forward kernel.
+STEP_ARGUMENTS: Mapping[str, str] = {
+    "classes": "(B,) int64 class indices, 0 <= index < D; null where x holds numbers",
+    "tiles_w": "(U * Ga * D * L,) input weights in the tiles of stream_product",
+    "sums": "(B, U, gates of a stage, L) results of a product",
+}
+#: Of a linear layer; `columns` is C = ceil(outputs / L).
+LINEAR_ARGUMENTS: Mapping[str, str] = {
+    "x": "(B, D) with the strides x_b, 1",
+    "x_b": "stride of x from sequence to sequence, in numbers",
+    "B": "number of sequences",
+    "D": "number of inputs",
+    "columns": "C, vectors of outputs",
+    "packed_w": "(C * D * L,) weights in the tiles of stream_product",
+    "packed_b": "(C, L) biases",
+    "out": "(B, C, L) outputs",
+}
+
+
+def step_arguments(plan: Forward) -> list[str]:
+    """The names of the arguments of a step, in order."""
+    return [*forward_arguments(plan), *STEP_ARGUMENTS]
