@@ -70,8 +70,8 @@ def test_numbers_and_class_indices_may_alternate():
 def test_a_changed_digit_of_one_packed_weight_is_noticed():
     layer, x = tidegate.GRU(4, 20), rows(1, 4)
     s = tidegate.stream(layer)
-    weights = s._program.parts[0].arrays["packed_u"]
-    weights[1] += 1e-4
+    weights = s._program.parts[0].arrays["packed_u"].view(np.float32)
+    weights[1] += 1e-3
     assert not same_bits(steps(s, x), over_the_sequence(layer, x))
 
 
@@ -258,6 +258,73 @@ def test_a_model_that_cannot_be_streamed_is_refused(model, error, message):
         tidegate.stream(model())
 
 
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(("B", "D", "H"), [(1, 5, 7), (7, 20, 50)])
+def test_weights_in_bfloat16_have_the_bits_of_a_model_with_rounded_weights(name, B, D, H):
+    model = [Recurrent(EVERY[name], D, H, 2), nn.Linear(H, 9)]
+    s = tidegate.stream(model, B, dtype="bfloat16")
+    rounded = copy.deepcopy(model)
+    for module in rounded:
+        for key, parameter in module.named_parameters():
+            if "weight" in key:
+                parameter.data = parameter.data.bfloat16().float()
+    expected = tidegate.stream(rounded, B)
+    for x in (rows(B, D), torch.randint(D, (4, B))):
+        assert same_bits(steps(s, x), steps(expected, x))
+    assert s.dtype == "bfloat16"
+    assert not same_bits(steps(s, x), steps(tidegate.stream(model, B), x))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", EVERY)
+def test_weights_in_int8_are_rounded_to_127_steps_of_the_largest_of_their_unit(name, bias):
+    B, D, H = 4, 6, 37
+    model = [Recurrent(EVERY[name], D, H, 2, bias=bias), nn.Linear(H, 9, bias=bias)]
+    model[1].weight.data[3] = 0
+    s = tidegate.stream(model, B, dtype="int8")
+    rounded = copy.deepcopy(model)
+    for module in rounded:
+        for key, parameter in module.named_parameters():
+            if "weight" in key:
+                scale = parameter.data.abs().amax(1, keepdim=True).clamp(min=1e-30) / 127
+                parameter.data = (parameter.data / scale).round() * scale
+    for x in (rows(B, D), torch.randint(D, (4, B))):
+        expected = steps(tidegate.stream(rounded, B), x)
+        s.reset()
+        found = steps(s, x)
+        s.reset()
+        assert (found - expected).norm() <= 1e-5 * expected.norm()
+        assert (found - steps(tidegate.stream(model, B), x)).norm() > 1e-4 * expected.norm()
+
+
+def test_a_dtype_that_is_impossible_is_refused():
+    layer = tidegate.GRU(4, 6)
+    assert tidegate.stream(layer, dtype="float32").dtype == tidegate.stream(layer).dtype == "float32"
+    assert tidegate.stream(tidegate.GRU(4, 6, dtype=torch.float64), dtype="float64").dtype == "float64"
+    with pytest.raises(ArgumentError, match="`dtype` must be one of float32, bfloat16, int8, got 'int4'"):
+        tidegate.stream(layer, dtype="int4")
+    with pytest.raises(ArgumentError, match="must be one of float64, that of the weights, got 'int8'"):
+        tidegate.stream(tidegate.GRU(4, 6, dtype=torch.float64), dtype="int8")
+    with pytest.raises(EngineError, match="`dtype` int8 needs the engine"):
+        tidegate.stream(tidegate.GRU(4, 6, engine="eager"), dtype="int8")
+    layer.weight_hh_l0.data[2, 3] = torch.nan
+    with pytest.raises(ArgumentError, match="finite weights"):
+        tidegate.stream(layer, dtype="int8")
+
+
+def test_a_fork_and_a_refresh_keep_the_dtype():
+    layer, x = tidegate.LSTM(5, 9), rows(1, 5)
+    s = tidegate.stream(layer, dtype="int8")
+    y = s.fork().step(x[0])
+    assert same_bits(s.fork().fork().step(x[0]), y)
+    s.refresh()
+    assert s.dtype == "int8"
+    assert same_bits(s.step(x[0]), y)
+    layer.double()
+    with pytest.raises(ArgumentError, match="Make a new stream"):
+        s.refresh()
+
+
 def test_a_batch_of_zero_and_class_indices_for_a_linear_layer_are_refused():
     with pytest.raises(ArgumentError, match="`batch` must be an integer >= 1"):
         tidegate.stream(tidegate.GRU(4, 6), 0)
@@ -308,7 +375,7 @@ def test_streams_of_several_threads_do_not_disturb_each_other():
 
 def test_a_stream_says_what_it_is_and_is_not_pickled():
     s = tidegate.stream(tidegate.LanguageModel("lstm", 9, 4), 2)
-    assert repr(s) == "Stream(LSTM(9, 4), Linear(4, 9); batch=2, torch.float32, engine='cpu')"
+    assert repr(s) == "Stream(LSTM(9, 4), Linear(4, 9); batch=2, dtype='float32', engine='cpu')"
     with pytest.raises(ArgumentTypeError, match=r"Save its states with save\(\)"):
         pickle.dumps(s)
     with pytest.raises(ArgumentTypeError, match="cannot be copied"):

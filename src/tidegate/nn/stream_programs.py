@@ -6,9 +6,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from tidegate.engines import choose, cpu
+from tidegate.errors import ArgumentError, EngineError
 from tidegate.nn.stream_parts import LayerPart, Part, dtype_of
 
 
@@ -31,8 +33,33 @@ class Program(Protocol):
         ...
 
 
-def make_program(parts: tuple[Part, ...], engine: str, batch: int) -> Program:
-    """The program of the parts on the engine that `engine_of` found."""
+#: The form of weights that are stored as they are, and the forms of `engines.cpu.stream_stored` in fewer bytes.
+REAL, SMALLER = "real", ("bfloat16", "int8")
+
+
+def stored_as(parts: tuple[Part, ...], engine: str, dtype: str | None) -> str:
+    """The form in which weights are stored for a `dtype`; ArgumentError or EngineError if that is impossible."""
+    own = str(dtype_of(parts)).removeprefix("torch.")
+    if dtype is None or dtype == own:
+        return REAL
+    if dtype not in SMALLER or own != "float32":
+        names = ", ".join((own, *SMALLER)) if own == "float32" else f"{own}, that of the weights"
+        raise ArgumentError(f"`dtype` must be one of {names}, got {dtype!r}. Leave it out for {own}.")
+    if engine != cpu.NAME:
+        raise EngineError(f'`dtype` {dtype} needs the engine "cpu", and these layers run on {engine!r}. Leave it out.')
+    if dtype == "int8" and not all(t.isfinite().all() for part in parts for t in weights_of(part)):
+        raise ArgumentError("`model` must have finite weights to store them as int8, got NaN or infinity. Check them.")
+    return dtype
+
+
+def weights_of(part: Part) -> tuple[Tensor, ...]:
+    """The weights of products."""
+    return (part.weights.w_ih, part.weights.w_hh) if isinstance(part, LayerPart) else (part.weight,)
+
+
+def make_program(parts: tuple[Part, ...], engine: str, batch: int, stored: str) -> Program:
+    """The program of the parts on the engine that `engine_of` found, with weights in the form `stored` of
+    `engines.cpu.stream_stored`."""
     if engine != cpu.NAME:
         return EngineProgram(parts, engine, batch)
     from tidegate.engines.cpu import kernels, stream
@@ -42,9 +69,9 @@ def make_program(parts: tuple[Part, ...], engine: str, batch: int) -> Program:
     dtype = dtype_of(parts)
     lanes = kernels.here().lanes(REAL[dtype])
     packed = [
-        PackedLayer.of(part.step, part.weights, lanes)
+        PackedLayer.of(part.step, part.weights, lanes, stored)
         if isinstance(part, LayerPart)
-        else PackedLinear.of(part.weight.numpy(), None if part.bias is None else part.bias.numpy(), lanes)
+        else PackedLinear.of(part.weight.numpy(), None if part.bias is None else part.bias.numpy(), lanes, stored)
         for part in parts
     ]
     return stream.Program(packed, batch, dtype)

@@ -15,23 +15,27 @@ from tidegate.nn import stream_files
 from tidegate.nn.arguments import as_size
 from tidegate.nn.stream_input import as_array, check_range, refused
 from tidegate.nn.stream_parts import LayerPart, Part, dtype_of, engine_of, parts_of
-from tidegate.nn.stream_programs import Program, make_program
+from tidegate.nn.stream_programs import REAL, Program, make_program, stored_as
 from tidegate.nn.stream_states import ModelState, Modules, as_mask
 
 
-def stream(model: Any, batch: int = 1) -> Stream:
+def stream(model: Any, batch: int = 1, dtype: str | None = None) -> Stream:
     """A Stream of `model` with a state of zeros: `y = s.step(x)` makes one step of `batch` sessions.
 
     `model` is a layer or a cell of tidegate, a tidegate.LanguageModel, an nn.Sequential, list or tuple of layers, cells
     and nn.Linear, or an object whose method `stream_modules()` returns such a list. Dropout is not applied. The weights
     are copied and packed here: later changes of them do not affect the stream until `refresh()`.
 
-    ArgumentError for a bidirectional layer, and for weights that are not float32 or float64 on the CPU; EngineError if
-    the engine that a layer names cannot run it.
+    `dtype` is the type in which weights are stored: "bfloat16", rounded to 2 bytes; "int8", integers -127..127 times a
+    scale for each unit; by default that of the model. Biases, states, inputs, outputs and arithmetic stay float32.
+
+    ArgumentError for a bidirectional layer, for weights that are not float32 or float64 on the CPU, and for a `dtype`
+    that the weights cannot be stored in; EngineError if the engine that a layer names cannot run it.
     """
     parts = parts_of(model)
     engine, size = engine_of(parts), as_size("batch", batch)
-    return Stream(model, parts, engine, make_program(parts, engine, size))
+    stored = stored_as(parts, engine, dtype)
+    return Stream(model, parts, engine, stored, make_program(parts, engine, size, stored))
 
 
 class Stream:
@@ -47,11 +51,12 @@ class Stream:
 
     __slots__ = (
         "_classes", "_dtype", "_index", "_indexed", "_model", "_parts", "_program", "_row", "_row_shape", "_run",
-        "_shape", "_states", "_x", "_y", "batch", "engine",
+        "_shape", "_states", "_stored", "_x", "_y", "batch", "engine",
     )  # fmt: skip
 
-    def __init__(self, model: Any, parts: tuple[Part, ...], engine: str, program: Program):
-        self._model, self._parts, self.engine, self.batch = model, parts, engine, len(program.x)
+    def __init__(self, model: Any, parts: tuple[Part, ...], engine: str, stored: str, program: Program):
+        self._model, self._parts, self._stored = model, parts, stored
+        self.engine, self.batch = engine, len(program.x)
         self._use(program)
 
     def _use(self, program: Program) -> None:
@@ -119,6 +124,11 @@ class Stream:
         return refused(x, B, D, self._dtype, indices=isinstance(self._parts[0], LayerPart))
 
     @property
+    def dtype(self) -> str:
+        """The type in which the weights are stored."""
+        return str(dtype_of(self._parts)).removeprefix("torch.") if self._stored == REAL else self._stored
+
+    @property
     def state(self) -> ModelState:
         """The states of all sessions, as the module's `hx`: (layers, B, H), of a cell (B, H), a tuple for several
         states; a list of those for several recurrent modules. A copy. Assigning to it sets the states."""
@@ -134,7 +144,7 @@ class Stream:
 
     def fork(self) -> Stream:
         """A stream that continues from the states of this one, independently of it; the packed weights are shared."""
-        other = Stream(self._model, self._parts, self.engine, self._program.fork())
+        other = Stream(self._model, self._parts, self.engine, self._stored, self._program.fork())
         other._states.copy_from(self._states)
         return other
 
@@ -144,9 +154,9 @@ class Stream:
         parts = parts_of(self._model)
         if [signature(part) for part in parts] != [signature(part) for part in self._parts]:
             raise ArgumentError("`model` must have the modules and sizes that it had, got others. Make a new stream.")
-        states = self._states
+        program, states = make_program(parts, self.engine, self.batch, self._stored), self._states
         self._parts = parts
-        self._use(make_program(parts, self.engine, self.batch))
+        self._use(program)
         self._states.copy_from(states)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -171,7 +181,7 @@ class Stream:
 
     def __repr__(self) -> str:
         modules = ", ".join(map(described, self._parts))
-        return f"Stream({modules}; batch={self.batch}, {dtype_of(self._parts)}, engine={self.engine!r})"
+        return f"Stream({modules}; batch={self.batch}, dtype={self.dtype!r}, engine={self.engine!r})"
 
 
 def described(part: Part) -> str:
@@ -181,4 +191,7 @@ def described(part: Part) -> str:
 
 def signature(part: Part) -> tuple:
     """What must not change between two packings."""
-    return (part.step, part.sizes, part.module, part.single) if isinstance(part, LayerPart) else ("Linear", part.sizes)
+    dtype = dtype_of([part])
+    if isinstance(part, LayerPart):
+        return part.step, part.sizes, dtype, part.module, part.single
+    return "Linear", part.sizes, dtype

@@ -11,8 +11,9 @@ from tests.engines.cpu.memory import fenced_take
 from tidegate.calculus import trace
 from tidegate.engines.cpu import kernels, launch, stream, target
 from tidegate.engines.cpu.launch_plan import REAL
+from tidegate.engines.cpu.stream_encoded import by_groups, tiled
 from tidegate.engines.cpu.stream_kernels import step_kernel
-from tidegate.engines.cpu.stream_packed import PackedLayer, PackedLinear, by_groups, tiled
+from tidegate.engines.cpu.stream_packed import PackedLayer, PackedLinear
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -28,7 +29,7 @@ def test_a_linear_layer_is_the_product(B, D, outputs, dtype):
     number = torch.empty(0, dtype=dtype).numpy().dtype
     w, b, x = (random.normal(size=shape).astype(number) for shape in ((outputs, D), (outputs,), (B, D)))
     for bias in (b, None):
-        program = stream.Program([PackedLinear.of(w, bias, lanes(dtype))], B, dtype)
+        program = stream.Program([PackedLinear.of(w, bias, lanes(dtype), "real")], B, dtype)
         program.x[...] = x
         program.run()
         expected = x.astype(float) @ w.astype(float).T + (0 if bias is None else b)
@@ -40,7 +41,7 @@ def test_packed_weights_are_all_the_weights_once_and_zeros():
     vectors = by_groups(w, 3, 4)
     assert vectors.shape == (18, 5, 4)
     assert vectors[2 * 3 + 1, 4, 3] == w[21 + 2 * 4 + 3, 4]
-    flat = tiled(vectors)
+    flat = tiled(vectors, "real")
     assert sorted(flat[flat > 0]) == sorted(w.ravel())
     assert flat[: 6 * 4].tolist() == vectors[:6, 0].ravel().tolist()  # 18 vectors are three tiles of 6
 
@@ -58,7 +59,7 @@ class FencedAndFullOfNan:
 def test_a_step_reads_only_what_was_written_and_stays_within_its_memory(name, dtype, monkeypatch):
     for B, D, H in ((1, 3, 5), (5, 20, 33), (3, 1, 64)):
         call = make_call(EVERY[name], 1, B, D, H, dtype)
-        layer = PackedLayer.of(call.step, call.weights, lanes(dtype))
+        layer = PackedLayer.of(call.step, call.weights, lanes(dtype), "real")
         with monkeypatch.context() as patch:
             patch.setattr(stream, "Memory", FencedAndFullOfNan)
             program = stream.Program([layer], B, dtype)
@@ -75,7 +76,7 @@ def test_a_step_reads_only_what_was_written_and_stays_within_its_memory(name, dt
 
 def test_numbers_that_are_not_finite_reach_the_outputs_of_their_session_only():
     call = make_call(EVERY["gru"], 1, 3, 4, 20)
-    program = stream.Program([PackedLayer.of(call.step, call.weights, lanes(torch.float32))], 3, torch.float32)
+    program = stream.Program([PackedLayer.of(call.step, call.weights, lanes(torch.float32), "real")], 3, torch.float32)
     program.x[1, 2] = np.nan
     program.run()
     assert np.isnan(program.y).all(1).tolist() == [False, True, False]
@@ -88,5 +89,5 @@ def test_a_step_on_the_matrix_unit_can_be_compiled_on_every_x86_machine(monkeypa
         pytest.skip("links code for x86-64")
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
     unit = replace(target.AMX, triple=host.triple)
-    kernel = step_kernel(trace(EVERY["gru"]), unit, "float", on_matrix=True)
+    kernel = step_kernel(trace(EVERY["gru"]), unit, "float", "real", on_matrix=True)
     assert {"x_terms", "packed_w", "tiles_w"} <= set(kernel.arguments)

@@ -44,7 +44,7 @@ class Program:
             words += [kernel.address, arguments.ctypes.data]
         chain = self._words(range(len(words)), dict(enumerate(words)))
         # Without a function of Python between the caller and the kernel: it would take a third of a small step.
-        call: Callable[[int], None] = chain_kernel(self._target, self._real).alone  # type: ignore[assignment]
+        call: Callable[[int], None] = chain_kernel(self._target, self._real, parts[0].stored).alone  # type: ignore[assignment]
         self.run = partial(call, chain.ctypes.data)
 
     def use_indices(self, indices: bool) -> None:
@@ -85,7 +85,7 @@ class Program:
         """The outputs of a recurrent layer, its kernel and the kernel's argument."""
         step, B, H = part.step, self.batch, part.H
         panels = part.panels
-        kernel = step_kernel(step, self._target, self._real, on_matrix=panels is not None)
+        kernel = step_kernel(step, self._target, self._real, part.stored, on_matrix=panels is not None)
         row = -(-H // kernel.lanes) * kernel.lanes
         plan = forward_plan(step, save=False, ragged=False, traced=False)
         scratch = {
@@ -114,7 +114,7 @@ class Program:
 
     def _linear(self, part: PackedLinear) -> tuple[np.ndarray, Kernel, np.ndarray]:
         """The outputs of a linear layer, its kernel and the kernel's argument."""
-        kernel = linear_kernel(self._target, self._real)
+        kernel = linear_kernel(self._target, self._real, part.stored)
         columns = -(-part.outputs // kernel.lanes)
         out = self._scratch(self.batch, columns * kernel.lanes)
         words = self._input() | {"D": part.D, "columns": columns, "out": out.ctypes.data}

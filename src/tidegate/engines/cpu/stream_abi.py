@@ -15,7 +15,9 @@ WIDEST = 8
 #: Of a step, besides those of the forward kernel.
 STEP_ARGUMENTS: Mapping[str, str] = {
     "classes": "(B,) int64 class indices, 0 <= index < D; null where x holds numbers",
-    "tiles_w": "(U * Ga * D * L,) input weights in the tiles of stream_product",
+    "tiles_w": "input weights in the tiles of stream_product, U * Ga vectors",
+    "scale_w": "(U, Ga, L) scales of input weights that are stored as integers",
+    "scale_u": "as packed_c: scales of recurrent weights that are stored as integers",
     "sums": "(B, U, gates of a stage, L) results of a product",
 }
 #: Of a linear layer; `columns` is C = ceil(outputs / L).
@@ -25,7 +27,8 @@ LINEAR_ARGUMENTS: Mapping[str, str] = {
     "B": "number of sequences",
     "D": "number of inputs",
     "columns": "C, vectors of outputs",
-    "packed_w": "(C * D * L,) weights in the tiles of stream_product",
+    "packed_w": "weights in the tiles of stream_product, C vectors",
+    "scale": "(C, L) scales of weights that are stored as integers",
     "packed_b": "(C, L) biases",
     "out": "(B, C, L) outputs",
 }

@@ -13,12 +13,13 @@ from llvmlite import ir
 from tidegate.engines.cpu import stream_product, tile
 from tidegate.engines.cpu.forward import Writer
 from tidegate.engines.cpu.kernel import Arguments, Share, null
-from tidegate.engines.cpu.stream_abi import CHAIN, GATHER, LINEAR, LINEAR_ARGUMENTS, STEP, step_arguments
+from tidegate.engines.cpu.stream_abi import CHAIN, GATHER, LINEAR, LINEAR_ARGUMENTS, PRODUCT, STEP, step_arguments
+from tidegate.engines.cpu.stream_stored import Stored
 from tidegate.engines.cpu.vector import ADDRESS, VOID, Code, Int, Value
 from tidegate.engines.plan import Forward
 
 
-def emit_step(code: Code, plan: Forward, *, on_matrix: bool) -> None:
+def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> None:
     """Write the step of a layer with this plan, and its phases; with `on_matrix` it projects numbers on the matrix
     unit, as the forward kernel of the layer does."""
     writer = Writer(code, plan, ragged=False, on_matrix=on_matrix)
@@ -28,9 +29,9 @@ def emit_step(code: Code, plan: Forward, *, on_matrix: bool) -> None:
         args = Arguments(code, step_arguments(plan), at)
         B, H = args["B"], args["H"]
         groups, zero, sums = (H + (L - 1)) // L, code.int(0), args.pointer("sums")
-        product, everything = stream_product.symbol(code), (zero, B, zero, groups)
+        product, everything = stream_product.symbol(code, PRODUCT, stored), (zero, B, zero, groups)
         columns = groups * len(step.inputs)
-        weights = args.pointer("tiles_w"), columns, args["D"]
+        weights = args.pointer("tiles_w"), args.pointer("scale_w"), columns, args["D"]
         classes, bias, a = args.pointer("classes"), args.pointer("packed_b"), args.pointer("a")
         with code.either(classes.is_null) as (numbers, indices):
             with numbers:
@@ -41,7 +42,7 @@ def emit_step(code: Code, plan: Forward, *, on_matrix: bool) -> None:
                     code.call(product, args.pointer("x"), args["x_b"], B, *weights, bias, a, columns * L)
             with indices:
                 added = code.select(args.pointer("b_ih").is_null, null(code), bias)
-                code.call(stream_product.symbol(code, GATHER), classes, B, *weights, added, a, columns * L)
+                code.call(stream_product.symbol(code, GATHER, stored), classes, B, *weights, added, a, columns * L)
         if plan.lead is not None:
             code.call("lead", at, sums, zero, zero, *everything)
         offset = 0
@@ -49,8 +50,9 @@ def emit_step(code: Code, plan: Forward, *, on_matrix: bool) -> None:
             gates = len(step.stages[k].gates) if step.stages else 0
             if gates:
                 columns, first = groups * gates, groups * (offset * L)
+                weights = args.pointer("packed_u") + stored.size(code, H) * (groups * offset)
                 code.call(
-                    product, writer.left(args, k, zero), H, B, args.pointer("packed_u") + first * H, columns, H,
+                    product, writer.left(args, k, zero), H, B, weights, args.pointer("scale_u") + first, columns, H,
                     args.pointer("packed_c") + first, sums, columns * L,
                 )  # fmt: skip
             code.call(f"phase{k}", at, sums, zero, zero, *everything)
@@ -71,14 +73,15 @@ def copy_back(writer: Writer, args: Arguments, state: str) -> None:
         writer.element_wise.units(distance, (writer.code.int(0), groups), body)
 
 
-def emit_shared(code: Code) -> None:
+def emit_shared(code: Code, stored: Stored) -> None:
     """Write the product, `linear` and `chain`."""
-    stream_product.emit(code)
+    stream_product.emit(code, stored)
     with code.function(LINEAR, "p", public=True) as (at,):
         args = Arguments(code, list(LINEAR_ARGUMENTS), at)
+        weights = args.pointer("packed_w"), args.pointer("scale"), args["columns"], args["D"]
         code.call(
-            stream_product.symbol(code), args.pointer("x"), args["x_b"], args["B"], args.pointer("packed_w"),
-            args["columns"], args["D"], args.pointer("packed_b"), args.pointer("out"), args["columns"] * code.lanes,
+            stream_product.symbol(code, PRODUCT, stored), args.pointer("x"), args["x_b"], args["B"], *weights,
+            args.pointer("packed_b"), args.pointer("out"), args["columns"] * code.lanes,
         )  # fmt: skip
     with code.function(CHAIN, "p", public=True) as (at,), code.loop(0, at.integer()) as i:
         function = code.b.inttoptr(at.integer(i * 2 + 1).v, ir.PointerType(ir.FunctionType(VOID, [ADDRESS])))

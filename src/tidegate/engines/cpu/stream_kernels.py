@@ -11,42 +11,47 @@ from tidegate.engines.plan import forward_plan
 
 
 @Once
-def linear_kernel(target: Target, real: str) -> Kernel:
-    """A linear layer; its library has the chain and the product too."""
+def linear_kernel(target: Target, real: str, stored: str) -> Kernel:
+    """A linear layer with weights in the form `stored` (`stream_stored`); its library has the chain and the product."""
 
     def program() -> str:
         from tidegate.engines.cpu import stream_kernel
+        from tidegate.engines.cpu.stream_stored import STORED
         from tidegate.engines.cpu.vector import Code
 
         code = Code(target, real)
-        stream_kernel.emit_shared(code)
+        stream_kernel.emit_shared(code, STORED[stored])
         return str(code.module)
 
-    made = runtime.object_code(key(target, real, "stream"), program, target)
+    made = runtime.object_code(key(target, real, f"stream {stored}"), program, target)
     return function_of(runtime.Library(made, target, {}), LINEAR, list(LINEAR_ARGUMENTS), target.lanes(real))
 
 
-def chain_kernel(target: Target, real: str) -> Kernel:
+def chain_kernel(target: Target, real: str, stored: str) -> Kernel:
     """Several calls one after the other."""
-    return linear_kernel(target, real).entry(CHAIN)
+    return linear_kernel(target, real, stored).entry(CHAIN)
 
 
 @Once
-def step_kernel(step: Step, target: Target, real: str, *, on_matrix: bool) -> Kernel:
-    """One step of a recurrent layer; with `on_matrix` it projects numbers on the matrix unit."""
+def step_kernel(step: Step, target: Target, real: str, stored: str, *, on_matrix: bool) -> Kernel:
+    """One step of a recurrent layer with weights in the form `stored`; with `on_matrix` it projects numbers on the
+    matrix unit."""
     plan = forward_plan(step, save=False, ragged=False, traced=False)
 
     def program() -> str:
         from tidegate.engines.cpu import stream_kernel
+        from tidegate.engines.cpu.stream_stored import STORED
         from tidegate.engines.cpu.vector import Code
 
         code = Code(target, real)
-        stream_kernel.emit_step(code, plan, on_matrix=on_matrix)
+        stream_kernel.emit_step(code, plan, STORED[stored], on_matrix=on_matrix)
         return str(code.module)
 
-    made = runtime.object_code(key(target, real, f"stream on_matrix={on_matrix}", written(plan)), program, target)
-    given = linear_kernel(target, real).library
-    symbols = {name: given[name] for name in (symbol(real, PRODUCT), symbol(real, GATHER))}
+    made = runtime.object_code(
+        key(target, real, f"stream {stored} on_matrix={on_matrix}", written(plan)), program, target
+    )
+    given = linear_kernel(target, real, stored).library
+    symbols = {name: given[name] for name in (symbol(real, f"{part}_{stored}") for part in (PRODUCT, GATHER))}
     if on_matrix:
         symbols |= shared(target, real)[1] | team.symbols()
     return function_of(runtime.Library(made, target, symbols), STEP, step_arguments(plan), target.lanes(real))
