@@ -1,4 +1,5 @@
-"""One step of one session on one thread: `tidegate.stream` against nn.GRUCell, nn.LSTMCell and ONNX Runtime.
+"""One step of one session on one thread: `tidegate.stream`, with weights in float32, bfloat16 and int8, against
+nn.GRUCell, nn.LSTMCell and ONNX Runtime.
 
 Every function takes x as a NumPy array (for torch.nn as a tensor) and keeps the state. They take turns in blocks of
 steps, and each step is timed: the median and the 99th percentile, and the ratio of the medians of each pair of blocks.
@@ -60,7 +61,9 @@ def compare(kind: str, H: int, steps: int) -> dict:
     inputs = np.random.default_rng(0).normal(size=(BLOCK, H)).astype(np.float32)
     for x in inputs[:20]:
         found = [function(x) for function in functions.values()]
-        assert all(np.abs(h - found[0]).max() < 1e-4 for h in found), f"{kind} H {H}: the states differ"
+        bounds = [2e-2 if name in ("bfloat16", "int8") else 1e-4 for name in functions]
+        differ = [np.abs(h - found[0]).max() > bound for h, bound in zip(found, bounds)]
+        assert not any(differ), f"{kind} H {H}: the states differ"
     times: dict[str, list[list[float]]] = {name: [] for name in functions}
     for _ in range(steps // BLOCK):
         for name, function in functions.items():

@@ -33,7 +33,7 @@ def test_a_stream_is_timed_beside_cells_of_the_same_states(monkeypatch):
 def test_a_missing_peer_is_named_and_left_out(monkeypatch):
     monkeypatch.setattr(onnx_cells, "find_spec", lambda name: None)
     assert onnx_cells.missing() == "ONNX Runtime is left out: `pip install onnx onnxruntime` adds it."
-    assert stream.compare("GRU", 8, 200).keys() == {"kind", "H", "steps", "tidegate", "nn.GRUCell"}
+    assert stream.compare("GRU", 8, 200).keys() == {"kind", "H", "steps", "tidegate", "bfloat16", "int8", "nn.GRUCell"}
 
 
 class Doubled(nn.GRU):

@@ -77,6 +77,11 @@ class Program:
         self._kept.append(words)
         return words
 
+    def _row(self, numbers: int) -> int:
+        """So many numbers, rounded up to whole vectors."""
+        lanes = self._target.lanes(self._real)
+        return -(-numbers // lanes) * lanes
+
     def _input(self) -> dict[str, int]:
         """The input of the next part: the outputs of the one before it."""
         return {"x": self.y.ctypes.data, "x_b": self.y.strides[0] // self.y.itemsize, "B": self.batch}
@@ -86,13 +91,14 @@ class Program:
         step, B, H = part.step, self.batch, part.H
         panels = part.panels
         kernel = step_kernel(step, self._target, self._real, part.stored, on_matrix=panels is not None)
-        row = -(-H // kernel.lanes) * kernel.lanes
+        row = self._row(H)
         plan = forward_plan(step, save=False, ragged=False, traced=False)
         scratch = {
             "a": (B, len(step.inputs), row),
             "sums": (B, max((len(stage.gates) for stage in step.stages), default=0), row),
             "cross": (B, plan.cross, H),
             "operand": (len(step.stages) + 1, B, H),
+            "aside": (B, self._row(max(part.D, H)) + kernel.lanes),
             "x_terms": (0 if panels is None else B * blocks(part.D) * ROW,),
         }
         words = self._input() | {"T": 1, "D": part.D, "H": H, "b_ih": int(part.bias)}
@@ -115,8 +121,9 @@ class Program:
     def _linear(self, part: PackedLinear) -> tuple[np.ndarray, Kernel, np.ndarray]:
         """The outputs of a linear layer, its kernel and the kernel's argument."""
         kernel = linear_kernel(self._target, self._real, part.stored)
-        columns = -(-part.outputs // kernel.lanes)
-        out = self._scratch(self.batch, columns * kernel.lanes)
-        words = self._input() | {"D": part.D, "columns": columns, "out": out.ctypes.data}
+        row = self._row(part.outputs)
+        out, aside = self._scratch(self.batch, row), self._scratch(self.batch, self._row(part.D) + kernel.lanes)
+        words = self._input() | {"D": part.D, "columns": row // kernel.lanes}
+        words |= {"out": out.ctypes.data, "aside": aside.ctypes.data}
         words |= {name: array.ctypes.data for name, array in part.arrays.items()}
         return out[:, : part.outputs], kernel, self._words(kernel.arguments, words)

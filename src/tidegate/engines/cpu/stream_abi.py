@@ -18,6 +18,7 @@ STEP_ARGUMENTS: Mapping[str, str] = {
     "tiles_w": "input weights in the tiles of stream_product, U * Ga vectors",
     "scale_w": "(U, Ga, L) scales of input weights that are stored as integers",
     "scale_u": "as packed_c: scales of recurrent weights that are stored as integers",
+    "aside": "(B, L + ceil(K / L) * L) left sides as integers, where weights are stored as int8; K is the largest",
     "sums": "(B, U, gates of a stage, L) results of a product",
 }
 #: Of a linear layer; `columns` is C = ceil(outputs / L).
@@ -30,6 +31,7 @@ LINEAR_ARGUMENTS: Mapping[str, str] = {
     "packed_w": "weights in the tiles of stream_product, C vectors",
     "scale": "(C, L) scales of weights that are stored as integers",
     "packed_b": "(C, L) biases",
+    "aside": "(B, L + ceil(K / L) * L) left sides as integers, where weights are stored as int8; K is D",
     "out": "(B, C, L) outputs",
 }
 

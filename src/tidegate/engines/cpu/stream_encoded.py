@@ -36,17 +36,17 @@ def tiled(vectors: np.ndarray, stored: str) -> np.ndarray:
 
 
 def encode(vectors: np.ndarray, stored: str) -> np.ndarray:
-    """(C, groups of k, L) from (C, K, L), in the form that `stream_stored` reads; int8 weights are divided by their
-    scales already."""
-    if stored == "int8":
-        return np.rint(vectors).astype(np.int8)
-    if stored == "bfloat16":
-        C, K, L = vectors.shape
-        halves = np.zeros((C, (K + 1) // 2, 2, L), np.uint32)
-        rounded = torch.from_numpy(vectors).bfloat16().view(torch.int16).numpy().view(np.uint16)
-        halves.reshape(C, -1, L)[:, :K] = rounded
-        return halves[:, :, 0] | halves[:, :, 1] << 16
-    return vectors
+    """(C, groups of k, numbers of a group) from (C, K, L), in the form that `stream_stored` reads; int8 weights are
+    divided by their scales already."""
+    if stored == "real":
+        return vectors
+    C, K, L = vectors.shape
+    pairs = np.zeros((C, (K + 1) // 2 * 2, L), np.int8 if stored == "int8" else np.int16)
+    pairs[:, :K] = (
+        np.rint(vectors) if stored == "int8" else torch.from_numpy(vectors).bfloat16().view(torch.int16).numpy()
+    )
+    # In memory the lanes of two values of k alternate: bytes of a pair, or the halves of a little-endian word.
+    return pairs.reshape(C, -1, 2, L).swapaxes(2, 3).reshape(C, -1, 2 * L)
 
 
 def scales(vectors: np.ndarray, stored: str) -> np.ndarray:

@@ -29,6 +29,7 @@ def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> 
         args = Arguments(code, step_arguments(plan), at)
         B, H = args["B"], args["H"]
         groups, zero, sums = (H + (L - 1)) // L, code.int(0), args.pointer("sums")
+        aside = args.pointer("aside")
         product, everything = stream_product.symbol(code, PRODUCT, stored), (zero, B, zero, groups)
         columns = groups * len(step.inputs)
         weights = args.pointer("tiles_w"), args.pointer("scale_w"), columns, args["D"]
@@ -39,7 +40,7 @@ def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> 
                     writer.project_on_matrix(args, Share(code, args), zero, code.int(1))
                     code.call(tile.symbol(code, "matrix_done"))
                 else:
-                    code.call(product, args.pointer("x"), args["x_b"], B, *weights, bias, a, columns * L)
+                    code.call(product, args.pointer("x"), args["x_b"], B, *weights, bias, a, columns * L, aside)
             with indices:
                 added = code.select(args.pointer("b_ih").is_null, null(code), bias)
                 code.call(stream_product.symbol(code, GATHER, stored), classes, B, *weights, added, a, columns * L)
@@ -53,7 +54,7 @@ def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> 
                 weights = args.pointer("packed_u") + stored.size(code, H) * (groups * offset)
                 code.call(
                     product, writer.left(args, k, zero), H, B, weights, args.pointer("scale_u") + first, columns, H,
-                    args.pointer("packed_c") + first, sums, columns * L,
+                    args.pointer("packed_c") + first, sums, columns * L, aside,
                 )  # fmt: skip
             code.call(f"phase{k}", at, sums, zero, zero, *everything)
             offset += gates
@@ -81,7 +82,7 @@ def emit_shared(code: Code, stored: Stored) -> None:
         weights = args.pointer("packed_w"), args.pointer("scale"), args["columns"], args["D"]
         code.call(
             stream_product.symbol(code, PRODUCT, stored), args.pointer("x"), args["x_b"], args["B"], *weights,
-            args.pointer("packed_b"), args.pointer("out"), args["columns"] * code.lanes,
+            args.pointer("packed_b"), args.pointer("out"), args["columns"] * code.lanes, args.pointer("aside"),
         )  # fmt: skip
     with code.function(CHAIN, "p", public=True) as (at,), code.loop(0, at.integer()) as i:
         function = code.b.inttoptr(at.integer(i * 2 + 1).v, ir.PointerType(ir.FunctionType(VOID, [ADDRESS])))

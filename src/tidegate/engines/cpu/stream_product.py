@@ -8,9 +8,9 @@ Every element of the result is one chain of fused multiply-adds in the order of 
 arithmetic type it has the bits of the product there.
 """
 
-from tidegate.engines.cpu import abi
+from tidegate.engines.cpu import abi, stream_integers
 from tidegate.engines.cpu.stream_abi import GATHER, PRODUCT, WIDEST
-from tidegate.engines.cpu.stream_stored import Stored
+from tidegate.engines.cpu.stream_stored import Int8, Stored
 from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
 
 #: Groups of k by which a tile prefetches its weights.
@@ -29,13 +29,23 @@ def heights(code: Code) -> range:
 
 
 def emit(code: Code, stored: Stored) -> None:
-    """stream_product(left, its row stride, rows; weights, scale, columns, K; init; out, its row stride), columns
-    counted in vectors: out[r, c] = init[c] + sum_k left[r, k] weights[k, c]."""
+    """stream_product(left, its row stride, rows; weights, scale, columns, K; init; out, its row stride; aside), columns
+    counted in vectors: out[r, c] = init[c] + sum_k left[r, k] weights[k, c]. `aside` is memory for the rows as integers
+    (`stream_integers`)."""
+    integers = isinstance(stored, Int8) and stream_integers.supported(code)
     for rows in heights(code):
         for columns in range(1, WIDEST + 1):
-            tile(code, stored, rows, columns)
-    with code.function(symbol(code, PRODUCT, stored), "piippiippi", public=True) as arguments:
-        left, row_stride, rows, weights, scale, columns, K, init, out, out_row = arguments
+            if integers:
+                stream_integers.tile(code, rows, columns)
+            else:
+                tile(code, stored, rows, columns)
+    if integers:
+        stream_integers.round_row(code)
+    with code.function(symbol(code, PRODUCT, stored), "piippiippip", public=True) as arguments:
+        left, row_stride, rows, weights, scale, columns, K, init, out, out_row, aside = arguments
+        if integers:
+            stream_integers.round_rows(code, left, row_stride, rows, K, aside)
+            left, row_stride = aside, stream_integers.row_size(code, K)
         tallest, size = heights(code)[-1], stored.size(code, K)
         row_tiles, tiles = (rows + (tallest - 1)) // tallest, (columns + (WIDEST - 1)) // WIDEST
         with code.loop(0, tiles) as j:

@@ -4,14 +4,14 @@ A tile of C vectors holds, for every group of `steps` values of k, `stride` numb
 
     real       k as it is
     bfloat16   two values of k in the halves of a 32-bit lane, the even one in the low half
-    int8       k as 8-bit integers; the product is multiplied by the scale of its unit
+    int8       two values of k as 8-bit integers in adjacent bytes; the product is multiplied by the scale of its unit
 """
 
 from abc import ABC, abstractmethod
 
 from llvmlite import ir
 
-from tidegate.engines.cpu.vector import Code, Int, Ptr, Vec, fma, from_bits
+from tidegate.engines.cpu.vector import I32, Code, Int, Ptr, Value, Vec, fma, from_bits
 
 I8 = ir.IntType(8)
 
@@ -76,16 +76,24 @@ class BFloat16(Stored):
 
 
 class Int8(Stored):
+    """`load` gives numbers; where it can, a product uses `stream_integers`."""
+
     name = "int8"
+    steps = 2
 
     def stride(self, code: Code) -> int:
-        return code.lanes // 4
+        return code.lanes // 2
 
     def load(self, at: Ptr) -> list[Vec]:
-        code = at.code
-        bytes_ = code.b.load(at.v, align=1, typ=ir.VectorType(I8, code.lanes))
-        whole = code.b.sext(bytes_, ir.VectorType(code.bits, code.lanes))
-        return [Vec(code, code.b.sitofp(whole, code.vector))]
+        code, L = at.code, at.code.lanes
+        pairs = code.b.load(at.v, align=1, typ=ir.VectorType(I8, 2 * L))
+        return [self._numbers(code, pairs, list(range(first, 2 * L, 2))) for first in (0, 1)]
+
+    def _numbers(self, code: Code, integers: Value, lanes: list[int]) -> Vec:
+        order = ir.Constant(ir.VectorType(I32, code.lanes), lanes)
+        chosen = code.b.shuffle_vector(integers, integers, order)
+        whole = code.b.sext(chosen, ir.VectorType(code.bits, code.lanes))
+        return Vec(code, code.b.sitofp(whole, code.vector))
 
     def start(self, init: Ptr) -> Vec:
         return init.code.vec(0.0)
