@@ -54,6 +54,8 @@ def compare(kind: str, H: int, steps: int) -> dict:
     ours.load_state_dict(theirs.state_dict())
     functions: dict[str, Step] = {
         "tidegate": tidegate.stream(ours).step,
+        "bfloat16": tidegate.stream(ours, dtype="bfloat16").step,
+        "int8": tidegate.stream(ours, dtype="int8").step,
         f"nn.{theirs_type.__name__}": of_torch(theirs),
     }
     if onnx_cells.missing() is None:
