@@ -19,6 +19,7 @@ STEP_ARGUMENTS: Mapping[str, str] = {
     "scale_w": "(U, Ga, L) scales of input weights that are stored as integers",
     "scale_u": "as packed_c: scales of recurrent weights that are stored as integers",
     "aside": "(B, L + ceil(K / L) * L) left sides as integers, where weights are stored as int8; K is the largest",
+    "turn": "1 to begin with the recurrent product and the last tiles, else 0; a step changes it for the next one",
     "sums": "(B, U, gates of a stage, L) results of a product",
 }
 #: Of a linear layer; `columns` is C = ceil(outputs / L).

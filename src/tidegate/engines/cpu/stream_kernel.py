@@ -3,7 +3,8 @@
 The step of a layer has the element-wise phases of the forward kernel and its arguments (`abi`), with T = 1 and index
 null, and STEP_ARGUMENTS. packed_u holds the tiles of `stream_product`, stage after stage, and packed_w is used on the
 matrix unit only. seq of a state is (2, B, H), or (B, H) where its stride seq_t is 0; a step reads row 0 and writes row
-1, which is then copied to row 0.
+1, which is then copied to row 0. Every other step reads the weights in the opposite order: it starts with those that
+the step before it has left in the cache.
 
 `linear` takes LINEAR_ARGUMENTS. `chain` takes (count, then function and argument of each call) and makes the calls.
 """
@@ -29,21 +30,28 @@ def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> 
         args = Arguments(code, step_arguments(plan), at)
         B, H = args["B"], args["H"]
         groups, zero, sums = (H + (L - 1)) // L, code.int(0), args.pointer("sums")
-        aside = args.pointer("aside")
+        turn, aside = args["turn"], args.pointer("aside")
         product, everything = stream_product.symbol(code, PRODUCT, stored), (zero, B, zero, groups)
-        columns = groups * len(step.inputs)
-        weights = args.pointer("tiles_w"), args.pointer("scale_w"), columns, args["D"]
-        classes, bias, a = args.pointer("classes"), args.pointer("packed_b"), args.pointer("a")
-        with code.either(classes.is_null) as (numbers, indices):
-            with numbers:
-                if on_matrix:
-                    writer.project_on_matrix(args, Share(code, args), zero, code.int(1))
-                    code.call(tile.symbol(code, "matrix_done"))
-                else:
-                    code.call(product, args.pointer("x"), args["x_b"], B, *weights, bias, a, columns * L, aside)
-            with indices:
-                added = code.select(args.pointer("b_ih").is_null, null(code), bias)
-                code.call(stream_product.symbol(code, GATHER, stored), classes, B, *weights, added, a, columns * L)
+
+        def project() -> None:
+            """The projected inputs."""
+            columns = groups * len(step.inputs)
+            weights = args.pointer("tiles_w"), args.pointer("scale_w"), columns, args["D"]
+            classes, bias, a = args.pointer("classes"), args.pointer("packed_b"), args.pointer("a")
+            with code.either(classes.is_null) as (numbers, indices):
+                with numbers:
+                    if on_matrix:
+                        writer.project_on_matrix(args, Share(code, args), zero, code.int(1))
+                        code.call(tile.symbol(code, "matrix_done"))
+                    else:
+                        x = args.pointer("x"), args["x_b"], B
+                        code.call(product, *x, *weights, bias, a, columns * L, aside, turn)
+                with indices:
+                    added = code.select(args.pointer("b_ih").is_null, null(code), bias)
+                    code.call(stream_product.symbol(code, GATHER, stored), classes, B, *weights, added, a, columns * L)
+
+        with code.when(turn.equals(0)):
+            project()
         if plan.lead is not None:
             code.call("lead", at, sums, zero, zero, *everything)
         offset = 0
@@ -54,12 +62,16 @@ def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> 
                 weights = args.pointer("packed_u") + stored.size(code, H) * (groups * offset)
                 code.call(
                     product, writer.left(args, k, zero), H, B, weights, args.pointer("scale_u") + first, columns, H,
-                    args.pointer("packed_c") + first, sums, columns * L, aside,
+                    args.pointer("packed_c") + first, sums, columns * L, aside, turn,
                 )  # fmt: skip
+            if k == 0:
+                with code.when(turn > 0):
+                    project()
             code.call(f"phase{k}", at, sums, zero, zero, *everything)
             offset += gates
         for s in step.state:
             copy_back(writer, args, s)
+        code.b.store((1 - turn).v, at.words(args.index["turn"]).v, align=8)
 
 
 def copy_back(writer: Writer, args: Arguments, state: str) -> None:
@@ -80,9 +92,10 @@ def emit_shared(code: Code, stored: Stored) -> None:
     with code.function(LINEAR, "p", public=True) as (at,):
         args = Arguments(code, list(LINEAR_ARGUMENTS), at)
         weights = args.pointer("packed_w"), args.pointer("scale"), args["columns"], args["D"]
+        aside, forwards = args.pointer("aside"), code.int(0)
         code.call(
             stream_product.symbol(code, PRODUCT, stored), args.pointer("x"), args["x_b"], args["B"], *weights,
-            args.pointer("packed_b"), args.pointer("out"), args["columns"] * code.lanes, args.pointer("aside"),
+            args.pointer("packed_b"), args.pointer("out"), args["columns"] * code.lanes, aside, forwards,
         )  # fmt: skip
     with code.function(CHAIN, "p", public=True) as (at,), code.loop(0, at.integer()) as i:
         function = code.b.inttoptr(at.integer(i * 2 + 1).v, ir.PointerType(ir.FunctionType(VOID, [ADDRESS])))

@@ -29,9 +29,9 @@ def heights(code: Code) -> range:
 
 
 def emit(code: Code, stored: Stored) -> None:
-    """stream_product(left, its row stride, rows; weights, scale, columns, K; init; out, its row stride; aside), columns
-    counted in vectors: out[r, c] = init[c] + sum_k left[r, k] weights[k, c]. `aside` is memory for the rows as integers
-    (`stream_integers`)."""
+    """stream_product(left, its row stride, rows; weights, scale, columns, K; init; out, its row stride; aside, turn),
+    columns counted in vectors: out[r, c] = init[c] + sum_k left[r, k] weights[k, c]. `aside` is memory for the rows as
+    integers (`stream_integers`); with turn != 0 the last tile is the first."""
     integers = isinstance(stored, Int8) and stream_integers.supported(code)
     for rows in heights(code):
         for columns in range(1, WIDEST + 1):
@@ -41,18 +41,19 @@ def emit(code: Code, stored: Stored) -> None:
                 tile(code, stored, rows, columns)
     if integers:
         stream_integers.round_row(code)
-    with code.function(symbol(code, PRODUCT, stored), "piippiippip", public=True) as arguments:
-        left, row_stride, rows, weights, scale, columns, K, init, out, out_row, aside = arguments
+    with code.function(symbol(code, PRODUCT, stored), "piippiippipi", public=True) as arguments:
+        left, row_stride, rows, weights, scale, columns, K, init, out, out_row, aside, turn = arguments
         if integers:
             stream_integers.round_rows(code, left, row_stride, rows, K, aside)
             left, row_stride = aside, stream_integers.row_size(code, K)
         tallest, size = heights(code)[-1], stored.size(code, K)
         row_tiles, tiles = (rows + (tallest - 1)) // tallest, (columns + (WIDEST - 1)) // WIDEST
-        with code.loop(0, tiles) as j:
+        with code.loop(0, tiles) as i:
+            j = code.select(turn.equals(0), i, tiles - 1 - i)
             c0, c1 = columns * j // tiles, columns * (j + 1) // tiles
             at = c0 * code.lanes
-            with code.loop(0, row_tiles) as i:
-                r0, r1 = rows * i // row_tiles, rows * (i + 1) // row_tiles
+            with code.loop(0, row_tiles) as t:
+                r0, r1 = rows * t // row_tiles, rows * (t + 1) // row_tiles
                 operands = (
                     left + row_stride * r0, row_stride, weights + c0 * size, scale + at, K, init + at,
                     out + (out_row * r0 + at), out_row,
