@@ -1,7 +1,8 @@
 """The benchmarks find what they time, and two layers that differ are not compared."""
 
+import numpy as np
 import pytest
-from benchmarks import layers, rates, textbook
+from benchmarks import layers, onnx_cells, rates, stream, textbook
 from torch import nn
 
 
@@ -16,6 +17,23 @@ def test_layers_with_different_results_are_not_timed(monkeypatch):
     monkeypatch.setitem(layers.KINDS, "GRU", (layers.KINDS["GRU"][0], lambda D, H: Doubled(D, H)))
     with pytest.raises(AssertionError, match=r"GRU .* differs from"):
         layers.compare("GRU", (2, 8, 3), backward=True, seconds=0.01)
+
+
+def test_a_stream_is_timed_beside_cells_of_the_same_states(monkeypatch):
+    monkeypatch.setattr(stream, "BLOCK", 30)
+    for kind in stream.CELLS:
+        found = stream.compare(kind, 8, 60)
+        assert found["tidegate"]["p99"] >= found["tidegate"]["p50"] > 0
+        assert {"tidegate", f"nn.{kind}Cell"} <= found.keys()
+    monkeypatch.setattr(stream, "of_torch", lambda cell: lambda x: np.ones(8, np.float32))
+    with pytest.raises(AssertionError, match="the states differ"):
+        stream.compare("GRU", 8, 60)
+
+
+def test_a_missing_peer_is_named_and_left_out(monkeypatch):
+    monkeypatch.setattr(onnx_cells, "find_spec", lambda name: None)
+    assert onnx_cells.missing() == "ONNX Runtime is left out: `pip install onnx onnxruntime` adds it."
+    assert stream.compare("GRU", 8, 200).keys() == {"kind", "H", "steps", "tidegate", "bfloat16", "int8", "nn.GRUCell"}
 
 
 class Doubled(nn.GRU):

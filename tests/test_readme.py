@@ -1,4 +1,4 @@
-"""What the README prints is what happens."""
+"""What the README and docs/stream.md print is what happens."""
 
 import doctest
 from pathlib import Path
@@ -8,5 +8,11 @@ README = Path(__file__).parent.parent / "README.md"
 
 def test_the_examples_in_the_tour_give_the_documented_output():
     result = doctest.testfile(str(README), module_relative=False)
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
+def test_the_examples_of_streams_give_the_documented_output():
+    result = doctest.testfile(str(README.parent / "docs" / "stream.md"), module_relative=False)
     assert result.attempted > 5
     assert result.failed == 0

@@ -44,6 +44,7 @@ from tidegate.nn import (
     RNNCell,
     convert,
     init,
+    stream,
     trace,
     why,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "sigmoid",
     "softplus",
     "sqrt",
+    "stream",
     "tanh",
     "trace",
     "verify",

@@ -88,3 +88,28 @@ def test_memory_mapped_tokens_train_and_resume_as_those_in_memory(tidegate, text
     tidegate("train", "--resume", tmp_path / "large", "--epochs", 3)
     figures = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("small", "large")]
     assert figures[0]["heldout_bpc"] == figures[1]["heldout_bpc"]
+
+
+def test_weights_of_a_smaller_dtype_are_scored_beside_the_models_own(tidegate, run):
+    own = json.loads(tidegate("eval", run, "--json").out)
+    assert (own["dtype"], own["bpc_more"]) == (None, None)
+    for dtype in ("bfloat16", "int8", "float32"):
+        found = json.loads(tidegate("eval", run, "--dtype", dtype, "--json").out)
+        assert found["bpc"] - found["bpc_more"] == pytest.approx(own["bpc"], rel=1e-6)
+        assert abs(found["bpc_more"]) < (1e-6 if dtype == "float32" else 0.05)
+        assert dtype == "float32" or found["bpc"] != own["bpc"]
+    assert "With weights stored as int8" in tidegate("eval", run, "--dtype", "int8").out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--dtype", "int4"), "must be one of float32, bfloat16, int8, got 'int4'"),
+        (("--dtype", "int8", "--engine", "eager"), 'needs the engine "cpu"'),
+        (("--dtype", "int8", "--device", "cuda"), "is for the CPU, got the device cuda"),
+    ],
+)
+def test_a_dtype_that_is_impossible_is_refused(tidegate, run, options, message):
+    outcome = tidegate("eval", run, *options)
+    assert outcome.code == 2
+    assert message in " ".join(outcome.err.split())

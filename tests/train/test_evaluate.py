@@ -1,3 +1,4 @@
+import copy
 import math
 from itertools import pairwise
 
@@ -79,3 +80,14 @@ def test_evaluation_turns_dropout_off_and_leaves_the_model_training(trainer_of, 
 def test_a_perplexity_beyond_the_range_of_a_float_is_infinite():
     assert perplexity(1e9) == math.inf
     assert perplexity(0.0) == 1.0
+
+
+def test_a_dtype_scores_the_model_with_rounded_weights(model, dataset):
+    ids = dataset.heldout.ids[:]
+    found = evaluate(model, part(ids), streams=3, dtype="bfloat16")
+    rounded = copy.deepcopy(model)
+    for name, parameter in rounded.named_parameters():
+        if "weight" in name:
+            parameter.data = parameter.data.bfloat16().float()
+    assert found.nats == pytest.approx(evaluate(rounded, part(ids), streams=3).nats, rel=1e-6)
+    assert found.nats != pytest.approx(evaluate(model, part(ids), streams=3).nats, rel=1e-6)

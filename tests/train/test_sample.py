@@ -2,8 +2,10 @@ from collections import Counter
 
 import pytest
 import torch
+from tests.engines.cpu.calls import EVERY
 
 from tidegate.errors import ArgumentError, DivergenceError
+from tidegate.train.model import LanguageModel
 from tidegate.train.sample import check, draw, sample
 
 
@@ -89,3 +91,32 @@ def test_scores_that_are_not_finite_stop_the_sample(trainer_of):
 def test_an_empty_prompt_is_refused(trainer_of):
     with pytest.raises(ArgumentError, match="`prompt` must hold at least one token"):
         next(sample(trainer_of().model, torch.tensor([]), 1, generator=torch.Generator()))
+
+
+def by_whole_sequences(model, prompt, length, seed):
+    """The tokens drawn from the model over the whole text so far, again for every token."""
+    generator, tokens = torch.Generator().manual_seed(seed), prompt.tolist()
+    with torch.no_grad():
+        for _ in range(length):
+            scores, _ = model(torch.tensor(tokens).unsqueeze(1))
+            tokens.append(draw(scores[-1, 0], 0.9, 5, generator))
+    return tokens[len(prompt) :]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_stream_draws_the_tokens_that_calls_of_the_model_draw(name):
+    model = LanguageModel(EVERY[name], 19, 12, layers=2, dropout=0.5)
+    for parameter in model.parameters():
+        parameter.data.mul_(3)
+    prompt = torch.tensor([7, 0, 18])
+    drawn = list(sample(model, prompt, 30, temperature=0.9, top_k=5, generator=torch.Generator().manual_seed(4)))
+    assert model.training
+    assert drawn == by_whole_sequences(model.eval(), prompt, 30, 4)
+
+
+def test_a_model_that_cannot_be_streamed_is_called():
+    model, prompt = LanguageModel("gru", 19, 12, dropout=0.5).bfloat16(), torch.tensor([7, 0])
+    drawn = list(sample(model, prompt, 9, temperature=0, generator=torch.Generator()))
+    assert model.training
+    scores, _ = model.eval()(torch.cat((prompt, torch.tensor(drawn))).unsqueeze(1))
+    assert scores[1:-1, 0].argmax(-1).tolist() == drawn

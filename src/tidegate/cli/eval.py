@@ -19,6 +19,9 @@ def evaluate(
     encoding: Annotated[str | None, typer.Option(help="Encoding of the other text [the run's].")] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")] = "auto",
     engine: Annotated[str | None, typer.Option(help="auto, cpu, torch, eager or reference [the run's].")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Store the weights as bfloat16 or int8, and print what that costs; on the CPU.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Score a trained model on a text, with the state carried from token to token."""
@@ -28,7 +31,7 @@ def evaluate(
     from tidegate.train.evaluate_run import evaluate_run
 
     found = evaluate_run(
-        run, text, which=checkpoint, streams=streams, encoding=encoding, device=device, engine=engine,
+        run, text, which=checkpoint, streams=streams, encoding=encoding, device=device, engine=engine, dtype=dtype,
         progress=ConsoleProgress(Console(stderr=True)),
     )  # fmt: skip
     if as_json:
@@ -40,6 +43,12 @@ def evaluate(
         f"perplexity {found['ppl']:.3f} per {found['tokens_are']}, {found['bpc']:.3f} bits per character "
         f"({found['tokens']:,} tokens, {found['streams']} stream{'s' * (found['streams'] > 1)})."
     )
+    if dtype is not None:
+        more = found["bpc_more"]
+        typer.echo(
+            f"With weights stored as {dtype}; with its own weights the model scores {found['bpc'] - more:.4f} bits per "
+            f"character: a difference of {more:+.4f}."
+        )
     if found["unknown"]:
         are = "tokens are" if found["unknown"] > 1 else "token is"
         typer.echo(f"{found['unknown']:,} {are} not in the model's vocabulary (scored as <unk>).")

@@ -5,6 +5,7 @@ from tidegate.nn.build import build_layer, find_cell
 from tidegate.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import CellLayer
 from tidegate.nn.recurrent import PeepholeLSTM, Recurrent, ResetBeforeGRU, ResidualRNN
+from tidegate.nn.streaming import Stream, stream
 from tidegate.nn.tracing import Trace, trace
 from tidegate.nn.twins import GRU, LSTM, RNN
 from tidegate.nn.why import why
@@ -22,11 +23,13 @@ __all__ = [
     "RecurrentCell",
     "ResetBeforeGRU",
     "ResidualRNN",
+    "Stream",
     "Trace",
     "build_layer",
     "convert",
     "find_cell",
     "init",
+    "stream",
     "trace",
     "why",
 ]

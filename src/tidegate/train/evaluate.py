@@ -1,10 +1,13 @@
 """Evaluation: the loss of every token of a text, with the state carried from token to token."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from tidegate.nn import stream
 from tidegate.text import Part, heldout_windows
 from tidegate.train.model import LanguageModel, cross_entropy
 
@@ -33,24 +36,51 @@ def perplexity(nats: float) -> float:
     return math.exp(nats) if nats < 700 else math.inf
 
 
+Scores = Callable[[Tensor], Tensor]
+
+
 @torch.no_grad()
-def evaluate(model: LanguageModel, part: Part, *, streams: int | None = None) -> Score:
+def evaluate(model: LanguageModel, part: Part, *, streams: int | None = None, dtype: str | None = None) -> Score:
     """Predict every token of `part`, except the first, from the tokens before it.
 
     The text is cut into `streams` equal parts, the rows of a batch. Within a part the state is carried from its first
     token to its last; each part begins with the zero state. With one stream the state is carried through the entire
     text, which takes longest. By default there is one stream per 2,000 tokens, but at least 1 and at most 32.
+
+    With a `dtype` the scores are those of `tidegate.stream` with weights of that type.
     """
     predicted = len(part) - 1
     streams = min(streams or max(1, min(STREAMS, predicted // STREAM)), predicted)
     window = max(1, min(math.ceil(predicted / streams), SCORES_AT_ONCE // (streams * model.head.out_features)))
     was_training = model.training
     model.eval()
-    state, total = None, 0.0
-    device = model.head.weight.device
+    total = 0.0
+    scores_of = by_windows(model) if dtype is None else by_steps(model, streams, dtype)
     for x, y in heldout_windows(part.ids, streams, window):
-        scores, state = model(x.to(device), state)
-        total += cross_entropy(scores, y.to(device), "sum").item()
+        scores = scores_of(x)
+        total += cross_entropy(scores, y.to(scores.device), "sum").item()
     model.train(was_training)
     nats = total / predicted
     return Score(nats, part.bpc(nats), predicted, streams)
+
+
+def by_windows(model: LanguageModel) -> Scores:
+    """A function from the next tokens (T, B) to their scores (T, B, V), with the state kept between calls."""
+    state, device = None, model.head.weight.device
+
+    def scores_of(x: Tensor) -> Tensor:
+        nonlocal state
+        scores, state = model(x.to(device), state)
+        return scores
+
+    return scores_of
+
+
+def by_steps(model: LanguageModel, streams: int, dtype: str) -> Scores:
+    """As `by_windows`, with weights stored in `dtype`, one step at a time."""
+    s = stream(model, streams, dtype)
+
+    def scores_of(x: Tensor) -> Tensor:
+        return torch.stack([s.step(row) for row in x])
+
+    return scores_of

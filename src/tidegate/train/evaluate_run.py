@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.errors import ArgumentError, CheckpointError, DataError
+from tidegate.nn import stream
 from tidegate.text import Baseline, Dataset, Part, Progress, load_text, make_part, ngram_baseline
 from tidegate.train.evaluate import evaluate
 from tidegate.train.job import own_source, read, same_text
@@ -21,6 +22,7 @@ def evaluate_run(
     encoding: str | None = None,
     device: str = "auto",
     engine: str | None = None,
+    dtype: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score the run's held-out text, or all of the text `source`. Returns the results as JSON values.
@@ -28,10 +30,17 @@ def evaluate_run(
     For another text, the n-gram baseline is still counted on the run's training text, on which the model was trained;
     where that text is not available, `baseline` is None and `baseline_missing` says why. Raises CheckpointError where
     `source` is None and the text of the run has changed since the training.
+
+    With a `dtype` the model runs with its weights stored in that type, on the CPU, and `bpc_more` is how many more bits
+    per character it then scores than with its own weights.
     """
     if streams is not None and streams < 1:
         raise ArgumentError(f"`streams` must be an integer of at least 1, got {streams}.")
-    trained = load(path, which, device=device, engine=engine)
+    if dtype is not None and device not in ("auto", "cpu"):
+        raise ArgumentError(f"`dtype` is for the CPU, got the device {device}. Leave one of them out.")
+    trained = load(path, which, device=device if dtype is None else "cpu", engine=engine)
+    if dtype is not None:
+        stream(trained.model, dtype=dtype)  # refuses a dtype before the text is read
     if source is None:
         if encoding is not None:
             raise ArgumentError("`encoding` is only for another text; the run's own text has the run's encoding.")
@@ -45,8 +54,9 @@ def evaluate_run(
         name = text.name
         baseline, missing = baseline_of(part, trained, path, piped=source == "-", progress=progress)
     begin = time.perf_counter()
-    score = evaluate(trained.model, part, streams=streams)
+    score = evaluate(trained.model, part, streams=streams, dtype=dtype)
     seconds = time.perf_counter() - begin
+    more = None if dtype is None else score.bpc - evaluate(trained.model, part, streams=streams).bpc
     return {
         "cell": trained.facts.model.cell,
         "checkpoint": which,
@@ -56,6 +66,8 @@ def evaluate_run(
         "data_sha256": text.sha256,
         "ppl": score.perplexity,
         "bpc": score.bpc,
+        "dtype": dtype,
+        "bpc_more": more,
         "tokens": score.tokens,
         "tokens_are": trained.vocabulary.kind,
         "characters": part.characters,

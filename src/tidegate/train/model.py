@@ -52,6 +52,10 @@ class LanguageModel(nn.Module):
         y, state = self.recurrent(x, state)
         return self.head(self.dropout(y)), state
 
+    def stream_modules(self) -> tuple[nn.Module, ...]:
+        """The modules of a step, for tidegate.stream."""
+        return self.recurrent, self.head
+
 
 def cell_name(step: Step) -> str | None:
     """The name of a built-in cell with these equations; None where there is none."""

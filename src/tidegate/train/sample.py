@@ -1,12 +1,14 @@
 """Sampling: text that a model generates, one token at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from tidegate.errors import ArgumentError, DivergenceError
-from tidegate.train.model import LanguageModel
+from tidegate.nn import stream
+from tidegate.nn.stream_parts import DTYPES
+from tidegate.train.model import LanguageModel, State
 
 
 def check(length: int, temperature: float, top_k: int, seed: int) -> None:
@@ -23,7 +25,6 @@ def check(length: int, temperature: float, top_k: int, seed: int) -> None:
         raise ArgumentError(f"--seed must be an integer from 0 to 2^63 - 1, got {seed}.")
 
 
-@torch.no_grad()
 def sample(
     model: LanguageModel,
     prompt: Tensor,
@@ -45,25 +46,47 @@ def sample(
     """
     if not len(prompt):
         raise ArgumentError("`prompt` must hold at least one token, got none.")
-    was_training = model.training
-    model.eval()
-    try:
-        device = model.head.weight.device
-        scores, state = model(prompt.unsqueeze(1).to(device))
-        for drawn in range(length):
-            last = scores[-1, 0].cpu()  # the generator is always on the CPU
-            if not last.isfinite().all():
-                raise DivergenceError(
-                    f"the scores of the model are not finite after {len(prompt) + drawn} tokens, so no token can be "
-                    "drawn. Use a smaller --length, or a cell whose state is bounded."
-                )
-            if never is not None:
-                last[never] = float("-inf")
-            token = draw(last, temperature, top_k, generator)
-            yield token
-            scores, state = model(torch.tensor([[token]], device=device), state)
-    finally:
-        model.train(was_training)
+    scores_after = continuation(model)
+    last = scores_after(prompt)
+    for drawn in range(length):
+        if not last.isfinite().all():
+            raise DivergenceError(
+                f"the scores of the model are not finite after {len(prompt) + drawn} tokens, so no token can be "
+                "drawn. Use a smaller --length, or a cell whose state is bounded."
+            )
+        if never is not None:
+            last[never] = float("-inf")
+        token = draw(last, temperature, top_k, generator)
+        yield token
+        if drawn + 1 < length:
+            last = scores_after(torch.tensor([token]))
+
+
+def continuation(model: LanguageModel) -> Callable[[Tensor], Tensor]:
+    """A function that takes the next tokens (N,) of one text and returns the scores (V,) after them, on the CPU, where
+    the random numbers are drawn. Where the model can be streamed it is a stream, elsewhere it calls the model."""
+    if model.head.weight.is_cpu and model.head.weight.dtype in DTYPES:
+        s = stream(model)
+
+        def by_steps(tokens: Tensor) -> Tensor:
+            *_, last = (s.step(token) for token in tokens.tolist())
+            return torch.from_numpy(last)
+
+        return by_steps
+    state: State = None
+
+    @torch.no_grad()
+    def by_calls(tokens: Tensor) -> Tensor:
+        nonlocal state
+        was_training = model.training
+        model.eval()
+        try:
+            scores, state = model(tokens.unsqueeze(1).to(model.head.weight.device), state)
+        finally:
+            model.train(was_training)
+        return scores[-1, 0].cpu()
+
+    return by_calls
 
 
 def draw(scores: Tensor, temperature: float, top_k: int, generator: torch.Generator) -> int:

@@ -31,20 +31,24 @@ from tidegate.engines.ragged import ACTIVE, RESET
 
 def emit(code: Code, plan: Forward, *, ragged: bool, on_matrix: bool) -> None:
     """Write the kernel and its phases into the module; with `on_matrix` it projects the inputs on the matrix unit."""
-    writer = _Writer(code, plan, ragged, on_matrix)
-    if plan.lead is not None:
-        writer.phase("lead", plan.lead, gates=0)
-    for k, phase in enumerate(plan.phases):
-        writer.phase(f"phase{k}", phase, gates=len(plan.step.stages[k].gates) if plan.step.stages else 0)
+    writer = Writer(code, plan, ragged, on_matrix)
+    writer.phases()
     writer.kernel()
 
 
-class _Writer:
+class Writer:
     def __init__(self, code: Code, plan: Forward, ragged: bool, on_matrix: bool):
         self.code, self.plan, self.ragged, self.on_matrix = code, plan, ragged, on_matrix
         self.step, self.element_wise = plan.step, ElementWise(code)
 
     # -- the element-wise part ------------------------------------------------------------------------------------
+
+    def phases(self) -> None:
+        """Write the functions lead, phase0, phase1 and so on."""
+        if self.plan.lead is not None:
+            self.phase("lead", self.plan.lead, gates=0)
+        for k, phase in enumerate(self.plan.phases):
+            self.phase(f"phase{k}", phase, gates=len(self.step.stages[k].gates) if self.step.stages else 0)
 
     def phase(self, name: str, phase: Phase, *, gates: int) -> None:
         """name(arguments, product, t, first step of `a`, rows from, to, groups from, to): one phase on a block of the

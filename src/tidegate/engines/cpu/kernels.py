@@ -62,10 +62,10 @@ class Kernel:
     @once  # noqa: B019  kernels live as long as the process
     def entry(self, name: str) -> Kernel:
         """Another function of the same library, with the same arguments."""
-        return _function(self.library, name, self.arguments, self.lanes)
+        return function_of(self.library, name, self.arguments, self.lanes)
 
 
-class _Once(Generic[P]):
+class Once(Generic[P]):
     """A function that makes kernels, called once for the same arguments however many threads call it at once.
 
     functools.cache would let each thread make its own and drop all but one without holding a lock, so a child forked
@@ -153,7 +153,7 @@ def backward_program(
     return code
 
 
-@_Once
+@Once
 def forward_kernel(
     step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False
 ) -> Kernel:
@@ -167,7 +167,7 @@ def forward_kernel(
     return _link(runtime.object_code(name, program, target), target, real, FORWARD, forward_arguments(plan))
 
 
-@_Once
+@Once
 def backward_kernel(
     step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: Products = NOTHING
 ) -> Kernel:
@@ -181,9 +181,9 @@ def backward_kernel(
 
 def _link(made: bytes, target: Target, real: str, name: str, arguments: Sequence[str]) -> Kernel:
     library = runtime.Library(made, target, {**shared(target, real)[1], **team.symbols()})
-    return _function(library, name, arguments, target.lanes(real))
+    return function_of(library, name, arguments, target.lanes(real))
 
 
-def _function(library: runtime.Library, name: str, arguments: Sequence[str], lanes: int) -> Kernel:
+def function_of(library: runtime.Library, name: str, arguments: Sequence[str], lanes: int) -> Kernel:
     address = library[name]
     return Kernel(library, address, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), arguments, lanes)
