@@ -84,7 +84,7 @@ def test_no_difference_names_the_difference_that_would_have_been_seen():
     (found,) = verdicts([Paired("x", "y", "accuracy", random.normal(0, 0.1, 10), 1)])
     assert found.kind == "no difference"
     assert found.detectable == pytest.approx(0.1, abs=0.06)
-    assert "would have been seen in 80 % of such comparisons" in verdict_sentence(found)
+    assert "would have been detected in 80 % of such comparisons" in verdict_sentence(found)
 
 
 def solved(seed: int, at: int, score: float = 1.0) -> Outcome:

@@ -101,8 +101,8 @@ def verdict_sentence(v: Verdict) -> str:
         return f"{pair}: no difference seen; the difference in {v.measure} is 0 with every seed."
     return (
         f"{pair}: no difference seen (difference in {v.measure} {v.difference:+.3g}, {level} interval {v.low:+.3g} to "
-        f"{v.high:+.3g}; p = {v.adjusted:.2g}, {corrected}); one of {shown(v.detectable)} would have been seen in "
-        f"{100 * POWER:.0f} % of such comparisons."
+        f"{v.high:+.3g}; p = {v.adjusted:.2g}, {corrected}); a difference of {shown(v.detectable)} would have been "
+        f"detected in {100 * POWER:.0f} % of such comparisons."
     )
 
 

@@ -34,7 +34,7 @@ class Verdict:
     difference: the mean of first - second; low, high: its t interval, at the level that Holm's correction gives this
     pair: 1 - `level`.
     p: of the exact sign-flip test; `adjusted`: after Holm's correction over `pairs` pairs.
-    detectable: the true difference that would have been seen in 80 % of such comparisons.
+    detectable: the true difference that would have been detected in 80 % of such comparisons.
     kind: "better" where adjusted <= 0.05 and the interval does not contain 0; `better` is then the label of that arm.
     "too few seeds" where no difference could have been significant.
     """
