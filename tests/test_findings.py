@@ -58,6 +58,10 @@ def test_the_tables_agree_with_the_recommendations_of_the_page():
     assert len(gated) == 5
     assert all("(5 of 5" in lag[cell, "chrono"] for cell in gated)
     assert sum(int(re.findall(r"\((\d) of 5", lag[cell, "default"])[0]) for cell in gated) == 2
+    assert all("(5 of 5" in cell for row in rows("lag") if row[0] == "residual" for cell in row[2:])
+    assert all("(5 of 5" in cell for row in rows("lag") if row[0] == "update-only-gru" for cell in row[2:4])
+    assert "reset-only-gru is better than gru" in in_page("gates-characters")
+    assert "gru is better than update-only-gru" in in_page("gates-characters")
     solved = {row[0]: row[4].partition(" of ")[0] for row in rows("counting")}
     assert (solved["lstm"], solved["gru"]) == ("10", "5")
     assert "gru is better than lstm on this task at this budget: both always solved it, gru in 600" in in_page("adding")

@@ -82,7 +82,7 @@ def exceptions(values: np.ndarray, runs: Sequence[tuple[Mapping[str, Any], int, 
     high = sorted({arm["label"] for value, (arm, _, success) in zip(values, runs) if value > -2 and not success})
     low = sorted({arm["label"] for value, (arm, _, success) in zip(values, runs) if value < -3 and success})
     return [
-        f"Of a run that solved the task and one that did not, the first had the larger ratio in {100 * share:.0f} % of "
-        f"all such pairs. Above 0.01 and not solved: {'; '.join(high) or 'none'}. Below 0.001 and solved: "
+        f"In {100 * share:.0f} % of all pairs of a run that solved the task and one that did not, the former had the "
+        f"larger ratio. Above 0.01 and not solved: {'; '.join(high) or 'none'}. Below 0.001 and solved: "
         f"{'; '.join(low) or 'none'}."
     ]

@@ -11,7 +11,7 @@ from tidegate.cells import CELLS
 from tidegate.comparing import Settings
 from tidegate.comparing.arm import differ_in
 from tidegate.comparing.job import GivenTask, NamedTask
-from tidegate.comparing.match import match_seconds, match_weights, units
+from tidegate.comparing.match import ROUNDS, match_seconds, match_weights, units
 from tidegate.comparing.outcome import Outcome
 from tidegate.comparing.plan import as_cells, as_seeds, combinations, possible
 from tidegate.comparing.rates import choose
@@ -80,7 +80,7 @@ def test_the_number_of_units_is_the_nearest(target):
 def test_equal_time_means_more_steps_for_a_faster_cell_and_is_measured_once(tmp_path):
     calls = []
 
-    def measure(job):
+    def measure(job):  # later rounds take longer, as on a machine with other load
         calls.append(job)
         return 0.002 * len(calls)
 
@@ -90,7 +90,7 @@ def test_equal_time_means_more_steps_for_a_faster_cell_and_is_measured_once(tmp_
     assert notes[1] == "rnn: 4.00 ms a step on this machine, so 50 steps."
     again, _ = match_seconds(arms(["gru", "rnn"], Settings(steps=100, eval_every=10)), measure, tmp_path)
     assert again == first
-    assert len(calls) == 2
+    assert len(calls) == 2 * ROUNDS
     (tmp_path / "timing.json").write_text("[")
     with pytest.raises(CheckpointError, match=r"timing.json cannot be used: .* Remove it"):
         match_seconds(arms(["gru"]), measure, tmp_path)

@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from tidegate.train.checkpoint import write_atomically
 MATCHES = ("weights", "units", "seconds")
 TOLERANCE = 0.02  # of the recurrent parameters
 MOST_UNITS = 100_000
+ROUNDS = 3  # of measuring the seconds of a step
 
 
 def check_match(match: str) -> None:
@@ -60,16 +62,18 @@ def match_seconds(
 ) -> tuple[list[Arm], list[str]]:
     """Arms with as many steps as take the training time of the first cell at the same setting, and sentences.
 
-    The seconds of a step are measured once and written to FOLDER/timing.json; they are read from there again, so that
-    rerunning a comparison gives the same numbers.
+    The seconds of a step are measured ROUNDS times, the arms in turn, and the smallest counts, because other load on
+    the machine only adds time. They are written to FOLDER/timing.json and read from there again, so that rerunning a
+    comparison gives the same numbers.
     """
     known = read_timing(folder)
-    seconds = []
-    for arm in arms:
-        key = arm.job(0, 1e-9).key()
-        if key not in known:
-            known[key] = measure(arm.job(0, 1e-9))
-        seconds.append(known[key])
+    jobs = [arm.job(0, 1e-9) for arm in arms]
+    keys = [job.key() for job in jobs]
+    new = {key: job for key, job in zip(keys, jobs) if key not in known}
+    for _ in range(ROUNDS):
+        for key, job in new.items():
+            known[key] = min(known.get(key, math.inf), measure(job))
+    seconds = [known[key] for key in keys]
     if folder is not None:
         write_atomically(folder / "timing.json", (json.dumps(known, indent=1) + "\n").encode())
     matched, notes = [], []
