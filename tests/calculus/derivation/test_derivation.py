@@ -170,7 +170,7 @@ def test_the_convention_is_printed_and_says_what_was_replaced():
             return (z * n + (1 - z) * h,), (z, n)
 
     own = " ".join(derive(Written).render().split())
-    assert "z[t] = 0 keeps h[t], as with the update gate of Chung et al. (2014)" in own
+    assert "z[t] = 0 keeps h[t-1], as with the update gate of Chung et al. (2014)" in own
     assert "This is the cell" not in own
     kept = " ".join(derive(Written, convention="keep").render().split())
     assert "z[t] = 1 keeps h[t-1], as with the update gate of torch.nn" in kept
