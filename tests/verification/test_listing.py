@@ -10,6 +10,7 @@ from tests.verification.test_arrays import EVERY
 from tidegate.cells import GRU, LSTM
 from tidegate.errors import ArgumentError
 from tidegate.verification import verify, verify_all
+from tidegate.verification.arrays import as_arrays, as_problem
 from tidegate.verification.listing import COLUMNS, MOST_ROWS, list_numbers
 from tidegate.verification.problem import options_of, random_problem
 
@@ -88,3 +89,21 @@ def test_the_numbers_of_a_verification_are_those_of_its_problem():
     assert np.array_equal(shown["x"].columns["given"], problem.call.x.detach().double().numpy())
     with pytest.raises(ArgumentError, match="were not kept"):
         verify_all([EVERY[0]], engine="eager", dtype=torch.float64).comparisons[0].side_by_side()
+
+
+@pytest.mark.parametrize("cell", EVERY)
+def test_a_final_state_is_listed_only_if_the_loss_depends_on_it(cell):
+    problem = random_problem(cell, sizes=SIZES, seed=5)
+    states = problem.call.step.state
+    shown = tables(list_numbers(problem))
+    for s in states:
+        assert shown[f"d{s}"].equation.endswith(f"step t + 1 (last step: d{s}_T)")
+    first = states[0]
+    for column in shown[f"d{first}"].columns.values():
+        later = column[-1] - shown["dy"].columns["given"][-1] - shown[f"d{first}_T"].columns["given"]
+        assert np.abs(later).max() < 1e-12
+    alone = tables(list_numbers(as_problem(cell, as_arrays(problem))))
+    assert not {f"d{s}_T" for s in states} & alone.keys()
+    for column in alone[f"d{first}"].columns.values():
+        assert np.abs(column[-1] - alone["dy"].columns["given"][-1]).max() < 1e-12
+    assert all(alone[f"d{s}"].equation.endswith("step t + 1") for s in states)

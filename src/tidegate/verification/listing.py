@@ -1,11 +1,12 @@
 """All numbers of a problem in tables: NumPy beside torch.nn and torch's autograd, with the difference in each row."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from tidegate.calculus import Step, adjoint
 from tidegate.calculus.expression import infix
@@ -132,7 +133,7 @@ def list_numbers(problem: Problem, planted: str | None = None) -> Listing:
     return Listing({
         "Inputs and weights": tuple(given(problem)),
         "Forward, step by step": tuple(table(*each, "t b j") for each in forward_rows(step)),
-        "Gradients, step by step": tuple(table(*each, "t b j") for each in backward_rows(step)),
+        "Gradients, step by step": tuple(table(*each, "t b j") for each in backward_rows(step, in_loss(problem))),
         "Gradients": tuple(table(*each) for each in totals(step, numpy)),
     })  # fmt: skip
 
@@ -159,8 +160,13 @@ def given(problem: Problem) -> Iterator[Table]:
     if call.resets is not None:
         yield table("resets", "1 where the states become zero", call.resets.int(), *T)
     yield table("dy", "gradient of the loss with respect to the outputs", problem.d_outputs, *T, "H")
-    for s, tensor in zip(step.state, problem.d_final):
+    for s, tensor in in_loss(problem).items():
         yield table(f"d{s}_T", "gradient of the loss with respect to the final state", tensor, "B", "H")
+
+
+def in_loss(problem: Problem) -> dict[str, Tensor]:
+    """The gradients of the loss with respect to final states, of the states on which it depends directly."""
+    return {s: d for s, d in zip(problem.call.step.state, problem.d_final) if d.any()}
 
 
 Row = tuple[tuple[str, str], str, str]
@@ -182,17 +188,19 @@ def forward_rows(step: Step) -> Iterator[Row]:
         yield ("state", s), s, f"state after the step, {s}' = {own}"
 
 
-def backward_rows(step: Step) -> Iterator[Row]:
+def backward_rows(step: Step, final: Collection[str]) -> Iterator[Row]:
     """(key, name, equation) of the gradients of a step, in the order in which they are computed.
 
+    `final`: the states whose final values are in the loss.
     A gate that is a new state, and a product whose gradient is that of its input term, have no row of their own.
     """
     rule = adjoint(step)
     names = rule.names()
     for s in reversed(step.state):
         d, sources = rule.cotangent[step.new[s]], "dy_t and from " * (s == step.state[0])
+        last = f" (last step: d{s}_T)" if s in final else ""
         terms = "" if d is rule.d_new[s] else f", d{s}' in the equations below, = {infix(d, names)}"
-        yield ("d_state", s), f"d{s}", f"dL/d{s}_t{terms}; d_{s} comes from {sources}step t + 1"
+        yield ("d_state", s), f"d{s}", f"dL/d{s}_t{terms}; d_{s} comes from {sources}step t + 1{last}"
     states = set(step.new.values())
     for g, e in step.gate.items():
         if e in rule.cotangent and e not in states:

@@ -38,10 +38,10 @@ TEXTBOOK = {
     "gru": [
         "dz[t]   = dh[t] * (h[t-1] - n[t])", "dn[t]   = dh[t] * (1 - z[t])", "dr[t]   = da_n[t] * q_n[t]",
         "dq_n[t] = da_n[t] * r[t]", "J[t] = diag(z[t])", "+ diag((h[t-1] - n[t]) * z[t] * (1 - z[t])) U_z",
-        "+ diag((1 - z[t]) * (1 - n[t]^2) * r[t]) U_n", "z[t] = 1: h[t] is kept unchanged",
+        "+ diag((1 - z[t]) * (1 - n[t]^2) * r[t]) U_n", "z[t] = 1: h[t-1] is kept unchanged",
         "r[t] = 1 and z[t] = 0: this is the cell rnn", "r[t] = 0: n[t] does not depend on the past",
-        "through reset gate r", "through candidate n", "With update gate z open, z[t] = 1:",
-        "z[t] = 1 keeps h[t], as with the update gate of torch.nn, D2L, NNDL and Cho et al. (2014)",
+        "through reset gate r", "through candidate n", "With z[t] = 1 (update gate z):",
+        "z[t] = 1 keeps h[t-1], as with the update gate of torch.nn, D2L, NNDL and Cho et al. (2014)",
         "because h[k] = (1 - z[k]) * n[k] + z[k] * h[k-1]",
         "sum_{t=1..T} sum_{k=1..t} dq_g[t,k] h[k-1]^T", "sum_{k=1..T} dq_g[k] h[k-1]^T",
     ],
@@ -53,7 +53,7 @@ TEXTBOOK = {
     "lstm": [
         "dc[t]   = dc[t+1] * f[t+1]", "+ dh[t] * o[t] * (1 - tanh(c[t])^2)", "J_cc[t] = diag(f[t])",
         "J_hc[t] = diag(o[t] * (1 - tanh(c[t])^2) * f[t])", "(2H × 2H)", "because h[k] = o[k] * tanh(c[k])",
-        "i[t] = 0 and f[t] = 1: c[t] is kept unchanged", "sigma_min(J_cc[t])       >= min|f[t]|",
+        "i[t] = 0 and f[t] = 1: c[t-1] is kept unchanged", "sigma_min(J_cc[t])       >= min|f[t]|",
     ],
     "peephole-lstm": [
         "a parameter of Tidegate's layer alone", "J_cc[t] = diag(f[t])                                          direct",
@@ -170,10 +170,10 @@ def test_the_convention_is_printed_and_says_what_was_replaced():
             return (z * n + (1 - z) * h,), (z, n)
 
     own = " ".join(derive(Written).render().split())
-    assert "z[t] = 0 keeps h[t], as with the update gate of Chung et al. (2014)" in own
+    assert "z[t] = 0 keeps h[t-1], as with the update gate of Chung et al. (2014)" in own
     assert "This is the cell" not in own
     kept = " ".join(derive(Written, convention="keep").render().split())
-    assert "z[t] = 1 keeps h[t], as with the update gate of torch.nn" in kept
+    assert "z[t] = 1 keeps h[t-1], as with the update gate of torch.nn" in kept
     assert "This is the cell Written with 1 - z[t] for z[t]" in kept
     assert "h[t] = (1 - z[t]) * n[t] + z[t] * h[t-1]" in kept
     assert derive(Written).render() == derive(Written, convention="write").render()

@@ -6,12 +6,14 @@ from tidegate.calculus.derivation.formula import (
     ONE,
     Apply,
     Formula,
+    Name,
     Norm,
     Number,
     Over,
     Partial,
     Power,
     Product,
+    Relation,
     Sum,
     Transpose,
     product,
@@ -37,7 +39,7 @@ def bound_section(setting: Setting) -> Section:
         h = notation.value(setting.step.state[0])
         L, s = notation.loss(0), notation.states()
         body.append(setting.sentence("s", s=s, gradient=Partial(L, s), own=Partial(L, h)))
-    Lt = notation.loss(0)
+    Lt, limit = notation.loss(0), Name("γ")
     body += [
         setting.sentence("K steps"),
         Equation((chain, Over("prod", "k", "0", "K-1", each)), why=setting.because("chain rule")),
@@ -45,7 +47,9 @@ def bound_section(setting: Setting) -> Section:
         setting.sentence("upper", norm=Norm(J, "2")),
         Equation((Norm(chain, "2"), Over("prod", "k", "0", "K-1", Norm(each, "2"))), "<="),
         *upper(setting),
-        setting.sentence("upper means", norm=Norm(J, "2")),
+        setting.sentence(
+            "upper means", bounded=Relation(Norm(J, "2"), limit, "<="), power=Power(limit, "K"), norm=Norm(J, "2")
+        ),
         setting.sentence("lower", least=Norm(J, "least")),
         Equation((Norm(chain, "least"), Over("prod", "k", "0", "K-1", Norm(each, "least"))), ">="),
         *lower(setting),

@@ -75,7 +75,7 @@ def remarks(setting: Setting, case: Case) -> list[Words]:
     step, notation = setting.step, setting.notation
     found = outcomes(step, case)
     said = [setting.words("is the cell", cell=name) for kind, name in found if kind == "is"]
-    kept = [setting.words("is kept", state=notation.value(name)) for kind, name in found if kind == "kept"]
+    kept = [setting.words("is kept", state=notation.value(name, -1)) for kind, name in found if kind == "kept"]
     if kept:
         return [*said, *kept]
     for s in step.state:

@@ -1,4 +1,4 @@
-"""The Jacobian with each gate open and closed, and with each candidate saturated."""
+"""The Jacobian with each gate at 1 and at 0, and with each candidate saturated."""
 
 from tidegate.calculus.derivation.formula import Name, Number, Relation
 from tidegate.calculus.derivation.parts import Part, Sentence, Words
@@ -9,7 +9,7 @@ from tidegate.calculus.jacobian import Jacobian
 
 
 def gate_effects(setting: Setting) -> list[Part]:
-    """The blocks that change when one gate is held open or closed or one candidate is saturated."""
+    """The blocks that change when one gate is held at 1 or 0 or one candidate is saturated."""
     step, notation = setting.step, setting.notation
     J = routes(step)
     held = {e: e for e in (*step.gate.values(), *step.new.values())}
@@ -17,8 +17,8 @@ def gate_effects(setting: Setting) -> list[Part]:
     for g, e in step.gate.items():
         name = notation.value(g)
         if is_gate(step, g) and e.op == "sigmoid":
-            for value, key in ((1, "open"), (0, "closed")):
-                words = setting.words(key, role=setting.role(g), equation=Relation(name, Number(value)))
+            for value in (1, 0):
+                words = setting.words("held", role=setting.role(g), equation=Relation(name, Number(value)))
                 body += changed(setting, J, J.replaced(held | {e: value}), words)
         elif e.op == "tanh":
             words = setting.words("saturated", role=setting.role(g), equation=Relation(name, Name("±1")))

@@ -23,6 +23,7 @@ from tidegate.calculus.derivation.formula import (
 LETTERS = {
     "ℒ": r"\mathcal{L}",
     "δ": r"\delta",
+    "γ": r"\gamma",
     "θ": r"\theta",
     "μ": r"\mu",
     "ρ": r"\rho",
@@ -79,7 +80,8 @@ def latex(x: Formula, around: int = 0) -> str:
         case Square():
             return f"{bracketed(latex(x.base), True)}^2"
         case Power():
-            return f"{bracketed(latex(x.base), not isinstance(x.base, Norm))}^{{{x.exponent}}}"
+            alone = isinstance(x.base, Norm) or (isinstance(x.base, Name) and x.base.time is None)
+            return f"{bracketed(latex(x.base), not alone)}^{{{x.exponent}}}"
         case Apply():
             operation, inside = operations.printed_as(x.function), ", ".join(map(latex, x.arguments))
             if operation and operation.latex_around:

@@ -63,7 +63,8 @@ def mathml(x: Formula, around: int = 0) -> str:
         case Square():
             return f"<msup>{bracketed(mathml(x.base), True)}<mn>2</mn></msup>"
         case Power():
-            base = bracketed(mathml(x.base), not isinstance(x.base, Norm))
+            alone = isinstance(x.base, Norm) or (isinstance(x.base, Name) and x.base.time is None)
+            base = bracketed(mathml(x.base), not alone)
             return f"<msup>{base}{row(written(x.exponent))}</msup>"
         case Apply():
             operation, inside = operations.printed_as(x.function), operator(",").join(map(mathml, x.arguments))

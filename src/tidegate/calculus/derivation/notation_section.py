@@ -118,7 +118,7 @@ def conventions(setting: Setting) -> list[Part]:
             setting.sentence(
                 "keep" if value else "write",
                 kept=Relation(z, Number(value)), replaced=Relation(z, Number(1 - value)), gate=z,
-                state=notation.value(s),
+                state=notation.value(s, -1),
             )
         )  # fmt: skip
         if g in setting.swapped:

@@ -73,7 +73,7 @@ def kind(x: Formula) -> str:
     match x:
         case Name():
             parameter = x.letter == "W" and x.time is None
-            number = x.letter == "L" or (x.letter in ("μ", "θ", "K") and x.time is None)
+            number = x.letter == "L" or (x.letter in ("γ", "μ", "θ", "K") and x.time is None)
             return "matrix" if parameter or x.letter == "J" or x == IDENTITY else "number" if number else "column"
         case Transpose():
             return {"column": "row", "row": "column"}.get(kind(x.base), "matrix")

@@ -96,7 +96,7 @@ def remedy_section(setting: Setting) -> Section:
         bias = Apply("log", (Sum(((1, K), (-1, Number(1)))),))
         value: Formula = bias if keep else Sum(((-1, bias),))
         body.append(
-            setting.sentence("remedy: open", role=setting.role(g), own=notation.value(s),
+            setting.sentence("remedy: gate value", role=setting.role(g), value=Number(int(keep)), own=notation.value(s),
                              bias=Relation(notation.b(notation.sub(g)), value))
         )  # fmt: skip
     if any(e is not None and e.value == 1 for e in factors.values()):
