@@ -100,3 +100,12 @@ def test_a_wrong_argument_exits_with_2(arguments, message, capsys):
         main(["derive", *arguments])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--out", "{}.html"], ["--diagram", "--out", "{}.svg"]])
+def test_a_file_that_cannot_be_written_is_refused_in_a_sentence(options, tmp_path, capsys):
+    target = tmp_path / "no folder" / "gru"
+    with pytest.raises(SystemExit) as done:
+        main(["derive", "gru", *(option.format(target) for option in options)])
+    assert done.value.code == 2
+    assert f"--out must be a file that can be written, got {target}" in capsys.readouterr().err

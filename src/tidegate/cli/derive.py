@@ -7,6 +7,7 @@ import typer
 
 from tidegate.cli import drawing
 from tidegate.cli.numbers import integer_option
+from tidegate.cli.writing import write_text
 
 ENDINGS = {".txt": "text", ".tex": "latex", ".md": "markdown", ".html": "html", ".htm": "html"}
 
@@ -66,7 +67,7 @@ def derive(
     if out is None:
         typer.echo(written, nl=False)
     else:
-        out.write_text(written, encoding="utf-8")
+        write_text(out, written)
         typer.echo(f"{out}: {len(written):,} characters of {chosen}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tidegate.cli.writing import write_text
 from tidegate.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def write(cell: str | Step, until: str | None, out: Path | None) -> None:
     if out is None:
         typer.echo(svg, nl=False)
     else:
-        out.write_text(svg, encoding="utf-8")
+        write_text(out, svg)
         typer.echo(f"{out}: a diagram of {len(svg):,} characters")
 
 

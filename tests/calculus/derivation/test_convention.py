@@ -11,6 +11,7 @@ from tidegate.calculus.derivation.roles import keepers
 from tidegate.cells import CELLS, Cell
 from tidegate.cells.find import find_cell
 from tidegate.cells.functions import sigmoid, tanh
+from tidegate.errors import ArgumentError
 
 TIDE = f"{Path(__file__).parents[3] / 'examples' / 'tide.py'}:Tide"
 
@@ -87,3 +88,26 @@ def test_every_sentence_about_an_update_gate_agrees_with_the_printed_equation(ce
         new, old = new_state(equations[s], s, z, *values)
         assert (new == pytest.approx(old)) == (number == "1")
     assert not re.search(r"\b(open|closed|closes)\b|打开|关闭", written)
+
+
+class Adding(Cell):
+    """A cell whose gate limits what is added to a state that is always kept: not an update gate."""
+
+    gates = ("i", "n")
+    state = ("h",)
+
+    def equations(a, U, h):
+        i = sigmoid(a.i + U.i(h))
+        n = tanh(a.n + U.n(h))
+        return (h + i * n,), (i, n)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_gate_that_only_adds_is_not_called_an_update_gate(language):
+    assert not list(keepers(trace(Adding)))
+    written = derive(Adding, language=language).render("text")
+    assert "log(K - 1)" not in written
+    assert {"en": "Sign convention", "zh": "符号约定"}[language] not in written
+    assert {"en": "no gate limits them", "zh": "没有门加以限制"}[language] not in written
+    with pytest.raises(ArgumentError, match="convention"):
+        derive(Adding, convention="keep")

@@ -40,12 +40,15 @@ def candidates(step: Step) -> dict[str, str]:
 
 
 def keepers(step: Step) -> Iterator[tuple[str, int, str]]:
-    """(gate, value, state) for every gate that alone keeps a state unchanged at that value, 0 or 1."""
+    """(gate, value, state) for every update gate: at one value, 0 or 1, it alone keeps a state unchanged, and at the
+    other it replaces it, so that the old state reaches the new one through recurrent products only."""
     for g, e in step.gate.items():
         if is_gate(step, g):
             for value in (1, 0):
-                kept = substitute(list(step.new.values()), {e: value})
-                yield from ((g, value, s) for s, new in zip(step.state, kept) if new is step.old[s])
+                kept, replaced = (substitute(list(step.new.values()), {e: v}) for v in (value, 1 - value))
+                for s, same, other in zip(step.state, kept, replaced):
+                    if same is step.old[s] and step.old[s] not in subgraph([other]):
+                        yield g, value, s
 
 
 def in_convention(step: Step, convention: str) -> Step:

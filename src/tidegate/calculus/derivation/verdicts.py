@@ -44,6 +44,8 @@ def of_state(setting: Setting, s: str) -> list[Part]:
     own, factor = notation.value(s), direct_factor(setting, s)
     if factor is None:
         return no_direct_path(setting, s)
+    if factor.value == 1 and (len(setting.step.state) > 1 or any(is_gate(setting.step, g) for g in setting.step.gates)):
+        return [setting.sentence("identity among others", own=own)]
     if factor.value == 1:
         return [
             setting.sentence("identity", own=own, mu=Name("μ"), gain=Norm(Sum(((1, Number(1)), (1, Name("μ")))), "abs"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -44,7 +45,10 @@ def load_function(spec: str) -> Function:
     answer: Any = getattr(module, function, None)
     if callable(answer):
         return cast(Function, answer)
-    raise ArgumentError(f"`student`: {path} has no function {function}.{did_you_mean(function, vars(module))}")
+    if answer is not None:
+        raise ArgumentError(f"`student`: {function} of {path} is not a function, but {type(answer).__name__}.")
+    own = [name for name, value in vars(module).items() if inspect.isfunction(value)]
+    raise ArgumentError(f"`student`: {path} has no function {function}.{did_you_mean(function, own)}")
 
 
 def described(error: BaseException, path: Path | None) -> str:

@@ -56,7 +56,7 @@ def sums_of(trajectory: Trajectory, key: Key) -> Iterator[Wrong]:
         text = f"only the terms of the {text} sequence are there; expected the sum over b = 0 to {B - 1}."
         yield Mistake("missing sum over the batch", text), wrong
     for what, instead in one.others.items():
-        text = f"the second factor is {what}; expected {factor_of(trajectory, key)} of step t."
+        text = f"the second factor is {what}; expected {expected_factor(trajectory, key)}."
         kind = "x of another step" if key[0] == "dweight_ih" else "h_t in the place of h_{t-1}"
         yield Mistake(kind if "after" in what or kind[0] == "x" else "wrong operand", text), one.total(left, instead)
     for g, other in (*trajectory.da.items(), *trajectory.dq.items()):
@@ -77,6 +77,16 @@ def factor_of(trajectory: Trajectory, key: Key) -> str:
     from tidegate.verification.numbers import operand_of
 
     return "x" if key[0] == "dweight_ih" else operand_of(trajectory.start.step, key[1])
+
+
+def expected_factor(trajectory: Trajectory, key: Key) -> str:
+    """The second factor of the terms of a sum, with its step: a state is that before the step."""
+    name = factor_of(trajectory, key)
+    if key[0] == "dweight_ih":
+        return f"{name} of step t"
+    if name in trajectory.start.step.state:
+        return f"{name} of step t - 1"
+    return f"{name} of step t, computed from the states of step t - 1"
 
 
 def inputs(trajectory: Trajectory) -> Iterator[Wrong]:
