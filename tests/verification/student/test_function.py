@@ -121,7 +121,7 @@ def test_a_file_is_loaded_with_its_neighbours_and_each_time_again(tmp_path):
         ("\ndef f(:\n  pass", "mine.py:f", r"cannot be imported: SyntaxError: .* \(line 2\)"),
         ("import sys; sys.exit()", "mine.py:f", "cannot be imported: SystemExit"),
         ("def gradient(a): pass", "mine.py:gradients", "has no function gradients. Did you mean gradient"),
-        ("f = 3", "mine.py:f", "f of .* is not a function, but int"),
+        ("f = 3", "mine.py:f", "is not a function, but int"),
         ("", "mine.txt:f", "must be FILE.py:FUNCTION"),
         ("", "mine.py", "must be FILE.py:FUNCTION"),
         ("", "absent.py:f", "there is no file"),
