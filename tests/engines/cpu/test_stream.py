@@ -113,7 +113,8 @@ def machine(request, monkeypatch, tmp_path):
         monkeypatch.setattr(kernels, "here", lambda: replace(target.AVX2, triple=host.triple))
     else:
         monkeypatch.setattr(stream_integers, "supported", lambda code: False)
-    monkeypatch.setattr(linear_kernel, "_made", {})  # the others stay: steps that are linked to them may be called
+    for made in (linear_kernel, step_kernel):  # those of before stay: steps are linked to them and may be called
+        monkeypatch.setattr(made, "_made", {})
     yield
 
 
