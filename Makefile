@@ -32,8 +32,8 @@ demo: $(READY)  ## train on the built-in text for two minutes, evaluate, generat
 	$(BIN)/tidegate inspect $(RUN)
 	@echo; echo "Call it yourself: source $(BIN)/activate, then tidegate train FILE (or $(BIN)/tidegate train FILE)."
 
-test: check wheel $(READY)  ## all tests, after `make check` and `make wheel`
-	$(BIN)/python -m pytest
+test: check wheel $(READY)  ## all tests in two processes, after `make check` and `make wheel`
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)  ## ruff, pyright, and the test of the layers of imports
 	$(BIN)/ruff check .
