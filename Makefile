@@ -51,7 +51,7 @@ chapter: $(READY)  ## train the textbook's RNN, GRU and LSTM and write docs/chap
 	$(BIN)/python docs/chapter.py --write
 
 findings: $(READY)  ## the comparisons of docs/findings.md, in hours, and its tables (QUICK=1: minutes, only a test)
-	$(BIN)/python docs/findings $(if $(QUICK),--quick,--write)
+	$(BIN)/python docs/findings.py $(if $(QUICK),--quick,--write)
 
 docs: $(READY)  ## build the documentation site (open site/html/index.html)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs/site -d site/doctrees . site/html

@@ -10,11 +10,13 @@ edition of the Chinese version (2021), sections 8.6 and 9.1 to 9.2.
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from measured.tables import table, write
 from tidegate.train import job
 from tidegate.train.recipe import recipe
 
@@ -22,7 +24,6 @@ PAGE = Path(__file__).parent / "chapter.md"
 #: Cell -> perplexity and tokens per second as published; None where the sections print none that is comparable.
 PUBLISHED: dict[str, tuple[str, str | None]] = {"rnn": ("1.3", None), "gru": ("1.1", "334,788"), "lstm": ("1.1", None)}
 QUICK = 5  # epochs
-BEGIN, END = "<!-- measured: {} -->\n", "<!-- end -->"
 
 
 def train(cell: str, text: str, out: Path, epochs: int | None) -> dict[str, Any]:
@@ -30,29 +31,27 @@ def train(cell: str, text: str, out: Path, epochs: int | None) -> dict[str, Any]
     return job.start(recipe("d2l", cell=cell, epochs=epochs), text, out, console=Console(quiet=True)).summary
 
 
-def table(found: dict[str, dict[str, Any]]) -> list[str]:
+def figures(found: dict[str, dict[str, Any]]) -> list[str]:
     """The figures of each cell beside the published ones."""
-    lines = [
-        "| cell | training perplexity | published | seconds | tokens/s | published, on a GPU | "
-        "held-out perplexity at the end | at the best epoch |",
-        "| --- |" + " --- |" * 7,
-    ]
+    head = ["cell", "training perplexity", "published", "seconds", "tokens/s", "published, on a GPU"]
+    head += ["held-out perplexity at the end", "at the best epoch"]
+    rows = []
     for cell, s in found.items():
         perplexity, rate = PUBLISHED[cell]
-        lines.append(
-            f"| {cell} | {s['train_ppl']:.3f} | {perplexity} | {s['seconds']:.0f} | {s['tokens_per_s']:,.0f} | "
-            f"{rate or '-'} | {s['heldout_ppl']:.1f} | {s['best']['heldout_ppl']:.2f} ({s['best']['epochs']:.0f}) |"
-        )
-    return lines
+        best = f"{s['best']['heldout_ppl']:.2f} ({s['best']['epochs']:.0f})"
+        speed = [f"{s['seconds']:.0f}", f"{s['tokens_per_s']:,.0f}", rate or "-"]
+        rows.append([cell, f"{s['train_ppl']:.3f}", perplexity, *speed, f"{s['heldout_ppl']:.1f}", best])
+    return table(head, rows)
 
 
 def strings(found: dict[str, dict[str, Any]]) -> list[str]:
     """What each cell writes after the textbook's two prompts."""
-    lines = ["| cell | prompt | last checkpoint | best checkpoint |", "| --- | --- | --- | --- |"]
-    for cell, s in found.items():
-        for each in s["continuations"]:
-            lines.append(f"| {cell} | {each['prompt']} | `{each['last']}` | `{each['best']}` |")
-    return lines
+    rows = (
+        [cell, each["prompt"], f"`{each['last']}`", f"`{each['best']}`"]
+        for cell, s in found.items()
+        for each in s["continuations"]
+    )
+    return table(["cell", "prompt", "last checkpoint", "best checkpoint"], rows)
 
 
 def setting(found: dict[str, dict[str, Any]]) -> list[str]:
@@ -65,15 +64,7 @@ def setting(found: dict[str, dict[str, Any]]) -> list[str]:
     ]
 
 
-MEASURED = {"setting": setting, "figures": table, "strings": strings}
-
-
-def written(page: str, found: dict[str, dict[str, Any]]) -> str:
-    """The page with its tables replaced by those of `found`."""
-    for name, make in MEASURED.items():
-        before, begin, rest = page.partition(BEGIN.format(name))
-        page = before + begin + "\n".join(make(found)) + "\n" + END + rest.partition(END)[2]
-    return page
+MEASURED = {"setting": setting, "figures": figures, "strings": strings}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -88,11 +79,11 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for cell in PUBLISHED:
             found[cell] = train(cell, chosen.text, Path(folder) / cell, QUICK if chosen.quick else None)
-            print("\n".join(table({cell: found[cell]})[2:] + strings({cell: found[cell]})[2:]), flush=True)
+            print("\n".join(figures({cell: found[cell]})[2:] + strings({cell: found[cell]})[2:]), flush=True)
     for make in MEASURED.values():
         print("", *make(found), sep="\n")
     if chosen.write:
-        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+        write(PAGE, {name: partial(make, found) for name, make in MEASURED.items()})
 
 
 if __name__ == "__main__":

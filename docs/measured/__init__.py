@@ -1,1 +1,1 @@
-"""The measurements of docs/questions.md and docs/gates.md, which their scripts run and write into the pages."""
+"""What the pages of docs with measured tables have in common, and their measurements."""

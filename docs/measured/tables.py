@@ -22,12 +22,19 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
 
 
+def replaced(page: str, name: str, lines: Iterable[str]) -> str:
+    """The page with other lines between the marks of `name`. Raises ValueError where it has no such marks."""
+    begin, end = f"<!-- measured: {name} -->\n", "<!-- end -->"
+    before, mark, rest = page.partition(begin)
+    if not mark or end not in rest:
+        raise ValueError(f"the page has no place for {name}: {begin.strip()} ... {end}")
+    return before + begin + "\n".join(lines) + "\n" + rest[rest.index(end) :]
+
+
 def written(page: str, measured: Mapping[str, Measure]) -> str:
     """The page with every table measured again."""
     for name, measure in measured.items():
-        begin, end = f"<!-- measured: {name} -->\n", "<!-- end -->"
-        before, _, rest = page.partition(begin)
-        page = before + begin + "\n".join(measure()) + "\n" + end + rest.partition(end)[2]
+        page = replaced(page, name, measure())
     return page
 
 

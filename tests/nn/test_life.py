@@ -35,7 +35,7 @@ def same(a, b) -> bool:
     return len(a) == len(b) and all(map(torch.equal, a, b))
 
 
-def near(a, b, tolerance=1e-6) -> bool:
+def near(a, b, tolerance=2e-6) -> bool:
     a, b = (torch.utils._pytree.tree_leaves(t) for t in (a, b))
     return len(a) == len(b) and all(torch.allclose(s, t, rtol=tolerance, atol=tolerance) for s, t in zip(a, b))
 

@@ -40,11 +40,11 @@ def numbered(i: int, job: Job, owner: int | None) -> tuple[int, dict[str, Any]]:
 @contextmanager
 def ending_with(owner: int | None) -> Iterator[None]:
     """A context in which this process ends soon after `owner` was killed: nobody would keep its result."""
-    done, child = threading.Event(), os.getppid() == owner
+    done = threading.Event()
 
     def watch() -> None:
         while not done.wait(1.0):
-            if not exists(owner) or (child and os.getppid() != owner):  # the latter also while `owner` is a zombie
+            if os.getppid() != owner:  # loky's processes are children of the one that waits for their results
                 os._exit(1)
 
     if owner is not None and owner != os.getpid() and os.name == "posix":
@@ -53,17 +53,6 @@ def ending_with(owner: int | None) -> Iterator[None]:
         yield
     finally:
         done.set()
-
-
-def exists(process: int | None) -> bool:
-    """Whether there is a process of this number, on this machine."""
-    try:
-        os.kill(process or 0, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # of another user
-    return True
 
 
 def labelled(jobs: Sequence[tuple[Label, Job]], found: Iterator[tuple[int, Any]]) -> Iterator[tuple[Label, Any]]:

@@ -1,18 +1,15 @@
 """Tables in Markdown from the results of comparisons."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from measured.tables import table
 from tidegate.comparing.sentences import shown, verdict_sentence
 from tidegate.comparing.verdict import Verdict
 
 Found = Mapping[str, Any]  # the content of a compare.json
 SAMPLE = 60  # characters of a sample
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)]
 
 
 def cells(results: Sequence[Found]) -> list[str]:

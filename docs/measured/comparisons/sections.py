@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import predictor
-import tables
+from measured.comparisons import predictor, tables
 
 Found = Mapping[str, Any]  # the content of a compare.json
 ALL = (

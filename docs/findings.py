@@ -1,4 +1,4 @@
-"""Run the comparisons of docs/findings.md and make its tables: `python docs/findings [SECTION ...]`.
+"""Run the comparisons of docs/findings.md and make its tables: `python docs/findings.py [SECTION ...]`.
 
 --write puts the tables into the page; without it they are printed. Finished jobs are kept in runs/findings, so that a
 run that was stopped continues. --quick runs every command with two cells, few steps and small networks, in minutes, to
@@ -12,12 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from quick import smaller
-from sections import SECTIONS, Section
-
+from measured.comparisons.sections import SECTIONS, Section
+from measured.comparisons.small import smaller
+from measured.tables import replaced
 from tidegate.cli.app import app
 
-PAGE = Path(__file__).parent.parent / "findings.md"
+PAGE = Path(__file__).parent / "findings.md"
 FOLDER = Path("runs/findings")
 
 
@@ -33,15 +33,6 @@ def lines(section: Section, results: Mapping[str, Mapping[str, Any]]) -> list[st
     needed = [*section.commands, *(name for other in section.also for name in SECTIONS[other].commands)]
     shown = ["```sh", *commands, "```", ""] if commands else []
     return [*shown, *section.table([results[name] for name in needed])]
-
-
-def replace(page: str, name: str, table: list[str]) -> str:
-    """The page with another table between the marks of a section."""
-    begin, end = f"<!-- measured: {name} -->\n", "<!-- end -->"
-    before, mark, rest = page.partition(begin)
-    if not mark or end not in rest:
-        raise SystemExit(f"{PAGE} has no place for the section {name}: {begin.strip()} ... {end}")
-    return before + begin + "\n".join(table) + "\n" + rest[rest.index(end) :]
 
 
 def main() -> None:
@@ -72,7 +63,7 @@ def run(names: Iterable[str], out: Path, *, quick: bool, write: bool) -> None:
                 results[folder] = compare(out / folder, smaller(text.split()) if quick else text.split())
         table = lines(section, results)
         if write:
-            PAGE.write_text(replace(PAGE.read_text(encoding="utf-8"), name, table), encoding="utf-8")
+            PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), name, table), encoding="utf-8")
         print(f"\n{name}\n" + "\n".join(table))
 
 
