@@ -38,7 +38,7 @@ def assert_near(found, expected) -> None:
     found, expected = (torch.utils._pytree.tree_leaves(tree) for tree in (found, expected))
     assert len(found) == len(expected)
     for a, b in zip(found, expected):
-        assert torch.allclose(a, b, rtol=1e-5, atol=1e-6 * max(1.0, float(b.abs().max())))
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-6 * max(1.0, float(b.detach().abs().max())))
 
 
 def assert_right_or_refused(traced, module, *inputs) -> None:
