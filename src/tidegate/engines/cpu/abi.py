@@ -40,6 +40,7 @@ COMMON: Mapping[str, str] = {
     "index": "(T, B) int64 class indices, 0 <= index < D; null where x holds numbers",
     "direct": "for class indices: 1 to read the columns of w_ih, and to add to those of d_w_ih, that occur in x, where "
     "they lie; 0 for tables with a row for each class",
+    "unpacked": "1 to multiply by the weights where they lie, 0 to pack them first; the forward kernel only",
     "w_ih": "(Ga*H, D) input weights",
     "w_hh": "(Gq*H, H) recurrent weights",
     "v": "(V, H) per-unit vectors",
@@ -119,7 +120,15 @@ TERMS = 3
 TERM, ROW, PANEL = BLOCK // 2, TERMS * BLOCK // 2, TERMS * BLOCK // 2 * GROUP
 
 #: Functions that all kernels call: on every processor, and on one with a matrix unit.
-SHARED = ("product", "pack_transposed", "pack_rows", "gather_column", "scatter_rows", "scatter_columns")
+SHARED = (
+    "product",
+    "pack_transposed",
+    "pack_rows",
+    "gather_column",
+    "scatter_rows",
+    "scatter_columns",
+    "unpacked_product",
+)
 SHARED_MATRIX = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
 
 N = TypeVar("N", int, "Int")

@@ -195,26 +195,44 @@ class Writer:
                 code.call(tile.symbol(code, "matrix_done"))
 
     def one_step(self, args: Arguments, share: Share, sums: Ptr, t: Int, low: Int, more: Value) -> None:
-        code, step, L = self.code, self.step, self.code.lanes
-        H = args["H"]
+        code, step = self.code, self.step
         offset = 0
         for k in range(len(self.plan.phases)):
             gates = len(step.stages[k].gates) if step.stages else 0
             with share.blocks(gates) as (r0, r1, g0, g1):
                 if gates:
-                    width = (g1 - g0) * gates
-                    at = (share.groups * offset + g0 * gates) * L
-                    bias = code.select(args.pointer("b_hh").is_null, null(code), args.pointer("packed_c") + at)
-                    product(
-                        code, self.left(args, k, t) + r0 * H, H, 1, r1 - r0,
-                        args.pointer("packed_u") + at * H, H * L, L, width, H, bias, sums, width * L, 0,
-                    )  # fmt: skip
+                    self.recurrent(args, self.left(args, k, t), k, share.groups * offset, (r0, r1, g0, g1), sums)
                 code.call(f"phase{k}", args.at, sums, t, low, r0, r1, g0, g1)
                 if self.plan.lead is not None and k + 1 == len(self.plan.phases):
                     with code.when(more):
                         code.call("lead", args.at, sums, t + 1 - args["reverse"] * 2, low, r0, r1, g0, g1)
             share.wait_for_peers()
             offset += gates
+
+    def recurrent(
+        self, args: Arguments, left: Ptr, k: int, before: Int, block: tuple[Int, Int, Int, Int], sums: Ptr
+    ) -> None:
+        """The product of stage k on a block of rows and groups, in `sums`; `before` counts the vectors of columns that
+        the earlier stages have in packed_u."""
+        code, step, L, H = self.code, self.step, self.code.lanes, args["H"]
+        r0, r1, g0, g1 = block
+        gates, left, bias = step.stages[k].gates, left + r0 * H, args.pointer("b_hh")
+        group = code.int(len(gates) * L)
+        width = (g1 - g0) * group
+        with code.either(args["unpacked"].equals(0)) as (packed, unpacked):
+            with packed:
+                at = (before + g0 * len(gates)) * L
+                added = code.select(bias.is_null, null(code), args.pointer("packed_c") + at)
+                panel, vectors = args.pointer("packed_u") + at * H, (g1 - g0) * len(gates)
+                product(code, left, H, 1, r1 - r0, panel, H * L, L, vectors, H, added, sums, width, 0)
+            with unpacked:
+                for i, gate in enumerate(gates):
+                    row = H * step.products.index(gate) + g0 * L
+                    code.call(
+                        tile.symbol(code, "unpacked_product"), left, H, r1 - r0,
+                        args.pointer("w_hh") + row * H, H, (g1 * L).least(H) - g0 * L, H,
+                        code.select(bias.is_null, null(code), bias + row), sums + i * L, width, group,
+                    )  # fmt: skip
 
     def left(self, args: Arguments, k: int, t: Int) -> Ptr:
         """The left side of stage k's product: rows of H numbers, one for every sequence."""
@@ -233,7 +251,7 @@ class Writer:
         H, D = args["H"], args["D"]
         g0, g1 = share.slice_of(share.groups)
         u0, units = g0 * L, (g1 * L).least(H) - g0 * L
-        transposed = tile.symbol(code, "pack_transposed")
+        transposed, packed = tile.symbol(code, "pack_transposed"), args["unpacked"].equals(0)
 
         def bias(source: str, target: str, row: int, group_stride: Int | int, at: Int) -> None:
             with code.when(code.b.not_(args.pointer(source).is_null)):
@@ -248,14 +266,17 @@ class Writer:
             for i, gate in enumerate(stage.gates):
                 row = step.products.index(gate)
                 at = (share.groups * offset + g0 * G + i) * L
-                code.call(
-                    transposed, args.pointer("w_hh") + (H * row + u0) * H, H, units, H,
-                    args.pointer("packed_u") + at * H, H * (G * L), code.int(L), null(code), code.int(0),
-                )  # fmt: skip
-                bias("b_hh", "packed_c", row, G * L, at)
+                with code.when(packed):
+                    code.call(
+                        transposed, args.pointer("w_hh") + (H * row + u0) * H, H, units, H,
+                        args.pointer("packed_u") + at * H, H * (G * L), code.int(L), null(code), code.int(0),
+                    )  # fmt: skip
+                    bias("b_hh", "packed_c", row, G * L, at)
             offset += G
         G = len(step.inputs)
         table, dense = self.from_table(args), args.pointer("index").is_null
+        if not self.on_matrix:
+            dense = code.b.and_(dense, packed)
         for i in range(G):
             at = (g0 * G + i) * L
             bias("b_ih", "packed_b", i, G * L, at)
@@ -309,7 +330,17 @@ class Writer:
         with code.loop(0, times) as i:
             x = args.pointer("x") + (args["x_t"] * (low + i) + args["x_b"] * r0)
             a = args.pointer("a") + ((B * i + r0) * line + g0 * (G * L))
-            product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, a, line, 0)
+            with code.either(args["unpacked"].equals(0)) as (packed, unpacked):
+                with packed:
+                    product(code, x, stride, 1, rows, panel, D * L, L, (g1 - g0) * G, D, bias, a, line, 0)
+                with unpacked:
+                    for k in range(G):
+                        row = args["H"] * k + g0 * L
+                        b = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("b_ih") + row)
+                        code.call(
+                            tile.symbol(code, "unpacked_product"), x, stride, rows, args.pointer("w_ih") + row * D, D,
+                            (g1 * L).least(args["H"]) - g0 * L, D, b, a + k * L, line, code.int(G * L),
+                        )  # fmt: skip
 
     def project_on_matrix(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
         """This thread's share of a = x W + b: split the rows of x into terms, then multiply them by a few panels at a

@@ -38,6 +38,8 @@ FEW_ROWS, LARGE_U = 8, 3 << 19
 #: unit is used; then FEW_ROWS and LARGE_U for calls that use it.
 MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 128, 16, 64
 MATRIX_FEW_ROWS, MATRIX_LARGE_U = 16, 9 << 17
+#: Rows that share one reading of weights that are not packed, and the readings up to which it is faster not to pack.
+TALLEST, FEW_USES = 8, 2
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,12 @@ def direct(shape: Shape) -> bool:
     return shape.indexed and shape.T * shape.B * CLASSES <= shape.D
 
 
+def few_uses(shape: Shape) -> bool:
+    """Whether the forward pass reads its weights so few times that packing them costs more than it saves. Without
+    effect on the bits."""
+    return shape.T * -(-shape.B // TALLEST) <= FEW_USES
+
+
 @lru_cache(maxsize=512)
 def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> LaunchPlan:
     """The launch plan of a forward pass; with `prepared` the weights are packed for many calls."""
@@ -205,7 +213,11 @@ def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> Launc
     table = shape.indexed and (prepared or not direct(shape))
     chunk = T if table else min(T, max(1, AHEAD // (B * Ga * H * item), -(-64 // B)))
     scratch, packed = Layout(item), Layout(item)
-    fixed = {"chunk": chunk, "direct": int(shape.indexed and not table)}
+    fixed = {
+        "chunk": chunk,
+        "direct": int(shape.indexed and not table),
+        "unpacked": int(few_uses(shape) and not prepared),
+    }
     in_products = {operand_state(step, k) for k in range(len(step.stages))}
     for i, s in enumerate(step.state):
         in_place = not save and i > 0 and i not in in_products

@@ -11,9 +11,7 @@ Sizes and strides count numbers, not bytes. A *panel* is `right` packed as [colu
 edge.
 """
 
-import llvmlite.ir as ir
-
-from tidegate.engines.cpu import abi
+from tidegate.engines.cpu import abi, transposed, unpacked
 from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
 
 #: Steps of k by which a tile prefetches its panels.
@@ -38,6 +36,7 @@ def emit(code: Code) -> None:
     gather_column(code)
     scatter_rows(code)
     scatter_columns(code)
+    unpacked.emit(code)
 
 
 def heights(code: Code) -> range:
@@ -142,26 +141,14 @@ def pack_transposed(code: Code) -> None:
 
 def transpose(code: Code) -> None:
     """transpose(source, row stride; target, row stride): a square of vectors, target[j, i] = source[i, j]; in place
-    if both are the same.
-
-    In log2(lanes) rounds that exchange halves, quarters, ... of pairs of rows."""
+    if both are the same."""
     with code.function("transpose", "pipi", inline=False) as (source, row_stride, target, target_stride):
         n = code.lanes
-        half, rows = n // 2, []
+        rows = []
         for _ in range(n):
             rows.append(source.load())
             source += row_stride
-        while half:
-            swapped = list(rows)
-            for i in range(n):
-                if not i & half:
-                    low = [l if not l & half else n + l - half for l in range(n)]
-                    high = [l + half if not l & half else n + l for l in range(n)]
-                    for to, lanes in ((i, low), (i + half, high)):
-                        order = ir.Constant(ir.VectorType(ir.IntType(32), n), lanes)
-                        swapped[to] = type(rows[i])(code, code.b.shuffle_vector(rows[i].v, rows[i + half].v, order))
-            rows, half = swapped, half // 2
-        for row in rows:
+        for row in transposed.square(code, rows):
             target.store(row)
             target += target_stride
 
