@@ -53,7 +53,7 @@ def cotangents(call: Call, result: Result, loss: Loss) -> dict[str, Tensor]:
         here |= {e: steps.inside(t, loss.gates[g][t]) for g, e in backstep.d_gate.items()}
         for k, stage in reversed(list(enumerate(step.stages))):
             dq = evaluate([backstep.dq[g] for g in stage.gates], here, OPERATIONS)
-            here[backstep.d_p[k]] = sum((x @ U[g] for g, x in zip(stage.gates, dq)), torch.zeros(()))
+            here[backstep.d_p[k]] = sum((x @ U[g] for g, x in zip(stage.gates, dq)), torch.zeros((), device=d_h.device))
         # A new state can also be used within its own step, as c' is in h', so its gradient is more than d_new.
         named = step.new | step.gate
         at_t = dict(zip(named, evaluate([backstep.cotangent[e] for e in named.values()], here, OPERATIONS)))

@@ -62,7 +62,7 @@ def inside(lengths: Tensor, T: int) -> Tensor:
 def step_mask(call: Call) -> Tensor:
     """(T + 2, B) bytes for the steps -1 .. T: the bits ACTIVE and RESET of each; 0 for the first and the last row,
     which kernels may read."""
-    mask = torch.zeros((call.T + 2, call.B), dtype=torch.uint8)
+    mask = torch.zeros((call.T + 2, call.B), dtype=torch.uint8, device="cpu")
     steps = mask[1:-1]
     steps += ACTIVE if call.lengths is None else inside(call.lengths.cpu(), call.T)
     if call.resets is not None:

@@ -265,7 +265,7 @@ def pack(lengths: Tensor, T: int, *, reverse: bool = False) -> Rows | None:
         return None
     B, length = len(given), given.clamp(min=1)
     length, order = torch.sort(length, descending=True, stable=True)
-    t = torch.arange(int(length[0])).unsqueeze(1)
+    t = torch.arange(int(length[0]), device="cpu").unsqueeze(1)
     inside = t < length
     index = ((length - 1 - t if reverse else t) * B + order)[inside]
     return Rows(index, inside.sum(1), order, (given > 0).unsqueeze(1) if bool((given == 0).any()) else None)

@@ -73,7 +73,7 @@ def plain_keys(device: str) -> frozenset[int]:
     """The dispatch keys that a dense tensor of numbers can have on a device: made inside or outside
     torch.inference_mode, and with a negation pending or not (`torch.Tensor.is_neg`)."""
     with torch.inference_mode(False):
-        z = torch.zeros(1, dtype=torch.complex64)
+        z = torch.zeros(1, dtype=torch.complex64, device="cpu")
         pending = dispatch_keys(z.conj().imag) & ~dispatch_keys(z)
         found = [dispatch_keys(torch.empty(0, device=device))]
     with torch.inference_mode():

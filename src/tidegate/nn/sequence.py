@@ -69,7 +69,7 @@ class Sequence:
     def repack(self, y: Tensor) -> Tensor:
         """The packed data of y (T, B, H)."""
         T, B = y.shape[:2]
-        lengths = torch.full((B,), T) if self.lengths is None else self.lengths
+        lengths = torch.full((B,), T, device="cpu") if self.lengths is None else self.lengths
         return pack_padded_sequence(y, lengths.cpu()).data
 
     def sort(self, state: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ def unpack(name: str, weight: Tensor, packed: PackedSequence, lengths: object, r
     sizes = packed.batch_sizes
     if readable() and bool(sizes[0] == sizes[-1]):
         return Sequence(packed.data, None, None, packed=packed)
-    own = (sizes.unsqueeze(1) > torch.arange(sizes[0])).sum(0)  # type: ignore[call-overload]
+    own = (sizes.unsqueeze(1) > torch.arange(sizes[0], device="cpu")).sum(0)  # type: ignore[call-overload]
     return Sequence(packed.data, own, None, packed=packed)
 
 
@@ -206,7 +206,7 @@ def autocasts(weight: Tensor) -> bool:
 
 def as_lengths(lengths: Lengths, T: int, B: int, *, batched: bool) -> Tensor:
     try:
-        given = torch.as_tensor(lengths)
+        given = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise ArgumentTypeError(f"`lengths` must be {B} integers, a tensor or a list, got {lengths!r:.60}.") from error
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:

@@ -18,6 +18,9 @@ from tidegate.engines.cpu.target import Target
 from tidegate.engines.ragged import step_mask
 from tidegate.errors import ShapeError
 
+#: Named wherever memory is made, because a program can set another default device.
+CPU = torch.device("cpu")
+
 
 def shape_of(call: Call) -> Shape:
     """The Shape of the call; ShapeError names a tensor whose shape does not match the others."""
@@ -104,7 +107,7 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
     d_w_ih = workspace.empty(w.w_ih.shape, dtype) if needed.w_ih else None
     table = d_w_ih if needed.w_ih and shape.indexed else None
     if table is not None:
-        table = table.zero_() if direct(shape) else torch.zeros(D, len(w.w_ih), dtype=dtype)
+        table = table.zero_() if direct(shape) else torch.zeros(D, len(w.w_ih), dtype=dtype, device=CPU)
     d_w_hh = workspace.empty(w.w_hh.shape, dtype) if needed.w_hh else None
     d_x = workspace.empty((T, B, D), dtype) if need_x else None
     d_b_ih, d_b_hh, d_v = [None if t is None else torch.empty_like(t) for t in (w.b_ih, w.b_hh, w.vectors)]
@@ -145,7 +148,7 @@ def prepare(step: Step, weights: Weights, *, indexed: bool = False) -> Prepared:
     indices. They are a copy: later changes of the weights do not affect them."""
     w = contiguous(weights)
     H, D = w.w_ih.shape[0] // len(step.inputs), w.w_ih.shape[1]
-    x = torch.zeros((1, 1), dtype=torch.int64) if indexed else w.w_ih.new_zeros((1, 1, D))
+    x = torch.zeros((1, 1), dtype=torch.int64, device=CPU) if indexed else w.w_ih.new_zeros((1, 1, D))
     shape = shape_of(Call(step, x, (w.w_hh.new_zeros(1, H),) * len(step.state), w))
     plan = forward_launch(shape, save=False, prepared=True)
     packed = Prepared.empty(plan)
@@ -186,7 +189,7 @@ def inputs(x: Tensor, shape: Shape, arguments: dict[str, int]) -> Tensor:
 def alias(t: Tensor, first: int, count: int) -> Tensor:
     """t[first : first + count] as a tensor that torch does not treat as a view, so that it may be changed in place."""
     size = (count, *t.shape[1:])
-    return torch.empty(0, dtype=t.dtype).set_(t.untyped_storage(), first * prod(t.shape[1:]), size, t.stride())
+    return torch.empty(0, dtype=t.dtype, device=CPU).set_(t.untyped_storage(), first * prod(t.shape[1:]), size, t.stride())
 
 
 def contiguous(w: Weights) -> Weights:
@@ -197,12 +200,12 @@ def contiguous(w: Weights) -> Weights:
 
 
 def full(d: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    return torch.zeros(shape, dtype=dtype) if d is None else whole(d)
+    return torch.zeros(shape, dtype=dtype, device=CPU) if d is None else whole(d)
 
 
 @once
 def _zeros(dtype: torch.dtype, size: int) -> Tensor:
-    return torch.zeros(size, dtype=dtype)
+    return torch.zeros(size, dtype=dtype, device=CPU)
 
 
 def zero_row(dtype: torch.dtype, size: int) -> Tensor:

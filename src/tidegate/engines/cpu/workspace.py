@@ -147,7 +147,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """torch.empty(shape), whose memory goes back to the pool when the last tensor on it is gone."""
     size = prod(shape) * dtype.itemsize
     if size < SMALL:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device="cpu")
     memory = take(size)
     array = _Lent(shape, NUMPY[dtype], memory.array)
     array.memory = memory
