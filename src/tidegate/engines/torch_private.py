@@ -4,7 +4,7 @@ Such names may change in any release, so pyproject.toml admits only the releases
 only one that imports them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -21,6 +21,7 @@ try:
         _SetExcludeDispatchKeyGuard,
     )
     from torch._C._dynamo.eval_frame import get_eval_frame_callback
+    from torch._C._dynamo.guards import TensorGuards
     from torch._C._functorch import maybe_current_level
     from torch.autograd import forward_ad
     from torch.autograd.grad_mode import _unsafe_preserve_version_counter
@@ -84,3 +85,12 @@ def same_version(tensor: torch.Tensor):
     """A context in which an in-place change of a tensor's sizes and strides does not count as a new version of it,
     because none of its elements changes."""
     return _unsafe_preserve_version_counter(tensor)
+
+
+def same_form(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
+    """A function that tells whether its arguments have the form that `tensors` have now, one by one: class, dtype,
+    device, layout, sizes, strides, dispatch keys with those that torch's present modes add or exclude, and whether it
+    requires a gradient."""
+    sizes: Any = [list(t.shape) for t in tensors]
+    strides: Any = [list(t.stride()) for t in tensors]
+    return TensorGuards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check

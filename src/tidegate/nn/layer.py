@@ -7,14 +7,16 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.engines import operator
+from tidegate.engines import Call, operator
 from tidegate.engines.torch_private import compiler_callback
 from tidegate.nn.equations import Equations, gate_slices, step_of
 from tidegate.nn.fx import as_leaf
+from tidegate.nn.one_step import known, of_layer
 from tidegate.nn.quantization import WarnsOfQuantization
 from tidegate.nn.sequence import Lengths, as_sequence
 from tidegate.nn.stack import read_weights, run_stack, suffixes
-from tidegate.nn.state import State
+from tidegate.nn.state import State, initial_states
+from tidegate.nn.step_form import Steps
 
 
 class CellLayer(WarnsOfQuantization, nn.Module):
@@ -76,7 +78,12 @@ class CellLayer(WarnsOfQuantization, nn.Module):
         # unless its allow_rnn is set: it would compile the functions that are called from here, one by one.
         if isinstance(input, PackedSequence) if torch.compiler.is_compiling() else compiler_callback() is not None:
             return operator.run_outside(run_layer, self, input, hx, lengths, resets)
-        return run_layer(self, input, hx, lengths, resets)
+        given = of_layer(self, input, hx) if lengths is None and resets is None else None
+        if (found := known.run(given)) is not None:
+            return found
+        result = run_layer(self, input, hx, lengths, resets)
+        known.add(given, lambda: steps_of(self, input, hx, *result), self.engine)
+        return result
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
         """The slices of the parameters that belong to one gate, by parameter name, as views: to read, to penalise, and,
@@ -102,6 +109,15 @@ def run_layer(
     sequence = as_sequence(layer, weights[0].w_ih, input, lengths, resets)
     y, state = run_stack(layer, weights, sequence, hx)
     return sequence.restore(y), state
+
+
+def steps_of(layer: CellLayer, input: Any, hx: State | None, outputs: Any, state: Any) -> Steps:
+    """A call of one step, layer by layer, and the sizes of its results."""
+    weights, sequence = read_weights(layer), as_sequence(layer, read_weights(layer)[0].w_ih, input)
+    states = initial_states(layer, weights[0], sequence, hx)
+    inputs = [sequence.x, *[states[0][0].unsqueeze(0)] * (layer.num_layers - 1)]
+    calls = [Call(step_of(layer), x, own, w) for x, own, w in zip(inputs, states, weights)]
+    return Steps(calls, outputs.shape, (state if isinstance(state, Tensor) else state[0]).shape)
 
 
 def run_options(layer: CellLayer) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from tidegate.calculus import Step
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.plan import Backward, Forward
 
@@ -69,10 +70,11 @@ FORWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
     "a": "(C, B, U, Ga, L) projected inputs of a chunk; (D, U, Ga, L), one row per class, for class indices not direct",
     "x_terms": "(R, D) rows of x as bfloat16 terms, for the matrix unit",
 }
-FORWARD_STATES: Mapping[str, str] = COMMON_STATES | {
+FORWARD_STATES: Mapping[str, str] = {
     "start": "(B, H) initial state with the strides start_b, 1",
     "start_b": "stride of start from sequence to sequence, in numbers",
     "final": "(B, H) final state",
+    **COMMON_STATES,
 }
 
 BACKWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
@@ -157,8 +159,15 @@ class Products(NamedTuple):
 
 def forward_arguments(plan: Forward) -> list[str]:
     """The names of the forward kernel's arguments, in order. Those of a state are called argument.state: no name of a
-    state has a dot, so no two arguments have the same name."""
-    return [*FORWARD_ARGUMENTS, *(f"{name}.{s}" for s in plan.step.state for name in FORWARD_STATES)]
+    state has a dot, so no two arguments have the same name. The caller's tensors come first (`addressed`)."""
+    states = (f"{name}.{s}" for s in plan.step.state for name in FORWARD_STATES)
+    return list(dict.fromkeys([*addressed(plan.step), *FORWARD_ARGUMENTS, *states]))
+
+
+def addressed(step: Step) -> list[str]:
+    """The arguments of the forward kernel that are the addresses of tensors of a call without lengths and resets."""
+    starts, finals = ([f"{name}.{s}" for s in step.state] for name in ("start", "final"))
+    return ["index", "x", *starts, "w_ih", "w_hh", "b_ih", "b_hh", "v", *finals]
 
 
 def backward_arguments(plan: Backward) -> list[str]:

@@ -5,6 +5,8 @@ type that the kernel computes in, with adjacent numbers in each row, and with la
 checks the sizes against each other.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,17 @@ def address(t: Tensor | None) -> int:
                 "hold their values."
             )
     return t.data_ptr()
+
+
+def addresses(tensors: Sequence[Tensor], extents: Sequence[tuple[int, int]]) -> list[int]:
+    """The addresses of tensors of known form, whose storage is checked as by `address`. extents: of each tensor the
+    bytes of a number, and those from its first number to the end of its last."""
+    found = [
+        t.data_ptr()
+        for t, (item, size) in zip(tensors, extents)
+        if t.storage_offset() * item + size <= t.untyped_storage().nbytes()
+    ]
+    return found if len(found) == len(extents) else [address(t) for t in tensors]
 
 
 def rows(t: Tensor) -> Tensor:

@@ -189,7 +189,8 @@ def inputs(x: Tensor, shape: Shape, arguments: dict[str, int]) -> Tensor:
 def alias(t: Tensor, first: int, count: int) -> Tensor:
     """t[first : first + count] as a tensor that torch does not treat as a view, so that it may be changed in place."""
     size = (count, *t.shape[1:])
-    return torch.empty(0, dtype=t.dtype, device=CPU).set_(t.untyped_storage(), first * prod(t.shape[1:]), size, t.stride())
+    new = torch.empty(0, dtype=t.dtype, device=CPU)
+    return new.set_(t.untyped_storage(), first * prod(t.shape[1:]), size, t.stride())
 
 
 def contiguous(w: Weights) -> Weights:

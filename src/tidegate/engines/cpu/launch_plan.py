@@ -94,18 +94,23 @@ class LaunchPlan:
     def start(self, arguments: Mapping[str, int], scratch: int, packed: int, kept: int, *, prepared: bool) -> None:
         """Run the kernel with these arguments besides those of the template, and memory at these addresses; with
         `prepared`, the packed weights are filled already."""
-        array = self._filled(arguments, (scratch, self.scratch), (packed, self.packed), (kept, self.kept))
+        array = self.filled(arguments, (scratch, self.scratch), (packed, self.packed), (kept, self.kept))
         if prepared:
             array[self.at["prepared"]] = 1
+        self.launch(array)
+
+    def launch(self, array: ctypes.Array) -> None:
+        """Run the kernel with all of its arguments."""
         threads, started = self.pace.threads(), perf_counter()
         self.kernel(array, threads)
         self.pace.took(threads, perf_counter() - started)
 
     def pack(self, arguments: Mapping[str, int], packed: int) -> None:
         """Fill the packed weights at this address."""
-        self.kernel.entry(PACK)(self._filled(arguments, (packed, self.packed)), 1)
+        self.kernel.entry(PACK)(self.filled(arguments, (packed, self.packed)), 1)
 
-    def _filled(self, arguments: Mapping[str, int], *memory: tuple[int, Layout]) -> ctypes.Array:
+    def filled(self, arguments: Mapping[str, int], *memory: tuple[int, Layout]) -> ctypes.Array:
+        """The template with these arguments, and with the arrays of layouts at these addresses (0 for none)."""
         array = type(self.template).from_buffer_copy(self.template)
         at = self.at
         for base, layout in memory:
