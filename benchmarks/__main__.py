@@ -8,7 +8,7 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks import growth, layers, other_load, own_cell, ragged, rates, start, stream, textbook
+from benchmarks import growth, layers, other_load, own_cell, ragged, rates, start, steps, stream, textbook
 from benchmarks.pairs import Pair, machine
 
 PARTS = {
@@ -17,6 +17,7 @@ PARTS = {
     "ragged": ragged.run,
     "rates": rates.run,
     "stream": stream.run,
+    "steps": steps.run,
     "own-cell": own_cell.run,
     "start": start.run,
     "other-load": other_load.run,
