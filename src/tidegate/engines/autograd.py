@@ -6,6 +6,7 @@ leaves second derivatives and batched gradients to the eager engine, whose opera
 order and batch.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -203,21 +204,31 @@ def for_eager_engine(d: tuple[Tensor | None, ...]) -> bool:
 def eager_gradients(
     call: Call, tensors: tuple[Tensor | None, ...], d: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:
-    """The gradients by the eager engine; where gradients are enabled, as functions of the call and of `d` that torch
-    can differentiate in turn.
+    """The gradients by the eager engine (`replayed`)."""
+    n = 1 + len(call.states)
 
-    One tensor may have several roles, as tied parameters do; each role has an alias, and so a gradient of its own.
-    """
-    create_graph, n = torch.is_grad_enabled(), 1 + len(call.states)
-    with torch.enable_grad():
-        aliases = [None if t is None else t.view_as(t) for t in tensors]
-        result = eager.run(
-            replace(call, x=aliases[0], states=tuple(aliases[1:n]), weights=Weights(*aliases[n:]))  # type: ignore[arg-type]
-        )
+    def run(aliases: tuple[Tensor, ...]) -> list[Tensor]:
+        result = eager.run(replace(call, x=aliases[0], states=aliases[1:n], weights=Weights(*aliases[n:])))
         flat = [result.outputs, *result.states]
         if call.keep_gates:
             flat += [torch.stack(list(kept.values()), 2) for kept in (result.sequences, result.gates)]
-        outputs = [(y, dy) for y, dy in zip(flat, d) if dy is not None]
+        return flat
+
+    return replayed(run, tensors, d)
+
+
+def replayed(
+    run: Callable[[Any], list[Tensor]], tensors: tuple[Tensor | None, ...], d: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...]:
+    """The gradients of what `run` computes of these tensors, by torch's own operations; where gradients are enabled, as
+    functions of the tensors and of `d` that torch can differentiate in turn.
+
+    One tensor may have several roles, as tied parameters do; each role has an alias, and so a gradient of its own.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        aliases = [None if t is None else t.view_as(t) for t in tensors]
+        outputs = [(y, dy) for y, dy in zip(run(tuple(aliases)), d) if dy is not None]
         wanted = [t for t in aliases if t is not None and t.requires_grad]
         found = iter(
             torch.autograd.grad(

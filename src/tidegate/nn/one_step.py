@@ -1,4 +1,4 @@
-"""A short route for calls of one step without a graph: the checks of the general route in one call, the same kernel.
+"""A short route for calls of one step: the checks of the general route in one call, the same kernel.
 
 A module that is called step by step takes the general route until the form of its calls is known: class, dtype, sizes
 and strides of every tensor, and the modes of torch, where the CPU kernels run the call. Later calls of the same form
@@ -18,6 +18,7 @@ from tidegate.engines import choose, cpu
 from tidegate.engines.torch_private import compiler_callback, in_dispatch_mode, in_forward_mode
 from tidegate.nn.equations import Equations
 from tidegate.nn.step_form import StepForm, Steps
+from tidegate.nn.step_graph import GraphForm
 
 if TYPE_CHECKING:
     from tidegate.nn.cells import CellModule
@@ -36,7 +37,7 @@ class Known:
     """The forms that are known, by key."""
 
     def __init__(self) -> None:
-        self.forms: dict[tuple, list[StepForm]] = {}
+        self.forms: dict[tuple, list[StepForm | GraphForm]] = {}
 
     def run(self, given: Given | None) -> Any:
         """What the module returns, if the form of the call is known; else None."""
@@ -59,9 +60,12 @@ class Known:
         found = steps()
         if any(choose.select(call, engine) is not cpu for call in found.calls):
             return
+        graph = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        if graph and (len(found.calls) > 1 or found.calls[0].indexed):
+            return
         if key not in self.forms and len(self.forms) >= KEYS:
             self.forms.pop(next(iter(self.forms)), None)
-        self.forms.setdefault(key, []).append(StepForm(found, tensors, len(states)))
+        self.forms.setdefault(key, []).append((GraphForm if graph else StepForm)(found, tensors, len(states)))
 
 
 known = Known()
@@ -78,7 +82,7 @@ def of_cell(cell: CellModule, x: Any, hx: Any) -> Given | None:
             return None
     equations = cell.cell
     weights: list[Any] = [parameters.get(name) for name in names(equations, 0, bias)]
-    states = () if hx is None else hx if type(hx) is tuple else (hx,)
+    states = () if hx is None else tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
     kind = (equations, cell.engine, cell.hidden_size, bias)
     return (*kind, *surroundings(), len(states), x.shape), x, states, weights
 
@@ -94,7 +98,7 @@ def of_layer(layer: CellLayer, x: Any, hx: Any) -> Given | None:
         return None
     parameters, equations, L = layer._parameters, layer.cell, layer.num_layers
     weights: list[Any] = [parameters.get(name) for name in names(equations, L, layer.bias)]
-    states = () if hx is None else hx if type(hx) is tuple else (hx,)
+    states = () if hx is None else tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
     kind = (equations, layer.engine, layer.hidden_size, L, layer.batch_first, layer.bias)
     return (*kind, *surroundings(), len(states), sizes), x, states, weights
 
@@ -129,11 +133,9 @@ def names(cell: Equations, layers: int, bias: bool) -> tuple[str, ...]:
 
 
 def readable(x: Tensor, states: tuple[Tensor, ...], weights: list[Tensor]) -> bool:
-    """Whether the kernels can read these tensors as they lie in memory, and no gradient is required."""
+    """Whether the kernels can read these tensors as they lie in memory."""
     tensors, numbers = [x, *states, *weights], x.is_floating_point()
     if weights[0].dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled("cpu"):
-        return False
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         return False
     if any(t.layout is not torch.strided or t.is_neg() or not t.numel() for t in tensors) or x.dtype is torch.int32:
         return False
