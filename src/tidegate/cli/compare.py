@@ -64,7 +64,7 @@ def compare(
 
     from tidegate.comparing.cells_on_task import compare as run
     from tidegate.comparing.request import Request
-    from tidegate.report.comparison import LiveTable, check, print_comparison, write
+    from tidegate.report.comparison import LiveTable, print_comparison, write
 
     given: dict[str, Any] = {
         "hidden": hidden, "layers": layers, "init": init, "batch": batch, "steps": steps, "optimizer": optimizer,
@@ -75,7 +75,6 @@ def compare(
         rates=rates, quick=quick, settings={name: value for name, value in given.items() if value is not None},
     )  # fmt: skip
     where = out or asked.folder()
-    check(where)
     try:
         with as_interrupt():
             found = run(

@@ -7,8 +7,9 @@ from typing import Any
 
 from tidegate.comparing.job import Job
 from tidegate.comparing.outcome import Outcome
-from tidegate.errors import ArgumentError, CheckpointError
+from tidegate.errors import CheckpointError
 from tidegate.train.checkpoint import write_atomically
+from tidegate.train.folder import make_writable
 
 
 class Store:
@@ -16,17 +17,8 @@ class Store:
 
     def __init__(self, folder: Path | None) -> None:
         self.jobs = None if folder is None else folder / "jobs"
-        if self.jobs is None:
-            return
-        try:
-            self.jobs.mkdir(parents=True, exist_ok=True)
-            probe = self.jobs / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise ArgumentError(
-                f"`out` must be a writable folder, got {folder}: {error.strerror}. Choose another --out."
-            ) from error
+        for path in filter(None, (folder, self.jobs)):
+            make_writable(path, "`out`")
 
     def path(self, job: Job) -> Path | None:
         return None if self.jobs is None else self.jobs / f"{job.key()}.json"

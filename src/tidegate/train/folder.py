@@ -87,6 +87,12 @@ def check_free(path: Path, argument: str = "--out") -> None:
 def create(path: Path, argument: str = "--out") -> RunFolder:
     """Make the folder of a new run. Raises ArgumentError where it cannot be made or written."""
     check_free(path, argument)
+    make_writable(path, argument)
+    return RunFolder(path)
+
+
+def make_writable(path: Path, argument: str) -> None:
+    """Make a folder, with those above it, and write a file there. Raises ArgumentError where one of them fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"
@@ -96,7 +102,6 @@ def create(path: Path, argument: str = "--out") -> RunFolder:
         raise ArgumentError(
             f"{argument} must be a writable folder, got {path}: {error.strerror}. Choose another {argument}."
         ) from error
-    return RunFolder(path)
 
 
 def open_run(path: Path) -> RunFolder:

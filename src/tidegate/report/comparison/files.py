@@ -4,22 +4,8 @@ import json
 from pathlib import Path
 
 from tidegate.comparing.comparison import Comparison
-from tidegate.errors import ArgumentError
 from tidegate.report.comparison.page import comparison_page
 from tidegate.train.checkpoint import write_atomically
-
-
-def check(folder: Path) -> None:
-    """Raise ArgumentError where the folder cannot be written. Called before anything is trained."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ArgumentError(
-            f"`out` must be a writable folder, got {folder}: {error.strerror}. Choose another --out."
-        ) from error
 
 
 def write(folder: Path, found: Comparison) -> tuple[Path, Path]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.errors import ArgumentError
+from tidegate.train.folder import make_writable
 from tidegate.train.load import load
 
 
@@ -21,15 +22,7 @@ def check(folder: Path, runs: Sequence[Path], choice: Choice, checkpoint: str) -
 
     Called before anything is measured.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ArgumentError(
-            f"`out` must be a writable folder, got {folder}: {error.strerror}. Choose another --out."
-        ) from error
+    make_writable(folder, "`out`")
     for run in runs:
         sizes = load(run, checkpoint).facts.model
         if choice.layer is not None and not 0 <= choice.layer < sizes.layers:
