@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 from tidegate.calculus.adjoint import adjoint
@@ -74,16 +75,16 @@ class Notation(ABC):
         block = [self.value(name).letter for name in (new, old) if name] if len(self.step.state) > 1 else []
         return Name("J", "".join(block), time)
 
-    @abstractmethod
-    def x(self, time: Time = 0) -> Name: ...
+    def x(self, time: Time = 0) -> Name:
+        return Name("x", time=time)
 
-    @abstractmethod
     def W(self, sub: str) -> Formula:
         """The input weights (H, D) with this subscript."""
+        return Name("W", sub)
 
-    @abstractmethod
     def U(self, sub: str) -> Formula:
         """The recurrent weights (H, H) with this subscript."""
+        return Name("U", sub)
 
     def b(self, sub: str) -> Name:
         return Name("b", sub)
@@ -95,21 +96,21 @@ class Notation(ABC):
     def v(self, name: str) -> Name:
         return Name("v", name)
 
-    @abstractmethod
     def V(self) -> Formula:
         """The weights of the output layer (C, H)."""
+        return Name("V")
 
     @abstractmethod
     def output_bias(self) -> Name: ...
 
-    @abstractmethod
-    def logits(self, time: Time = 0) -> Name: ...
+    def logits(self, time: Time = 0) -> Name:
+        return Name(self.free("u", "w", "s", "logits"), time=time)
 
-    @abstractmethod
-    def prediction(self, time: Time = 0) -> Name: ...
+    def prediction(self, time: Time = 0) -> Name:
+        return replace(self.target(time), accent="hat")
 
-    @abstractmethod
-    def target(self, time: Time = 0) -> Name: ...
+    def target(self, time: Time = 0) -> Name:
+        return Name(self.free("y", "target"), time=time)
 
     def loss(self, time: Time | None = None) -> Name:
         """The loss of a step, or of all steps together."""

@@ -48,9 +48,6 @@ class D2L(Book):
     def logits(self, time: Time = 0) -> Name:
         return Name(self.free("O", "S", "Q", "logits"), time=time)
 
-    def prediction(self, time: Time = 0) -> Name:
-        return Name(self.free("Y", "target"), time=time, accent="hat")
-
     def target(self, time: Time = 0) -> Name:
         return Name(self.free("Y", "target"), time=time)
 

@@ -21,33 +21,12 @@ class NNDL(Book):
     def sub(self, g: str) -> str:
         return "" if len(self.step.gates) == 1 else super().sub(g)
 
-    def x(self, time: Time = 0) -> Name:
-        return Name("x", time=time)
-
-    def W(self, sub: str) -> Formula:
-        return Name("W", sub)
-
-    def U(self, sub: str) -> Formula:
-        return Name("U", sub)
-
     def c(self, sub: str) -> Name:
         return Name("c", sub) if sub else Name("c", "U")
-
-    def V(self) -> Formula:
-        return Name("V")
 
     def output_bias(self) -> Name:
         taken = "c" in self.step.state or not all(self.merged(g) for g in self.step.products)
         return Name("c", next(sub for sub in ("y", "out") if sub not in self.step.gates)) if taken else Name("c")
-
-    def logits(self, time: Time = 0) -> Name:
-        return Name(self.free("u", "w", "s", "logits"), time=time)
-
-    def prediction(self, time: Time = 0) -> Name:
-        return Name(self.free("y", "target"), time=time, accent="hat")
-
-    def target(self, time: Time = 0) -> Name:
-        return Name(self.free("y", "target"), time=time)
 
     def loss(self, time: Time | None = None) -> Name:
         return Name("ℒ", time=time)

@@ -19,32 +19,11 @@ class Tidegate(Notation):
     def sub(self, g: str) -> str:
         return g
 
-    def x(self, time: Time = 0) -> Name:
-        return Name("x", time=time)
-
-    def W(self, sub: str) -> Formula:
-        return Name("W", sub)
-
-    def U(self, sub: str) -> Formula:
-        return Name("U", sub)
-
     def c(self, sub: str) -> Name:
         return Name("c", sub)
 
-    def V(self) -> Formula:
-        return Name("V")
-
     def output_bias(self) -> Name:
         return Name("c", next(sub for sub in ("y", "out") if sub not in self.step.gates))
-
-    def logits(self, time: Time = 0) -> Name:
-        return Name(self.free("u", "w", "s", "logits"), time=time)
-
-    def prediction(self, time: Time = 0) -> Name:
-        return Name(self.free("y", "target"), time=time, accent="hat")
-
-    def target(self, time: Time = 0) -> Name:
-        return Name(self.free("y", "target"), time=time)
 
     def pre(self, sub: str, time: Time = 0) -> Name:
         return Name("a", sub, time)
