@@ -1,15 +1,13 @@
 """The status of a run on the screen: a live line in a terminal, plain lines elsewhere, a sample at each evaluation."""
 
-import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
+
+from tidegate.train.live import LiveOutput
 
 BAR = 24  # width of the progress bar in characters
 PLAIN = 10.0  # seconds between two lines where the output is not a terminal
@@ -59,35 +57,18 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes % 60:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-class Status:
+class Status(LiveOutput):
     """Shows a run on `console`. `token` is the kind of token ("char", "byte", "word")."""
 
     def __init__(self, console: Console, token: str) -> None:
-        self.console = console
+        super().__init__(console)
         self.token = token
         self.shown = time.monotonic()
-        self.live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-
-    def __enter__(self) -> Self:
-        if self.live:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.live:
-            with contextlib.suppress(OSError):  # the terminal was closed, so there is nothing to restore
-                self.live.stop()
 
     def begin(self, headline: str, folder: Path) -> None:
         """Print the description of the run and the path of its folder."""
         self.say(headline)
         self.say(f"Writing to {folder}. Ctrl-C stops and saves.")
-
-    def say(self, text: str) -> None:
-        """Print a permanent line."""
-        self.console.print(Text(text), soft_wrap=True)
 
     def figures(self, figures: Figures) -> None:
         """Show the current figures: in a terminal they replace the live line, elsewhere they are a new line."""

@@ -4,11 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +13,7 @@ from tidegate.comparing.arm import Arm
 from tidegate.comparing.outcome import Outcome
 from tidegate.comparing.progress import Progress
 from tidegate.comparing.sentences import shown
+from tidegate.train.live import LiveOutput
 from tidegate.train.status import clock
 
 PLAIN = 10.0  # seconds between two lines where the output is not a terminal
@@ -29,28 +27,16 @@ class Row:
     outcomes: list[Outcome] = field(default_factory=list)
 
 
-class LiveTable(Progress):
+class LiveTable(LiveOutput, Progress):
     """A row for each arm, filled while its jobs end, and the time that is left."""
 
     def __init__(self, console: Console) -> None:
-        self.console = console
-        self.live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        super().__init__(console)
         self.arms: Sequence[Arm] = ()
         self.rows: dict[str, Row] = {}
         self.tried = self.reported = 0
         self.begun = self.said = time.monotonic()
         self.done = self.total = self.stored = 0.0
-
-    def __enter__(self) -> Self:
-        if self.live:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.live:
-            self.live.stop()
 
     def begin(self, arms: Sequence[Arm], tried: int, reported: int, workers: int) -> None:
         self.arms, self.tried, self.reported = arms, tried, reported
@@ -77,7 +63,7 @@ class LiveTable(Progress):
                 self.note(f"{arm.label}: {', '.join(filter(None, self.cells(arm)[1:]))}; {self.left()}")
 
     def note(self, text: str) -> None:
-        self.console.print(Text(text), soft_wrap=True)
+        self.say(text)
 
     def left(self) -> str:
         """How much is done, and the time left at the rate so far, as far as it is known."""
