@@ -2,20 +2,11 @@
 
 import pytest
 from tests.html import bad_of, read_html, rows_of
+from tests.own_cell import Own
 
 import tidegate
 from tidegate.cells import CELLS
 from tidegate.verification.outcome import Verification
-
-
-class Own(tidegate.Cell):
-    gates = ("k", "n")
-    state = ("h",)
-
-    def equations(a, U, h):
-        k = tidegate.sigmoid(a.k + U.k(h))
-        n = tidegate.tanh(a.n)
-        return (k * h + (1 - k) * n,), (k, n)
 
 
 @pytest.mark.parametrize("cell", [*CELLS.values(), Own])

@@ -67,7 +67,7 @@ def compare(
     vary: values for settings or parameters of the task; every cell is trained with every combination of them.
     match: what is equal for all cells. "weights": the recurrent parameters of the first cell with `settings.hidden`
     units, within 2 % where a whole number of units permits. "units": the units. "seconds": the weights, and the
-    training time, by the number of steps; measured once.
+    training time, by the number of steps; measured three times, and the shortest time counts.
     settings: everything else; see Settings. Where its `lr` is None and no learning rate is varied, the rate of each
     cell and setting is the best of `rates` on `tuning_seeds` other seeds, with as many steps; every cell has the
     same rates.

@@ -35,7 +35,7 @@ KINDS = {
     "ragged reverse": {"lengths": True, "resets": True, "reverse": True},
     "gates": {"keep_gates": True},
     "gates ragged": {"keep_gates": True, "lengths": True, "resets": True, "reverse": True},
-    "class numbers": {"indexed": True},
+    "class indices": {"indexed": True},
     "no bias": {"bias": False},
 }
 

@@ -159,7 +159,7 @@ def _fork(trial: Trial) -> tuple[int, int]:
         torch.set_num_threads(1 + inherited % 4)
         said = digest(trial.run()) if team.threads() == 1 + inherited % 4 else f"{team.threads()} threads"
         os.write(into, said.encode())
-    except Exception:
+    except Exception:  # the child reports any of them through the pipe, where its traceback is a finding
         os.write(into, traceback.format_exc().encode())
     finally:
         os._exit(0)

@@ -89,10 +89,10 @@ def test_bits_do_not_depend_on_the_number_of_threads(name, sizes, threads, monke
         assert all(same_bits(found[0][what], other[what]) for what in other)
 
 
-@pytest.mark.parametrize("kind", ["class numbers", "class numbers ragged reverse", "class numbers no bias"])
+@pytest.mark.parametrize("kind", ["class indices", "class indices ragged reverse", "class indices no bias"])
 @pytest.mark.parametrize("name", EVERY)
 def test_bits_do_not_depend_on_whether_columns_of_classes_are_read_where_they_lie(name, kind, threads, monkeypatch):
-    options = {"indexed": True, **KINDS.get(kind.removeprefix("class numbers "), {})}
+    options = {"indexed": True, **KINDS.get(kind.removeprefix("class indices "), {})}
     monkeypatch.setattr(launch_plan, "SMALL_CALL", 0)
     monkeypatch.setattr(launch_plan, "SMALL_STEP", 0)
     for sizes in ((1, 1, 40, 5), (9, 3, 7, 33), (40, 8, 300, 64)):

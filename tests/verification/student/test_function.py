@@ -105,7 +105,7 @@ def test_a_function_that_works_for_one_length_only_is_judged_all_the_same():
     assert "On shorter sequences the function cannot be called" in str(found)
 
 
-def test_a_file_is_loaded_with_its_neighbours_and_each_time_again(tmp_path):
+def test_a_file_is_loaded_with_the_files_beside_it_and_each_time_again(tmp_path):
     (tmp_path / "helper.py").write_text("def double(x): return 2 * x\n")
     file = tmp_path / "mine.py"
     file.write_text("from helper import double\nprint('loaded')\ndef gradients(arrays): return double(1)\n")
