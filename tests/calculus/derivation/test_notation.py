@@ -1,13 +1,16 @@
 """The letters of the two textbooks, as they print them."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tidegate.calculus import trace
 from tidegate.calculus.derivation import NOTATIONS, derive
-from tidegate.calculus.derivation.notation import shifted
+from tidegate.calculus.derivation.notation import index_of, shifted
 from tidegate.cells import CELLS, Cell
+from tidegate.cells.find import find_cell
 from tidegate.cells.functions import relu, sigmoid, tanh
 
 TIDE = f"{Path(__file__).parents[3] / 'examples' / 'tide.py'}:Tide"
@@ -113,3 +116,46 @@ def test_times_are_shifted():
     assert [shifted(time, by) for time, by in ((0, 1), ("k", 1), ("k+1", -1), ("k", -1), ("1", -1), ("t-2", -1))] == [
         1, "k+1", "k", "k-1", "0", "t-3",
     ]  # fmt: skip
+
+
+class Mixed(Cell):
+    """Gates with one net input, with a product that is multiplied, without a product, and without an input."""
+
+    gates = ("z", "n", "k", "m")
+    state = ("h",)
+
+    def equations(a, U, h):
+        z, k, m = sigmoid(a.z + U.z(h)), sigmoid(a.k), sigmoid(U.m(h))
+        n = tanh(a.n + z * U.n(h))
+        return (k * h + m * n,), (z, n, k, m)
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("cell", [*CELLS.values(), Mixed, TIDE])
+def test_the_table_has_exactly_the_biases_of_the_equations(cell, notation):
+    pages = derive(cell, notation=notation)
+    table, equations = (replace(pages, sections=pages.sections[i : i + 1]).render() for i in (0, 1))
+    letters = NOTATIONS[notation](trace(find_cell(cell) if isinstance(cell, str) else cell))
+    listed, index = set(), index_of(letters.step)
+    for name, meaning in re.findall(r"^  ([bc]\S*) +(bias of .*?)(?:  |$)", table, flags=re.MULTILINE):
+        if "output layer" not in meaning:
+            some = re.search(rf"; {index} = (.*)", meaning)
+            subs = some[1].split(", ") if some else [letters.sub(g) for g in letters.step.gates]
+            listed |= (
+                {name[:-1] + sub for sub in subs} if name in (f"b_{index}", f"c_{index}", f"b_h{index}") else {name}
+            )
+    names = set(re.findall(r"\b[bc]_\w+|\bb\b(?!_)", equations)) - {f"b_{index}", f"c_{index}"}
+    assert listed == names
+
+
+def test_biases_that_are_one_in_the_book_are_told_from_those_that_are_two():
+    lines = [" ".join(line.split()) for line in derive("gru", notation="nndl").render().splitlines()]
+    for line in (
+        "b_g bias of a gate; the sum of its blocks of torch's bias_ih and bias_hh; g = r, z H b_g + c_g b_g",
+        "b_h bias of the input term; its block of torch's bias_ih H b_n b_h",
+        "c_h bias of the recurrent product, whose gradient is not that of b; its block of torch's bias_hh H c_n b_hh",
+    ):
+        assert line in lines
+    chinese = derive("gru", notation="nndl", language="zh").render()
+    assert "torch 的 bias_ih 与 bias_hh 中对应两块之和；g = r、z" in chinese
+    assert "  c_h " in chinese

@@ -1,8 +1,8 @@
 """The table of letters: this derivation's, those of both textbooks and where torch keeps the parameters."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from tidegate.calculus.derivation.formula import Apply, Formula, Name, Number, Product, Relation, upright
+from tidegate.calculus.derivation.formula import Apply, Formula, Name, Number, Product, Relation, total, upright
 from tidegate.calculus.derivation.notation import NOTATIONS, Notation, index_of
 from tidegate.calculus.derivation.parts import Part, Section, Table, Words
 from tidegate.calculus.derivation.roles import is_gate, keepers, new_state_of
@@ -63,14 +63,9 @@ def letters(setting: Setting) -> Iterator[tuple[Letter, Words, str]]:
         yield from each(setting, lambda n, sub: None if n.nets else n.pre(sub), words("input term"), vector)
         if step.products:
             yield from each(setting, lambda n, sub: None if n.nets else n.product(sub), words("product term"), vector)
-    yield from each(setting, lambda n, sub: upright(n.W(sub)), words("W"), shape("H", "D"))
-    if step.products:
-        yield from each(setting, lambda n, sub: upright(n.U(sub)), words("U"), shape("H", "H"))
-    one = notation.nets and any(notation.merged(g) for g in step.products)
-    yield from each(setting, lambda n, sub: n.b(sub), words("b, one" if one else "b"), "H")
-    separate = [g for g in step.products if not notation.merged(g)]
-    if separate:
-        yield from each(setting, lambda n, sub: n.c(sub) if not n.nets else None, words("c"), "H", separate)
+    yield from each(setting, lambda n, sub: upright(n.W(sub)), words("W"), shape("H", "D"), step.inputs)
+    yield from each(setting, lambda n, sub: upright(n.U(sub)), words("U"), shape("H", "H"), step.products)
+    yield from biases(setting)
     for v in step.vectors:
         yield lambda n, v=v: n.v(v), words("v"), "H"
     yield lambda n: upright(n.V()), words("V"), shape("C", "H")
@@ -86,18 +81,42 @@ def letters(setting: Setting) -> Iterator[tuple[Letter, Words, str]]:
         yield from each(setting, lambda n, sub: n.pre_error(sub, "k", 0), words("error term of one loss"), vector)
 
 
+def biases(setting: Setting) -> Iterator[tuple[Letter, Words, str]]:
+    """The gates whose two biases are printed as one, then the biases of the other input terms and products."""
+    step, notation, words = setting.step, setting.notation, setting.words
+    one = [g for g in step.gates if notation.merged(g)]
+    inputs, products = ([g for g in gates if g not in one] for gates in (step.inputs, step.products))
+    yield from each(
+        setting, lambda n, sub: n.b(sub) if n.nets else total([n.b(sub), n.c(sub)]), words("b, one"), "H", one
+    )
+    yield from each(setting, lambda n, sub: n.b(sub), words("b"), "H", inputs)
+    why = "c, apart" if notation.nets else "c"
+    yield from each(
+        setting, lambda n, sub: n.c(sub) if notation.nets or not n.nets else None, words(why), "H", products
+    )
+
+
 def first_sub(setting: Setting, notation: Notation) -> str:
     gates = setting.step.inputs
     return notation.sub(gates[0]) if len(gates) == 1 else index_of(setting.step)
 
 
-def each(setting: Setting, letter: Callable[[Notation, str], Formula | None], meaning: Words, shape: str, gates=None):
-    """One row for the letter of any gate, or of the only one."""
-    gates = gates or setting.step.gates
+def each(
+    setting: Setting,
+    letter: Callable[[Notation, str], Formula | None],
+    meaning: Words,
+    shape: str,
+    gates: Sequence[str] | None = None,
+) -> Iterator[tuple[Letter, Words, str]]:
+    """One row for the letter of any of these gates, or of the only one; all gates by default."""
+    gates = setting.step.gates if gates is None else gates
     if len(gates) == 1:
         yield lambda n: letter(n, n.sub(gates[0])), meaning, shape
-    else:
+    elif gates:
         index = index_of(setting.step)
+        if len(gates) < len(setting.step.gates):
+            subs, language = [setting.notation.sub(g) for g in gates], setting.language
+            meaning = (*meaning, f"{language.semicolon}{index} = {language.comma.join(subs)}")
         yield lambda n: letter(n, index), meaning, shape
 
 
