@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tidegate.calculus.derivation.formula import RELATIONS, Sum
 from tidegate.calculus.derivation.latex import latex
+from tidegate.calculus.derivation.latex_lines import Line, fitted, written
 from tidegate.calculus.derivation.page_text import said as plain
 from tidegate.calculus.derivation.page_text import width
 from tidegate.calculus.derivation.parts import Equation, Items, Section, Sentence, Table, Words, grouped
@@ -44,7 +45,7 @@ def as_latex(title: str, subtitle: str, sections: Sequence[Section], language: s
                     lines += [r"\begin{itemize}", *(rf"\item {said(item.parts)}" for item in group.items)]
                     lines += [r"\end{itemize}", ""]
                 case _:
-                    lines += [aligned(group, "align*"), ""]
+                    lines += [alignment(fitted(lines_of(group)), "align*", " && "), ""]
     return "\n".join([*lines, r"\end{document}"]) + "\n"
 
 
@@ -54,24 +55,25 @@ BESIDE = 80
 LINE = 100
 
 
-def aligned(group: list[Equation], environment: str, column: str = " && ") -> str:
-    """The equations below each other, a long note below its equation."""
-    rows: list[str] = []
+def lines_of(group: list[Equation]) -> list[Line]:
+    """The lines of equations below each other, a long note below its equation."""
+    lines: list[Line] = []
     widest = max(map(shown_width, group))
     for e in group:
-        *whole, row = broken(e)
-        rows += [line + r" \\*" for line in whole]
-        notes = [rf"\text{{{tex_words(e.note())}}}"] * bool(e.note())
-        notes += [rf"\text{{\footnotesize {said(e.why)}}}"] * bool(e.why)
-        written = r"\quad ".join(notes)
-        if not written:
-            rows.append(row)
-        elif widest + width(e.note() + plain(e.why)) * 0.8 <= BESIDE:
-            rows.append(f"{row}{column}{written}")
+        *whole, last = broken(e)
+        lines += [Line(line, together=True) for line in whole]
+        note = (*[tex_words(e.note())] * bool(e.note()), *[rf"\footnotesize {said(e.why)}"] * bool(e.why))
+        if not note or widest + width(e.note() + plain(e.why)) * 0.8 <= BESIDE:
+            lines.append(Line(last, note))
         else:
-            rows += [row + r" \\*", rf"&\qquad {written}"]
-    lines = [row if row.endswith(r"\\*") else row + r" \\" for row in rows]
-    return f"\\begin{{{environment}}}\n" + "\n".join(lines).removesuffix(r" \\") + f"\n\\end{{{environment}}}"
+            lines += [Line(last, together=True), Line("", note, below=True)]
+    return lines
+
+
+def alignment(lines: Sequence[Line], environment: str, column: str) -> str:
+    """The lines as an environment of amsmath; `column` stands before a note beside its formula."""
+    body = "\n".join(written(line, column) for line in lines).removesuffix(r" \\")
+    return f"\\begin{{{environment}}}\n{body}\n\\end{{{environment}}}"
 
 
 def shown_width(e: Equation) -> int:
@@ -94,8 +96,8 @@ def broken(e: Equation) -> list[str]:
     if not isinstance(last, Sum) or sum(width(text(part)) for part in e.parts) <= LINE:
         return [start + latex(last)]
     (first_sign, first), *rest = last.terms
-    rows = [start + latex(Sum(((first_sign, first),)))]
-    return [*rows, *(rf"&\quad {'+' if s > 0 else '-'} {latex(term, 2)}" for s, term in rest)]
+    begin = start + latex(Sum(((first_sign, first),)))
+    return [begin, *(rf"&\quad {'+' if s > 0 else '-'} {latex(term, 2)}" for s, term in rest)]
 
 
 def table(group: Table) -> str:

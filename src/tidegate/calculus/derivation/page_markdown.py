@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tidegate.calculus.derivation.latex import latex
-from tidegate.calculus.derivation.page_latex import aligned
+from tidegate.calculus.derivation.page_latex import alignment, lines_of
 from tidegate.calculus.derivation.parts import Items, Section, Sentence, Table, Words, grouped
 
 
@@ -24,12 +24,8 @@ def as_markdown(
                 case Items():
                     lines += ["", *(f"* {said(item.parts)}" for item in group.items)]
                 case _:
-                    lines += [
-                        "",
-                        "$$",
-                        aligned(group, "aligned", r" &\qquad& ").replace(r"\footnotesize ", "").replace(r"\\*", r"\\"),
-                        "$$",
-                    ]
+                    body = alignment(lines_of(group), "aligned", r" &\qquad& ")
+                    lines += ["", "$$", body.replace(r"\footnotesize ", "").replace(r"\\*", r"\\"), "$$"]
     return "\n".join(lines) + "\n"
 
 
