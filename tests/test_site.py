@@ -101,6 +101,22 @@ def test_the_site_has_formulas_the_reference_diagrams_and_the_notebooks_with_the
     assert "GRU" in (site / "searchindex.js").read_text(encoding="utf-8")
 
 
+def test_pages_in_chinese_say_so_and_have_fonts_with_its_characters(site):
+    chinese = 0
+    for path in site.rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        if path.parent == site:  # a page that only leads to the first one, the index and the search
+            continue
+        content = re.sub(r"<math.*?</math>|<[^>]*>", "", page.partition("<article")[2].partition("</article")[0])
+        share = len(re.findall(r"[\u4e00-\u9fff]", content)) / max(1, len(content))
+        language = "zh" if share > 0.1 else "en"
+        assert re.search(r'<html[^>]* lang="([^"]*)"', page)[1] == language, path
+        chinese += language == "zh"
+    assert chinese >= 4
+    style = (site / "_static" / "site.css").read_text(encoding="utf-8")
+    assert re.search(r":lang\(zh\)[^}]*CJK SC", style)
+
+
 def test_aligned_equations_become_a_table_and_what_is_not_understood_is_an_error():
     mathematics = module("mathematics")
     matrix = r"\begin{bmatrix} b & c \\ d & e \end{bmatrix}"

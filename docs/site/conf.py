@@ -13,7 +13,7 @@ project = "Tidegate"
 root_doc = "docs/index"
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**"]
 exclude_patterns = ["docs/site/**", "**/*.py"]
-extensions = ["myst_nb", "sphinx.ext.autodoc", "mathematics", "docstrings", "contents"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "mathematics", "docstrings", "contents", "languages"]
 suppress_warnings = ["myst.header"]  # CHANGELOG.md and README.md begin as Markdown files do
 
 myst_enable_extensions = ["dollarmath"]

@@ -39,6 +39,7 @@ def test_latex_has_no_author_and_a_chinese_preamble_for_chinese():
 def test_html_is_one_offline_page_of_well_formed_mathml(name, language):
     page = derive(name, unroll=2, language=language).render("html")
     assert f'<html lang="{language}">' in page
+    assert re.search(r":lang\(zh\) body {[^}]*CJK SC", page)
     assert "http" not in page
     assert "<script" not in page
     formulas = re.findall(r"<math.*?</math>", page, re.DOTALL)

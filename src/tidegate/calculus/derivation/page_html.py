@@ -12,6 +12,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e6e3; --paper: #16181b; --quiet: #99a; --line: #3a3d42; } }
 body { color: var(--ink); background: var(--paper); max-width: 56rem; margin: 2rem auto; padding: 0 1rem;
   font: 1.05rem/1.55 Charter, "Bitstream Charter", Georgia, serif; }
+:root:lang(zh) body { font-family: Charter, Georgia, "Songti SC", "Noto Serif CJK SC", "Noto Serif SC", SimSun, serif; }
 h1 { margin-bottom: 0; } .subtitle { color: var(--quiet); margin-top: .3rem; }
 h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem; font-size: 1.2rem; }
 table { border-collapse: collapse; margin: .8rem 0 .8rem 1.2rem; display: block; overflow-x: auto; }
