@@ -40,6 +40,15 @@ def test_a_page_in_markdown_refers_to_the_diagram_beside_it(tmp_path):
     assert drawn != diagram("gru").svg  # that of the convention of the page
 
 
+def test_a_diagram_has_the_letters_and_the_language_of_the_options(tmp_path):
+    page, chosen = tmp_path / "gru.md", ("--notation", "nndl", "--language", "zh")
+    assert run("gru", "--diagram", *chosen, "--out", page).exit_code == 0
+    assert "![一步的数据流](gru.svg)" in page.read_text(encoding="utf-8")
+    expected = diagram("gru", notation="nndl", language="zh").svg
+    assert (tmp_path / "gru.svg").read_text(encoding="utf-8") == expected == run("gru", "--diagram", *chosen).output
+    assert expected != diagram("gru").svg
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -48,7 +57,6 @@ def test_a_page_in_markdown_refers_to_the_diagram_beside_it(tmp_path):
         (("--diagram", "--out", "gru.html"), "a page in HTML has its diagram without --diagram"),
         (("--diagram", "--out", "gru.tex"), "the ending must be .svg for a diagram, or .md"),
         (("--diagram", "--out", "gru.md", "--until", "r"), "`until` is for a diagram alone"),
-        (("--diagram", "--out", "gru.md", "--notation", "d2l"), "`notation`: a diagram has the letters of"),
         (("--diagram", "--out", "gru.svg", "--jacobian"), "`jacobian` is for a derivation"),
         (("--diagram", "--format", "latex"), "`format` is for a derivation"),
         (("--diagram", "--until", "k"), "`until` must be names of gates and states, r, z, n, h, got 'k'"),

@@ -47,11 +47,11 @@ def derive(
     from tidegate.calculus.derivation import derive as derive_cell
 
     others = {
-        "format": format is not None, "steps": steps != "full", "notation": notation != "tidegate",
-        "convention": convention is not None, "language": language != "en", "jacobian": jacobian, "unroll": unroll != 0,
+        "format": format is not None, "steps": steps != "full", "convention": convention is not None,
+        "jacobian": jacobian, "unroll": unroll != 0,
     }  # fmt: skip
     if drawing.wanted(diagram, until, out, [name for name, given in others.items() if given]):
-        return drawing.write(cell, until, out)
+        return drawing.write(cell, until, out, notation, language)
     chosen = choose_format(format, out)
     document = derive_cell(
         cell,
@@ -62,7 +62,7 @@ def derive(
         convention=convention,
         language=language,
     )
-    picture = drawing.beside(document.step, out) if diagram and out is not None and document.step is not None else None
+    picture = drawing.beside(document.step, out, notation, language) if diagram and out is not None else None
     written = document.render(chosen, picture=picture)
     if out is None:
         typer.echo(written, nl=False)

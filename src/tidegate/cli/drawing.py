@@ -33,23 +33,17 @@ def wanted(diagram: bool, until: str | None, out: Path | None, others: Sequence[
         raise ArgumentError(
             "`until` is for a diagram alone, and a page has the diagram of the whole cell: leave it out."
         )
-    other_letters = [name for name in ("notation", "language") if name in others]
-    if ending == ".md" and other_letters:
-        raise ArgumentError(
-            f"`{other_letters[0]}`: a diagram has the letters of the notation tidegate and a legend in English. Leave "
-            "--diagram out."
-        )
     if ending == ".svg" and others:
         raise ArgumentError(f"`{others[0]}` is for a derivation, and an .svg has only the diagram: leave it out.")
     return ending == ".svg"
 
 
-def write(cell: str | Step, until: str | None, out: Path | None) -> None:
+def write(cell: str | Step, until: str | None, out: Path | None, notation: str, language: str) -> None:
     """Write the diagram to the file, or to standard output."""
     from tidegate.calculus.diagram import diagram
 
     names = tuple(name.strip() for name in until.split(",")) if until is not None else ()
-    svg = diagram(cell, until=names).svg
+    svg = diagram(cell, until=names, notation=notation, language=language).svg
     if out is None:
         typer.echo(svg, nl=False)
     else:
@@ -57,8 +51,8 @@ def write(cell: str | Step, until: str | None, out: Path | None) -> None:
         typer.echo(f"{out}: a diagram of {len(svg):,} characters")
 
 
-def beside(step: Step, page: Path) -> str:
+def beside(step: Step, page: Path, notation: str, language: str) -> str:
     """Write the diagram beside the page; returns the name of its file."""
     picture = page.with_suffix(".svg")
-    write(step, None, picture)
+    write(step, None, picture, notation, language)
     return picture.name

@@ -7,7 +7,9 @@ import pytest
 from tests.html import read_html
 
 import tidegate
-from tidegate.calculus.derivation import derive
+from tidegate.calculus.derivation import LANGUAGES, NOTATIONS, derive
+from tidegate.calculus.derivation.picture import NAMESPACE
+from tidegate.calculus.diagram import diagram
 from tidegate.cells import CELLS
 from tidegate.errors import ArgumentError
 
@@ -32,10 +34,15 @@ def test_the_latex_of_a_notebook_is_the_body_of_the_article():
     assert body.count(r"\begin{align*}") == document.render("latex").count(r"\begin{align*}") > 3
 
 
-def test_a_page_in_html_has_the_diagram_unless_its_letters_are_others():
-    assert derive("lstm").render("html").count("<svg") == 1
-    assert "<svg" not in derive("lstm", notation="nndl").render("html")
-    assert "<svg" not in derive("lstm", language="zh").render("html")
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("name", ["lstm", TIDE])
+def test_a_page_in_html_has_the_diagram_in_its_letters_and_language(name, notation, language):
+    document = derive(name, notation=notation, language=language, steps="brief")
+    drawn = diagram(name, notation=notation, language=language).svg.replace(NAMESPACE, "", 1)
+    for page in (document.render("html"), document._repr_html_()):
+        assert page.count("<svg") == 1
+        assert drawn in page
 
 
 def test_a_page_of_a_cell_that_is_too_large_for_a_diagram_says_so():

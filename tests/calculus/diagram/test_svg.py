@@ -1,6 +1,8 @@
 """The file of a diagram: well formed, accessible, complete in itself, the same in light and dark."""
 
 import re
+import unicodedata
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -8,6 +10,8 @@ from tests.calculus.diagram.cells import Chain, Everything
 
 import tidegate
 from tidegate.calculus import trace
+from tidegate.calculus.derivation import LANGUAGES, NOTATIONS
+from tidegate.calculus.derivation.formula import upright
 from tidegate.calculus.diagram import diagram
 from tidegate.cells import CELLS
 from tidegate.errors import ArgumentError
@@ -42,6 +46,42 @@ def test_the_file_is_well_formed_names_everything_and_loads_nothing(cell):
     assert root.find(f"{SVG}title").text == f"Data flow of one step of the cell {step.name}"
     for g in step.gates:
         assert f"{g} = " in root.find(f"{SVG}desc").text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("cell", EVERY)
+def test_a_diagram_has_the_letters_of_the_notation_and_no_others(cell, notation, language):
+    step = trace(cell)
+    letters, drawn = NOTATIONS[notation](step), diagram(step, notation=notation, language=language)
+    written = [unicodedata.normalize("NFC", text) for text in texts(drawn.svg)]
+    legend = sum(len(text) > 12 for text in written)
+    names = [letters.value(name) for name in (*step.gate, *step.state)] + [letters.x()]
+    names += [upright(letters.W(letters.sub(g))) for g in step.inputs]
+    names += [upright(letters.U(letters.sub(g))) for g in step.products] + [letters.v(v) for v in step.vectors]
+    names += [replace(letters.value(s), time=-1) for s in step.state]
+    accents = {"": "", "tilde": "\u0303"}
+    below = {None: "", 0: "t", -1: "t−1"}
+    expected = set()
+    for name in names:
+        sub = ",".join(filter(None, (name.sub, below[name.time])))
+        expected.add(unicodedata.normalize("NFC", f"{name.letter}{accents[name.accent]}" + f"_{sub}" * bool(sub)))
+    others = {text for text in written if re.fullmatch(r"\w\W?_.*|[WU]", text)} - expected
+    assert expected <= set(written)
+    assert not others
+    assert legend >= 1
+    ElementTree.fromstring(drawn.svg)
+
+
+def test_a_diagram_of_rows_says_on_which_side_its_matrices_multiply_and_chinese_has_a_legend_in_chinese():
+    assert "W on an arrow: multiply by this matrix on the right, add its bias." in diagram("gru", notation="d2l").svg
+    chinese = diagram("gru", notation="nndl", language="zh")
+    assert "箭头上的 W 或 U：乘以这个矩阵，再加偏置。" in chinese.svg
+    assert chinese.title == "单元 GRU 一步的数据流"
+    assert "a_h[t] = W_h x[t] + r[t] * (U_h h[t-1] + c_h) + b_h" in chinese.description
+    assert not re.search("Box:|Circle:|Data flow", chinese.svg)
+    with pytest.raises(ArgumentError, match="`notation` must be one of tidegate, nndl, d2l, got 'nnd'"):
+        diagram("gru", notation="nnd")
 
 
 def test_colours_are_defined_for_light_and_for_dark_and_only_for_the_diagram():

@@ -79,9 +79,8 @@ def derive(
     if setting.notation.rows:
         sections = [in_rows(section) for section in sections]
     subtitle = summary(text) if language == "en" else ""
-    # The diagram has Tidegate's letters and a legend in English.
-    drawn = chosen if notation == "tidegate" and language == "en" else None
-    return Document(setting.language.text("title", cell=step.name), subtitle, tuple(sections), language, drawn)
+    title = setting.language.text("title", cell=step.name)
+    return Document(title, subtitle, tuple(sections), language, notation, chosen)
 
 
 def converted(step: Step, convention: str) -> Step:

@@ -18,14 +18,15 @@ __all__ = ["FORMATS", "Document", "Equation", "Section", "Sentence", "sections_h
 
 @dataclass(frozen=True)
 class Document:
-    """Title, subtitle and sections; `language` is "en" or "zh". `step`: the equations that a page in HTML draws as a
-    diagram; None for a page without one."""
+    """Title, subtitle and sections; `language` is "en" or "zh". `step`: the equations, which a page in HTML draws as a
+    diagram with the letters of `notation`."""
 
     title: str
     subtitle: str
     sections: tuple[Section, ...]
-    language: str = "en"
-    step: Step | None = None
+    language: str
+    notation: str
+    step: Step
 
     def __repr__(self) -> str:
         return f"<Document: {self.title}, {len(self.sections)} sections>"
@@ -55,7 +56,7 @@ class Document:
             raise ArgumentError(f"`picture` is for `format` markdown, got {format!r}: leave it out.")
         content = (self.title, self.subtitle, self.sections, self.language)
         if format == "html":
-            return as_html(*content, inline_picture(self.step))
+            return as_html(*content, inline_picture(self.step, self.notation, self.language))
         if format == "markdown":
             return as_markdown(*content, picture)
         return {"text": as_text, "latex": as_latex}[format](*content)

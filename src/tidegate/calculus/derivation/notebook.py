@@ -22,7 +22,7 @@ def document_html(document: Document) -> str:
     head = f"<p><strong>{escape(document.title)}</strong></p>"
     subtitle = f"<p>{escape(document.subtitle)}</p>" if document.subtitle else ""
     sections = sections_html(document.sections, heading="h4")
-    body = (head, subtitle, inline_picture(document.step), sections)
+    body = (head, subtitle, inline_picture(document.step, document.notation, document.language), sections)
     return output(f'<div class="tg-derivation">{STYLE}', *body, "</div>")
 
 

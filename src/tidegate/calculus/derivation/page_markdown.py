@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tidegate.calculus.derivation.language import LANGUAGES
 from tidegate.calculus.derivation.latex import latex
 from tidegate.calculus.derivation.page_latex import alignment, lines_of
 from tidegate.calculus.derivation.parts import Items, Section, Sentence, Table, Words, grouped
@@ -10,9 +11,9 @@ from tidegate.calculus.derivation.parts import Items, Section, Sentence, Table, 
 def as_markdown(
     title: str, subtitle: str, sections: Sequence[Section], language: str, picture: str | None = None
 ) -> str:
-    """The whole document; `language` changes nothing here. `picture` is the name of the file of the diagram."""
+    """The whole document. `picture` is the name of the file of the diagram."""
     lines = [f"# {title}", *(["", subtitle] if subtitle else [])]
-    lines += ["", f"![Data flow of one step]({picture})"] if picture else []
+    lines += ["", f"![{LANGUAGES[language].text('data flow')}]({picture})"] if picture else []
     for section in sections:
         lines += ["", f"## {section.title}"]
         for group in grouped(section.body):

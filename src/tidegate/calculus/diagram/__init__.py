@@ -6,12 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tidegate.calculus.derivation.notation import NOTATIONS, Notation
 from tidegate.calculus.diagram.flow import flow
+from tidegate.calculus.diagram.legend import SENTENCES, legend_of
+from tidegate.calculus.diagram.letters import in_letters
 from tidegate.calculus.step import Step
 from tidegate.calculus.trace import trace
 from tidegate.cells.cell import Cell
 from tidegate.cells.find import find_cell
 from tidegate.errors import ArgumentError
+
+USUAL = ("tidegate", "en")
 
 __all__ = ["Diagram", "diagram"]
 
@@ -31,7 +36,9 @@ class Diagram:
         return self.svg
 
 
-def diagram(cell: type[Cell] | Step | str, *, until: Sequence[str] = ()) -> Diagram:
+def diagram(
+    cell: type[Cell] | Step | str, *, until: Sequence[str] = (), notation: str = "tidegate", language: str = "en"
+) -> Diagram:
     """The data flow of one step of a cell as a picture: x and the old states on the left, the new states on the right.
 
     A box adds its inputs and applies the function written in it; an arrow with a matrix W_g or U_g multiplies by this
@@ -39,8 +46,9 @@ def diagram(cell: type[Cell] | Step | str, *, until: Sequence[str] = ()) -> Diag
     equations, so cells of your own are drawn too.
 
     `until` draws only the gates and states with these names, and what they are computed from: `until=("r", "z")` are
-    the two gates of a GRU. Raises ArgumentError for an unknown name, EquationError for equations that cannot be traced
-    or that need more than 150 nodes.
+    the two gates of a GRU. `notation` chooses the letters, "tidegate", "nndl" or "d2l", and `language` the words, "en"
+    or "zh", as for `derive`. Raises ArgumentError for an unknown name, EquationError for equations that cannot be
+    traced or that need more than 150 nodes.
     """
     from tidegate.calculus.diagram.layout import layout
     from tidegate.calculus.diagram.svg import svg
@@ -54,9 +62,29 @@ def diagram(cell: type[Cell] | Step | str, *, until: Sequence[str] = ()) -> Diag
     if isinstance(until, str):
         raise ArgumentError(f"`until` must be a tuple of names such as ({until!r},), got {until!r}.")
     step = cell if isinstance(cell, Step) else trace(cell)
-    part = f"{', '.join(until)} of " if until else ""
-    title = f"Data flow of {part}one step of the cell {step.name}"
-    names = re.sub(r"\W+", "-", "-".join(("flow", step.name, *until)))
-    lines = [line.strip() for line in str(step).splitlines()[1:]]
-    description = "The equations, with a = W x + b for each gate: " + "; ".join(lines) + "."
-    return Diagram(title, description, svg(layout(flow(step, until)), title, description, names))
+    for name, given, known in (("notation", notation, NOTATIONS), ("language", language, SENTENCES)):
+        if given not in known:
+            raise ArgumentError(f"`{name}` must be one of {', '.join(known)}, got {given!r}.")
+    letters, sentences = NOTATIONS[notation](step), SENTENCES[language]
+    drawn = in_letters(flow(step, until), letters)
+    part = sentences.part.format(names=", ".join(until)) if until else ""
+    title = sentences.title.format(part=part, cell=step.name)
+    names = "-".join(("flow", step.name, *until, *(name for name in (notation, language) if name not in USUAL)))
+    description = described(step, letters, language)
+    legend = list(legend_of(drawn, letters, sentences))
+    return Diagram(title, description, svg(layout(drawn), title, description, re.sub(r"\W+", "-", names), legend))
+
+
+def described(step: Step, letters: Notation, language: str) -> str:
+    """The equations of the step, for a screen reader."""
+    sentences = SENTENCES[language]
+    if not letters.nets:
+        lines = [line.strip() for line in str(step).splitlines()[1:]]
+        return sentences.equations.format(inputs=sentences.inputs, equations=sentences.separator.join(lines))
+    from tidegate.calculus.derivation import derive
+    from tidegate.calculus.derivation.parts import Equation
+    from tidegate.calculus.derivation.text import text
+
+    page = derive(step, jacobian_only=True, steps="brief", notation=letters.name, language=language)
+    lines = [" = ".join(map(text, e.parts)) for e in page.sections[0].body if isinstance(e, Equation)]
+    return sentences.equations.format(inputs="", equations=sentences.separator.join(lines))

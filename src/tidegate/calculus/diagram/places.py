@@ -6,6 +6,7 @@ every segment goes from one layer to the next.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -96,7 +97,7 @@ def width_of(label: str | Name, size: float = 16.0) -> float:
         below = label.sub + ("," if label.sub and label.time is not None else "")
         below += "t−1" if label.time == -1 else "t" if label.time == 0 else ""
         return size * (0.56 * len(label.letter) + 0.4 * len(below) + 0.1)
-    return size * 0.56 * len(label)
+    return size * sum(0.9 if unicodedata.east_asian_width(sign) in "WF" else 0.56 for sign in label)
 
 
 def give_size(place: Place) -> None:

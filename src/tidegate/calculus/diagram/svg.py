@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from tidegate.calculus.derivation.formula import Name
+from tidegate.calculus.derivation.text import ACCENTS
 from tidegate.calculus.diagram.layout import Layout
 from tidegate.calculus.diagram.places import Place, Segment, label_is_above, width_of
 from tidegate.calculus.diagram.wires import Point, Wire, wires
@@ -34,18 +35,14 @@ STYLE = """
 .tg-flow .tg-head { fill: var(--wire, var(--ink)); }
 .tg-flow .tg-of-x { --wire: var(--x); } .tg-flow .tg-of-state { --wire: var(--state); }
 """
-BOX = "Box: the sum of its inputs, then the function. W or U on an arrow: multiply by this matrix, add its bias."
-CIRCLE = "Circle: element by element. Dot: the value is used more than once."
-ARROWS = {"v": "v on an arrow: multiply by this learned vector, element by element.", "−": "− on an arrow: subtract."}
 
 
-def svg(layout: Layout, title: str, description: str, name: str) -> str:
-    """The SVG; `name` is what its title and description are referred to by, unique on a page."""
+def svg(layout: Layout, title: str, description: str, name: str, legend: Sequence[str]) -> str:
+    """The SVG; `name` is what its title and description are referred to by, unique on a page. legend: its lines."""
     drawn: dict[int, list[Wire]] = {}
     for wire in wires(layout):
         drawn.setdefault(wire.source.value, []).append(wire)
     places = [place for layer in layout.layers for place in layer if place.node is not None]
-    legend = legend_of(layout)
     wide = max(layout.ends[-1][1], max(width_of(line, 11.4) for line in legend))
     width = wide + 2 * MARGIN
     height = layout.height + 2 * MARGIN + 19 * len(legend) + 8
@@ -66,15 +63,6 @@ def svg(layout: Layout, title: str, description: str, name: str) -> str:
         y = layout.height + 2 * MARGIN + 19 * k + 8
         lines.append(f'<text class="tg-legend" x="{MARGIN}" y="{y:.1f}">{escape(line)}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
-
-
-def legend_of(layout: Layout) -> list[str]:
-    """What the boxes, circles and labels of this diagram mean."""
-    lines = [BOX]
-    if any(p.node and p.node.kind == "operation" for layer in layout.layers for p in layer):
-        lines.append(CIRCLE)
-    found = {s.label.letter if isinstance(s.label, Name) else s.label for s in layout.segments()}
-    return [*lines, *(line for label, line in ARROWS.items() if label in found)]
 
 
 def wire_svg(bundle: Sequence[Wire]) -> Iterator[str]:
@@ -113,7 +101,8 @@ def wire_class(wire: Wire) -> str:
         place = place.inputs[0].source
     if place.node.kind != "input":
         return ""
-    return " tg-of-x" if place.node.label == Name("x", time=0) else " tg-of-state"
+    label = place.node.label
+    return " tg-of-x" if isinstance(label, Name) and label.time == 0 else " tg-of-state"
 
 
 def label_svg(segment: Segment, x: float, y: float) -> str:
@@ -170,5 +159,5 @@ def marked(label: str | Name) -> str:
     time += f"−{-label.time}" if isinstance(label.time, int) and label.time < 0 else ""
     sub = f'<tspan font-style="italic">{escape(label.sub)}</tspan>' if label.sub else ""
     below = sub + ("," if sub and time else "") + time
-    base = f'<tspan font-style="italic">{escape(label.letter)}</tspan>'
+    base = f'<tspan font-style="italic">{escape(label.letter)}{ACCENTS[label.accent]}</tspan>'
     return base + (f'<tspan class="tg-sub" dy="0.28em">{below}</tspan>' if below else "")
