@@ -146,6 +146,7 @@ def test_a_new_page_is_listed_once():
         ("Text.\n\nr  = sigmoid(a)\nz  = tanh(b)", "Text.\n\n::\n\n    r  = sigmoid(a)\n    z  = tanh(b)"),
         ("As follows::\n\n    x = 1", "As follows:\n\n::\n\n        x = 1"),
         ("Two:\n* a_\n* b", "Two:\n\n* a\\_\n* b"),
+        ("Class::\n\n    a\n\n        b\n\nText.", "Class:\n\n::\n\n        a\n\n            b\n\nText."),
     ],
 )
 def test_docstrings_keep_their_equations_and_their_signs(docstring, expected):

@@ -8,8 +8,14 @@ from sphinx.application import Sphinx
 
 def as_rst(docstring: str) -> str:
     """Paragraphs of equations or columns, and indented ones, become literal blocks; code in backticks becomes literal;
-    everything else is escaped."""
-    return "\n\n".join(map(paragraph, re.split(r"\n{2,}", docstring.strip("\n"))))
+    everything else is escaped. Empty lines inside an indented block belong to it."""
+    blocks: list[str] = []
+    for text in re.split(r"\n{2,}", docstring.strip("\n")):
+        if blocks and text.startswith(" ") and blocks[-1].startswith(" "):
+            blocks[-1] += f"\n\n{text}"
+        else:
+            blocks.append(text)
+    return "\n\n".join(map(paragraph, blocks))
 
 
 def paragraph(text: str) -> str:
@@ -30,7 +36,7 @@ def paragraph(text: str) -> str:
 
 
 def literal(lines: list[str]) -> str:
-    return "\n".join(("::", "", *(f"    {line}" for line in lines)))
+    return "\n".join(("::", "", *(f"    {line}".rstrip() for line in lines)))
 
 
 def escaped(line: str) -> str:

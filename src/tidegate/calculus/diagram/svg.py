@@ -22,7 +22,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { .tg-flow { --paper: #16181b; --ink: #e8e8e4; --quiet: #a4acb5; --box: #3a3018;
   --edge: #d9a93c; --circle: #17293a; --rim: #6fb3e6; --x: #b0b8c0; --state: #6fb3e6; } }
 .tg-flow text { font: 17px "STIX Two Math", "STIX Two Text", "Latin Modern Math", Cambria, Georgia, "DejaVu Serif",
-  serif; fill: var(--ink); text-anchor: middle; }
+  "Songti SC", "Noto Serif CJK SC", "Noto Serif SC", SimSun, serif; fill: var(--ink); text-anchor: middle; }
 .tg-flow .tg-label { font-size: 15px; fill: var(--quiet); text-anchor: start; }
 .tg-flow .tg-legend { font-size: 13px; fill: var(--quiet); text-anchor: start; }
 .tg-flow .tg-small { font-size: 15px; }
