@@ -67,11 +67,15 @@ class Judgement:
         yield f"{'tensor':14} {'error':>9}  verdict"
         yield from (finding.line() for finding in self.findings)
         wrong = [finding.name for finding in self.findings if not finding.passed]
-        if self.missing:
-            yield f"Not returned, so not judged: {', '.join(self.missing)}."
+        lacking = f"Not returned, but required: {', '.join(self.missing)}."
+        if not wrong and self.missing:
+            yield f"The {len(self.findings)} tensors that you returned are right. {lacking}"
+            return
         if not wrong:
             yield f"All {len(self.findings)} tensors that you returned are right."
             return
+        if self.missing:
+            yield lacking
         yield f"Wrong: {len(wrong)} of {len(self.findings)} tensors ({', '.join(wrong)})."
         yield from self.explanation()
         yield from self.where
