@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import tidegate
+from tidegate.calculus import trace
 
 DOCUMENTED = {"cell", "engine", "recompute", "gate_parameters"}
 LAYERS = ["RNN", "GRU", "LSTM"]
@@ -49,6 +50,15 @@ def test_the_documented_names_are_documented():
     page = (Path(__file__).parents[2] / "docs" / "drop-in.md").read_text()
     (listed,) = re.findall(r"no public attribute .*? lacks, except (.*?)\|", page)
     assert set(re.findall(r"`(\w+)`", listed)) == DOCUMENTED
+
+
+@each_twin
+def test_the_equations_of_a_twin_are_found_as_documented(name):
+    ours, _ = both(name)
+    assert trace(ours.cell).name == name.removesuffix("Cell")
+    assert not hasattr(ours, "step")
+    page = (Path(__file__).parents[2] / "docs" / "drop-in.md").read_text()
+    assert "`tidegate.calculus.trace(layer.cell)` for every layer and cell" in page
 
 
 @each_twin
