@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from tidegate.calculus.derivation import derive
 from tidegate.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -37,6 +38,17 @@ def test_every_command_has_options_that_exist(page):
     for command in commands(page):
         verb, *arguments = shlex.split(command)[1:]
         group.commands[verb].make_context(verb, arguments)
+
+
+@pytest.mark.parametrize(("page", "language", "named"), [
+    ("companion.md", "en", r'`tidegate derive (\S+)[^`]*`, section "([^"]+)"'),
+    ("companion.zh.md", "zh", r"`tidegate derive (\S+)[^`]*` ?的“([^”]+)”一节"),
+])  # fmt: skip
+def test_the_sections_of_derivations_that_are_named_exist(page, language, named):
+    found = re.findall(named, PAGES[page])
+    assert len(found) >= 3
+    for cell, title in found:
+        assert any(section.title.startswith(title) for section in derive(cell, language=language).sections), title
 
 
 def anchors(path):

@@ -34,7 +34,7 @@ TEXTBOOK = {
     "residual": ["+ U_n^T dq_n[t+1] + dh[t+1]", "J[t] = I", "+ diag(1 - n[t]^2) U_n", "<= 1 + ||U_n||",
                  ">= 1 - max|1 - n[t]^2| ||U_n||", "one step multiplies the gradient by |1 + μ|",
                  "it grows if μ > 0, and also if μ < -2"],
-    "residual-sigmoid": ["The cell has no gate that could be set to 0 or 1.", "through candidate n"],
+    "residual-sigmoid": ["through candidate n"],
     "gru": [
         "dz[t]   = dh[t] * (h[t-1] - n[t])", "dn[t]   = dh[t] * (1 - z[t])", "dr[t]   = da_n[t] * q_n[t]",
         "dq_n[t] = da_n[t] * r[t]", "J[t] = diag(z[t])", "+ diag((h[t-1] - n[t]) * z[t] * (1 - z[t])) U_z",
@@ -179,3 +179,18 @@ def test_the_convention_is_printed_and_says_what_was_replaced():
     assert derive(Written).render() == derive(Written, convention="write").render()
     assert "h[t] = z[t] * n[t] + (1 - z[t]) * h[t-1]" in " ".join(text("gru", convention="write").split())
     assert "z[t] = 1: this is the cell reset-only-gru" in text("reset-before-gru", convention="write")
+
+
+@pytest.mark.parametrize("cell", ["gru", "reset-before-gru"])
+def test_with_both_gates_closed_the_gru_is_a_function_of_its_input(cell):
+    written = derive(cell).render()
+    assert "r[t] = 0 and z[t] = 0: h[t] depends on the input of this step alone" in written
+    assert "r[t] = 1 and z[t] = 1: " not in written
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", CELLS)
+def test_only_cells_with_gates_have_a_section_of_special_cases(name, language):
+    title = LANGUAGES[language].text("cases")
+    gated = name not in ("rnn", "rnn-relu", "residual", "residual-sigmoid")
+    assert (title in [section.title for section in derive(name, language=language).sections]) == gated

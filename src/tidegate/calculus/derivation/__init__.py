@@ -2,7 +2,7 @@
 
 from tidegate.calculus.derivation.backward import backward_section
 from tidegate.calculus.derivation.bounds import bound_section
-from tidegate.calculus.derivation.cases import case_section
+from tidegate.calculus.derivation.cases import case_sections
 from tidegate.calculus.derivation.document import FORMATS, Document
 from tidegate.calculus.derivation.double_sum import double_sum_section, error_section
 from tidegate.calculus.derivation.forward import forward_section
@@ -103,5 +103,5 @@ def chapters(setting: Setting, source: str, *, jacobian_only: bool, unroll: int)
     return [
         notation_section(setting), forward_section(setting, introduced=True), output_section(setting), *shown,
         backward_section(setting), gradient_section(setting), jacobian_section(setting), bound_section(setting),
-        remedy_section(setting), *unrolled, case_section(setting), source_section(setting, source),
+        remedy_section(setting), *unrolled, *case_sections(setting), source_section(setting, source),
     ]  # fmt: skip

@@ -41,7 +41,8 @@ def set_gates(step: Step, gates: Mapping[str, int]) -> Case:
 
 
 def cases(step: Step) -> list[Case]:
-    """Each gate alone at 0 and at 1; and the smallest sets of gates that give another cell or keep a state."""
+    """Each gate alone at 0 and at 1; and the smallest sets of gates that give another cell, keep a state, or make one a
+    function of the input alone."""
     switches = [g for g, e in step.gate.items() if e.op == "sigmoid" and is_gate(step, g)]
     found = [set_gates(step, {g: value}) for g in switches for value in (1, 0)]
     notable = [case for case in found if outcomes(step, case)]
@@ -58,12 +59,20 @@ def cases(step: Step) -> list[Case]:
 
 
 def outcomes(step: Step, case: Case) -> list[tuple[str, str]]:
-    """("is", cell) for every known cell that the case is, and ("kept", state) for every state that it keeps."""
+    """("is", cell) for every known cell that the case is, ("kept", state) for every state that it keeps, and ("input",
+    state) for every state that is a function of the input alone."""
     known = [(name, trace(cell)) for name, cell in CELLS.items()]
     if not any(other is step for _, other in known):
         known += [(name, other) for name, cell in known for other in other_convention(cell)]
     found = [("is", name) for name, other in known if other is not step and is_cell(case, other)]
-    return [*dict.fromkeys(found), *(("kept", s) for s in step.state if case.new[s] is step.old[s])]
+    kept = [("kept", s) for s in step.state if case.new[s] is step.old[s]]
+    return [*dict.fromkeys(found), *kept, *(("input", s) for s in step.state if of_input_alone(step, case, s))]
+
+
+def of_input_alone(step: Step, case: Case, state: str) -> bool:
+    """Whether the new state is not constant, and no old state has an effect on it."""
+    e = case.new[state]
+    return e.value is None and not depends(step, case, e)
 
 
 def other_convention(step: Step) -> list[Step]:
@@ -82,7 +91,7 @@ def remarks(setting: Setting, case: Case) -> list[Words]:
         name, old = notation.value(s), notation.value(s, -1)
         if case.new[s].value is not None:
             said.append(setting.words("is constant", equation=Relation(name, Number(case.new[s].value or 0))))
-        elif not depends(step, case, case.new[s]):
+        elif of_input_alone(step, case, s):
             said.append(setting.words("input alone", state=name))
         elif step.old[s] in subgraph([step.new[s]]) and step.old[s] not in subgraph([case.new[s]]):
             said.append(setting.words("lost path", old=old, state=name))
@@ -112,7 +121,8 @@ def depends(step: Step, case: Case, e: Expression) -> bool:
     )
 
 
-def case_section(setting: Setting) -> Section:
+def case_sections(setting: Setting) -> list[Section]:
+    """The section, or none for a cell without a gate that could be set to 0 or 1."""
     step, notation = setting.step, setting.notation
     body: list[Part] = []
     for case in cases(step):
@@ -121,9 +131,7 @@ def case_section(setting: Setting) -> Section:
         key = "case" if said else "case alone"
         body.append(setting.sentence(key, settings=setting.language.listed(settings), said=said))
         body += list(equations(setting, case))
-    if not body:
-        body.append(setting.sentence("no gate"))
-    return setting.section("cases", body)
+    return [setting.section("cases", body)] if body else []
 
 
 def equations(setting: Setting, case: Case) -> Iterator[Equation]:
