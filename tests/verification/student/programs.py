@@ -68,20 +68,41 @@ def rnn(arrays, mistake=""):
         every[t] = dh
         slope = 1 - h[t + 1] ** 2
         slope = {"no derivative": 1, "derivative from h_{t-1}": 1 - h[t] ** 2, "tanh twice": 1 - np.tanh(h[t + 1]) ** 2,
-                 "derivative of sigmoid": h[t + 1] * (1 - h[t + 1])}.get(mistake, slope)  # fmt: skip
+                 "derivative of sigmoid": h[t + 1] * (1 - h[t + 1]), "1 + h^2": 1 + h[t + 1] ** 2,
+                 }.get(mistake, slope)  # fmt: skip
         dz = dh * slope
         totals.add(t, dz, x[t], dz, [h[t + 1] if mistake == "h_t in dU" else h[t]])
         dx[t] = dz @ W
         back = U.T if mistake == "U transposed" else forward
+        if mistake == "no derivative in the recurrence":
+            dz = dh
         dh = {"no recurrence": 0, "wrong sign": -1}.get(mistake, 1) * dz @ back
     found = {"dx": dx, "dh_0": dh, **totals.done()}
     if mistake == "dU transposed":
         found["dweight_hh"] = found["dweight_hh"].T
     if mistake == "dx reversed":
         found["dx"] = dx[::-1]
+    if mistake.startswith("truncated"):
+        found = truncated_rnn(arrays, h, int(mistake.split()[1]))
     if mistake == "stepwise":
         found |= {"y": np.stack(h[1:]), "dh": every}
     return found
+
+
+def truncated_rnn(arrays, h, steps):
+    """Each loss goes back over so many steps only."""
+    x, U, W, dy = (arrays[name] for name in ("x", "weight_hh", "weight_ih", "dy"))
+    totals, dh_0, dx = Totals(arrays, ""), np.zeros_like(h[0]), np.zeros_like(x)
+    for t in range(len(x)):
+        dh = dy[t]
+        for k in range(t, max(-1, t - steps - 1), -1):
+            dz = dh * (1 - h[k + 1] ** 2)
+            totals.add(k, dz, x[k], dz, [h[k]])
+            dx[k] += dz @ W
+            dh = dz @ U
+            if k == 0:
+                dh_0 += dh
+    return {"dx": dx, "dh_0": dh_0, **totals.done()}
 
 
 def gru(arrays, mistake=""):
@@ -101,7 +122,7 @@ def gru(arrays, mistake=""):
     totals, dh, dx = Totals(arrays, mistake), np.zeros_like(h_0), np.zeros_like(x)
     for t in reversed(range(T)):
         (r, z, n, q), h, d = steps[t], states[t], dh + dy[t]
-        dn, dz, direct = d * (1 - z), d * (h - n), d * z
+        dn, dz, direct = d * (1 - z), d * (h - n), d * (steps[max(t - 1, 0)][1] if mistake == "z of step t - 1" else z)
         if mistake == "other convention":
             dn, dz, direct = d * z, d * (n - h), d * (1 - z)
         dz = d * (n - h) if mistake == "sign of dz" else dz
@@ -118,6 +139,8 @@ def gru(arrays, mistake=""):
             da[:, part], dq[:, part] = d_a, d_q
         totals.add(t, da, x[t], dq, [h, h, r * h if before else h])
         dx[t] = da @ W
+        if mistake == "no derivative in the recurrence":
+            dq[:, r_], dq[:, z_], dq[:, n_] = dr, dz, dn * r
         if before:
             dq = dq[:, : 2 * H]
         products = dq @ U[: dq.shape[1]]
@@ -150,14 +173,22 @@ def lstm(arrays, mistake=""):
             0 if mistake == "dh left out of dc" else d * o * slope
         )
         df = dct * (cs[t + 1] if mistake == "c_t in df" else cs[t])
-        do = d * (cs[t + 1] if mistake == "no tanh of c" else tanh)
+        do = d * (cs[t + 1] if mistake in ("no tanh of c", "no tanh in do") else tanh)
+        if mistake == "i and f exchanged":
+            i, f = f, i
         da = [dct * g * i * (1 - i), df * f * (1 - f), dct * i * (1 - g**2), do * o * (1 - o)]
         if mistake == "derivative of tanh for sigmoid":
             da[3] = do * (1 - o**2)
+        if mistake == "rows of i and f exchanged":
+            da[:2] = da[1::-1]
         da = np.concatenate(da, 1)
         totals.add(t, da, x[t], da, [hs[t]] * 4)
         dx[t], dh = da @ W, da @ U
-        dc = dct if mistake == "f left out of dc" else dct * f
+        before = {
+            "f of step t - 1": steps[t - 1][1],
+            "f of step t + 1": steps[t + 1][1] if t + 1 < T else 0,
+        }
+        dc = dct if mistake == "f left out of dc" else dct * before.get(mistake, f)
     return {"dx": dx, "dh_0": 0 * dh if mistake == "dh_0 zero" else dh, "dc_0": dc, **totals.done()}
 
 

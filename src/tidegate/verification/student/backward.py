@@ -6,9 +6,13 @@ Those inside a step are in `terms.py`.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 
+from tidegate.calculus import Step
+from tidegate.engines.reference.functions import Array
+from tidegate.verification.student.carried import carried_mistakes, sweep_of
 from tidegate.verification.student.mistake import Hypothesis, hypothesis
 from tidegate.verification.student.terms import term_mistakes, without_next
 from tidegate.verification.student.trajectory import Start, Trajectory, shifted, sweep
@@ -19,7 +23,9 @@ def backward_mistakes(start: Start) -> Iterator[Hypothesis]:
     yield from outputs(start)
     yield from matrices(start)
     yield from term_mistakes(start)
+    yield from carried_mistakes(start)
     yield from wrong_values(start)
+    yield from exchanged_gates(start)
 
 
 def recursion(start: Start) -> Iterator[Hypothesis]:
@@ -104,26 +110,52 @@ def wrong_values(start: Start) -> Iterator[Hypothesis]:
     def read(values: list) -> Start:
         return replace(start, values=values)
 
-    def only_leaves(value: Mapping) -> dict:
-        named = {*step.gate.values(), *step.new.values()}
-        return {e: v for e, v in value.items() if e.op == "leaf" or e in named}
-
     for s in step.state:
         old, new = step.old[s], step.new[s]
         for kind, text, place, instead in (
             ("h_t in the place of h_{t-1}", f"{s}_t is read where {s}_{{t-1}}, before the step, belongs", old, new),
             ("h_{t-1} in the place of h_t", f"{s}_{{t-1}} is read where {s}_t, after the step, belongs", new, old),
         ):
-            values = [only_leaves(v) | {place: v[instead]} for v in start.values]
-            yield hypothesis(kind, f"in the backward step, {text}.", step, partial(sweep_of, read(values), start))
+            values = [only_leaves(step, v) | {place: v[instead]} for v in start.values]
+            yield hypothesis(kind, f"in the backward step, {text}.", step, partial(sweep_of, start, read(values)))
     for g, e in step.gate.items():
         for shift, which in ((1, "t + 1"), (-1, "t - 1")):
             order = np.clip(np.arange(len(start.values)) + shift, 0, len(start.values) - 1)
-            values = [only_leaves(v) | {e: start.values[t][e]} for v, t in zip(start.values, order)]
+            values = [only_leaves(step, v) | {e: start.values[t][e]} for v, t in zip(start.values, order)]
             text = f"in the backward step, {g} of step {which} is read where {g} of step t belongs."
-            yield hypothesis("value of another step", text, step, partial(sweep_of, read(values), start))
+            yield hypothesis("value of another step", text, step, partial(sweep_of, start, read(values)))
 
 
-def sweep_of(wrong: Start, start: Start) -> Trajectory:
-    """The sweep reads the values of `wrong`; the operands of the weights' gradients are those of `start`."""
-    return replace(sweep(wrong), start=start)
+def only_leaves(step: Step, value: Mapping) -> dict:
+    """The values from which the backward step computes all others."""
+    named = {*step.gate.values(), *step.new.values()}
+    return {e: v for e, v in value.items() if e.op == "leaf" or e in named}
+
+
+def exchanged_gates(start: Start) -> Iterator[Hypothesis]:
+    """The backward step reads one gate for another, or stores the gradients of two gates in each other's place."""
+    step, P = start.step, start.numbers.parameters
+    kind = "gates exchanged in the backward pass"
+    for (g, e), (h, f) in combinations(step.gate.items(), 2):
+        if e.op == f.op:
+            values = [only_leaves(step, v) | {e: v[f], f: v[e]} for v in start.values]
+            text = f"{h} is read where {g} belongs, and {g} where {h} belongs; in the forward pass they are right."
+            yield hypothesis(kind, text, step, partial(sweep_of, start, replace(start, values=values)))
+        blocks = [g in names and h in names for names in (step.inputs, step.products)]
+        if all(blocks) and step.stage_of(g) == step.stage_of(h):
+            other = {g: h, h: g}
+            matrices = {name: {a: getattr(P, name)[b] for a, b in other.items()} for name in "WU"}
+            text = (
+                f"the gradients da_{g} and da_{h} stand in each other's place, as rows of the weights' gradients and "
+                f"before the products with W and U; the order of the gates is {', '.join(step.gates)}."
+            )
+            yield hypothesis(kind, text, step, partial(stored_in_turn, start, other, matrices))
+
+
+def stored_in_turn(start: Start, other: Mapping[str, str], matrices: Mapping[str, Mapping[str, Array]]) -> Trajectory:
+    found = sweep(start, U=matrices["U"], W=matrices["W"])
+
+    def turned(each: Mapping[str, Array]) -> dict[str, Array]:
+        return {g: each[other.get(g, g)] for g in each}
+
+    return replace(found, da=turned(found.da), dq=turned(found.dq), inputs=turned(found.inputs))

@@ -6,7 +6,7 @@ from functools import partial
 from tidegate.calculus import Adjoint, Expression, Step, adjoint, infix, operations
 from tidegate.calculus.adjoint import differentiate
 from tidegate.calculus.derivative import add_up, pull_back, signed_factors
-from tidegate.calculus.expression import apply, as_expression, constant
+from tidegate.calculus.expression import apply, as_expression, constant, subgraph
 from tidegate.calculus.substitution import substitute
 from tidegate.verification.plant import cotangent_name, element_wise_terms
 from tidegate.verification.student.mistake import Hypothesis, hypothesis
@@ -82,6 +82,9 @@ def derivatives(start: Start) -> Iterator[Hypothesis]:
         kind = "missing derivative of an activation function" if function else "missing factor"
         yield planted(kind, f"{what} is left out of {gradient}; expected {term}.", constant(1))
         if not function:
+            if local.op in SWAPPED and local not in step.gate.values():
+                text = f"in {gradient}, {local.op} is left out of the factor {factor}; expected {term}."
+                yield planted("missing activation function", text, local.args[0])
             continue
         for kind, wrong, text in wrong_slopes(step, source, local):
             yield planted(kind, f"in {gradient}, {text}; expected {factor}.", wrong)
@@ -119,5 +122,9 @@ def wrong_slopes(step: Step, y: Expression, local: Expression) -> Iterator[Slope
     if len(factors) == 2:
         for missing, left in (factors, factors[::-1]):
             yield kind, left, f"the factor {infix(missing, names)} of the derivative of {f} is left out"
+    for e in subgraph([local]):
+        if e.op == "sub":
+            wrong = substitute([local], {e: e.args[0] + e.args[1]})[0]
+            yield kind, wrong, f"{infix(wrong, names)} has the wrong sign, as derivative of {f}"
     if f == "tanh":
         yield kind, 1 - y, f"the square is left out of the derivative of {f}"

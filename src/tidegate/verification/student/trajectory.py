@@ -1,12 +1,12 @@
 """The gradients of every step of a sequence, by the Adjoint or by a wrong backward step, and their sums over time."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from tidegate.calculus import Adjoint, Step, adjoint, evaluate
+from tidegate.calculus import Adjoint, Expression, Step, adjoint, evaluate
 from tidegate.engines.reference import problem as reference
 from tidegate.engines.reference.bptt import Values, forward
 from tidegate.engines.reference.functions import OPERATIONS, Array
@@ -15,6 +15,8 @@ from tidegate.verification.derived import by_rule
 from tidegate.verification.problem import Problem
 from tidegate.verification.values import as_numbers
 
+#: The gradients of one step, by group and name, as in a Trajectory.
+Moment = dict[str, dict[str, Array]]
 Key = tuple[str, str]  # the name of a tensor, and the gate or vector of the block; "" where a tensor is one block
 
 
@@ -124,13 +126,15 @@ def sweep(
     *,
     U: Mapping[str, Array] | None = None,
     W: Mapping[str, Array] | None = None,
+    back: Mapping[str, Expression] | None = None,
     kept: Mapping[str, float] | None = None,
     first_kept: Mapping[str, float] | None = None,
 ) -> Trajectory:
     """Backpropagation through time, from the last step to the first.
 
-    rule: a wrong Adjoint. U, W: wrong matrices of some gates, in the products of the backward pass. kept: the factor of
-    the gradient that each state carries to the step before, by default 1; first_kept: at step 0, by default `kept`.
+    rule: a wrong Adjoint. U, W: wrong matrices of some gates, in the products of the backward pass. back: what these
+    matrices U multiply in the place of dq. kept: the factor of the gradient that each state carries to the step before,
+    by default 1; first_kept: at step 0, by default `kept`.
     """
     step, numbers = start.step, start.numbers
     rule = rule or adjoint(step)
@@ -139,30 +143,51 @@ def sweep(
         W={**numbers.parameters.W, **(W or {})},
         U={**numbers.parameters.U, **(U or {})},
     )
-    B = numbers.x.shape[1]
-    alive, kept = np.ones((B, 1), bool), kept or {}
+    kept = kept or {}
     first_kept = kept if first_kept is None else first_kept
     carried = {s: np.zeros_like(value) for s, value in numbers.states.items()}
-    found: list[dict[str, dict[str, Array]]] = []
+    found: list[Moment] = []
     for value, dy in zip(reversed(start.values), start.dy[::-1]):
         d_new = dict(carried)
         d_new[step.state[0]] = d_new[step.state[0]] + dy
-        inner = by_rule(rule, step, P, value, d_new, alive, None)
-        known = value | {e: d_new[s] for s, e in rule.d_new.items()}
-        known |= {d: np.sum([inner.products[g] for g in stage.gates], 0) for d, stage in zip(rule.d_p, step.stages)}
-        totals = evaluate([rule.cotangent[e] for e in step.new.values()], known, OPERATIONS)
-        found.append({
-            "d_state": {s: np.broadcast_to(d, dy.shape) for s, d in zip(step.state, totals)},
-            "carried": carried, "da": inner.da, "dq": inner.dq, "dv": inner.dv,
-            "inputs": {g: inner.da[g] @ P.W[g].T for g in step.inputs},
-        })  # fmt: skip
+        moment, old = step_back(rule, step, P, value, d_new, back or {})
+        found.append(moment | {"carried": carried})
         factor = kept if len(found) < len(start.values) else first_kept
-        carried = {s: factor.get(s, 1.0) * d for s, d in inner.old.items()}
+        carried = {s: factor.get(s, 1.0) * d for s, d in old.items()}
+    return trajectory_of(start, found, carried)
+
+
+def step_back(
+    rule: Adjoint,
+    step: Step,
+    P: Parameters,
+    value: Values,
+    d_new: Mapping[str, Array],
+    back: Mapping[str, Expression],
+) -> tuple[Moment, dict[str, Array]]:
+    """The gradients of one step, and those with respect to the states before it; `back` as for `sweep`."""
+    alive = np.ones((len(d_new[step.state[0]]), 1), bool)
+    wrong = replace(rule, dq={**rule.dq, **back}) if back else rule
+    inner = by_rule(wrong, step, P, value, d_new, alive, None)
+    known = value | {e: d_new[s] for s, e in rule.d_new.items()}
+    known |= {d: np.sum([inner.products[g] for g in stage.gates], 0) for d, stage in zip(rule.d_p, step.stages)}
+    right = dict(zip(back, evaluate([rule.dq[g] for g in back], known, OPERATIONS)))
+    totals = evaluate([rule.cotangent[e] for e in step.new.values()], known, OPERATIONS)
+    moment = {
+        "d_state": {s: np.broadcast_to(d, d_new[s].shape) for s, d in zip(step.state, totals)},
+        "da": inner.da, "dq": inner.dq | right, "dv": inner.dv,
+        "inputs": {g: inner.da[g] @ P.W[g].T for g in step.inputs},
+    }  # fmt: skip
+    return moment, inner.old
+
+
+def trajectory_of(start: Start, found: Sequence[Moment], initial: dict[str, Array]) -> Trajectory:
+    """The gradients of all steps, from those of each, the last step first."""
     in_time = {
         group: {name: np.stack([each[group][name] for each in reversed(found)]) for name in found[0][group]}
         for group in found[0]
     }
-    return Trajectory(start, **in_time, initial=carried)
+    return Trajectory(start, **in_time, initial=initial)
 
 
 def operand_of(start: Start, gate: str) -> Array:
