@@ -1,6 +1,7 @@
 """verify says yes to what is right, no to what is wrong, and says which gate; in Python and with a layer."""
 
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -227,3 +228,23 @@ def test_finite_differences_choose_their_step_and_estimate_their_error():
     assert actual < 1e-10
     assert actual < 10 * found.error
     assert min(LADDER) < found.step < max(LADDER)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", TIDE])
+def test_the_table_fits_100_columns_and_has_every_error_and_one_verdict_for_each_quantity(cell):
+    (comparison,) = verify(cell, sizes=(3, 2, 3, 4), plant=terms_of(trace(find_cell(cell)))[0]).comparisons
+    lines = list(comparison.table())
+    assert max(map(len, lines)) <= 100
+    oracles, found, verdicts = list[str](), dict[tuple[str, str], str](), dict[str, str]()
+    for line in lines:
+        first, *rest = re.split(r"\s{2,}", line.strip())
+        if first == "quantity":
+            oracles = [name for name in rest if name != "verdict"]
+            continue
+        found |= {(first, oracle): error for oracle, error in zip(oracles, rest)}
+        verdicts |= {first: rest[-1]} if rest[-1].isalpha() else {}
+    for check in comparison.checks:
+        assert found[check.label, check.oracle] == f"{check.error:.1e}{'!' * (not check.passed)}"
+        assert found[check.label, "norm"] == f"{check.norm:.2e}"
+    wrong = {check.label for check in comparison.checks if not check.passed}
+    assert verdicts == {check.label: "WRONG" if check.label in wrong else "ok" for check in comparison.checks}

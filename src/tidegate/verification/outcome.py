@@ -1,7 +1,7 @@
 """The result of a verification: every comparison, the worst of them, and the gate whose gradient is wrong."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from tidegate.notebook import output
 from tidegate.verification.fault import Fault
 from tidegate.verification.listing import Listing, list_numbers
 from tidegate.verification.problem import Problem
+
+WIDTH = 100  # of the lines of a table, in characters
+NORM = 10  # of the column of norms, which only the first lines have
 
 
 @dataclass(frozen=True)
@@ -93,20 +96,23 @@ class Comparison:
         return "\n".join([self.title, *self.table(), *self.verdict()])
 
     def table(self) -> Iterator[str]:
-        """One line for each quantity: its norm, its error against each oracle ("!" if too large), whether all pass."""
-        oracles = self.oracles
-        widths = [max(len(oracle), 8) for oracle in oracles]
+        """One line for each quantity: its norm, its error against each oracle ("!" if too large), whether all pass.
+
+        Oracles for which a line has no room have lines below, with the verdict on all of them.
+        """
         rows: dict[str, dict[str, Check]] = {}
         for check in self.checks:
             rows.setdefault(check.label, {})[check.oracle] = check
-        yield "  ".join(
-            [f"{'quantity':10} {'norm':>8}", *(f"{o:>{w + 1}}" for o, w in zip(oracles, widths)), "verdict"]
-        )
-        for label, row in rows.items():
-            cells = [f"{cell(row.get(oracle)):>{width + 1}}" for oracle, width in zip(oracles, widths)]
-            norm = next(iter(row.values())).norm
-            good = all(check.passed for check in row.values())
-            yield "  ".join([f"{label:10} {norm:8.2e}", *cells, "ok" if good else "WRONG"])
+        parts = in_lines(self.oracles)
+        for k, part in enumerate(parts):
+            last = k == len(parts) - 1
+            head = [f"{oracle:>{width_of(oracle)}}" for oracle in part]
+            yield "".join([f"{'quantity':10}", f"{'norm':>{NORM}}" * (k == 0), *head, "  verdict" * last])
+            for label, row in rows.items():
+                cells = [f"{cell(row.get(oracle)):>{width_of(oracle)}}" for oracle in part]
+                norm = f"{next(iter(row.values())).norm:{NORM}.2e}" * (k == 0)
+                good = all(check.passed for check in row.values())
+                yield "".join([f"{label:10}", norm, *cells, f"  {'ok' if good else 'WRONG'}" * last]).rstrip()
 
     def verdict(self) -> Iterator[str]:
         yield from (f"not compared with {oracle}: {reason}" for oracle, reason in self.absent.items())
@@ -134,6 +140,23 @@ class Comparison:
         if self.problem is None:
             raise ArgumentError("the numbers of this comparison were not kept: use `verify`, not `verify_all`.")
         return list_numbers(self.problem, self.plant)
+
+
+def width_of(oracle: str) -> int:
+    """The width of the column of an oracle, with the space before it."""
+    return max(len(oracle), 8) + 2
+
+
+def in_lines(oracles: Sequence[str]) -> list[list[str]]:
+    """The oracles in groups, each with room in a line of WIDTH characters."""
+    room = WIDTH - len(f"{'quantity':10}  verdict")
+    groups: list[list[str]] = [[]]
+    for oracle in oracles:
+        beside = NORM * (len(groups) == 1) + sum(map(width_of, groups[-1]))
+        if groups[-1] and beside + width_of(oracle) > room:
+            groups.append([])
+        groups[-1].append(oracle)
+    return groups
 
 
 def cell(check: Check | None) -> str:
