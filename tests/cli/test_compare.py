@@ -86,6 +86,19 @@ def test_quick_has_two_seeds_and_chooses_learning_rates(tidegate, tmp_path):
     numbers = json.loads((tmp_path / "comparisons" / "recall" / "compare.json").read_text())
     assert (numbers["seeds"], len(numbers["tuning_seeds"])) == ([0, 1], 1)
     assert [trial["rate"] for trial in numbers["arms"][0]["rate"]["trials"]] == [3e-3, 1e-2, 3e-2]
+    caution = (
+        "This is a quick look: 4 units and at most 6 steps show that the command works, not which cell is better. "
+        "The same command without --quick has 4 units, at most 6 steps and 10 seeds."
+    )
+    assert caution in " ".join(outcome.out.split())
+    assert caution in (tmp_path / "comparisons" / "recall" / "compare.html").read_text(encoding="utf-8")
+    assert numbers["caution"] == caution
+
+
+def test_only_a_quick_comparison_has_a_caution(tidegate, tmp_path):
+    outcome = compare(tidegate, "--cells", "rnn", "--seeds", 1)
+    assert outcome.code == 0, outcome.err
+    assert "quick" not in outcome.out
 
 
 def test_the_samples_of_language_models_stand_side_by_side(tidegate, text):

@@ -142,3 +142,15 @@ def test_what_two_arms_have_in_common_is_said_once():
         "init default is better than init chrono (lstm, length 50) on this task at this budget: mse differs by 0.25 ("
     )
     assert verdict_sentence(found).startswith(said)
+
+
+def test_an_interval_of_a_share_is_cut_at_the_largest_difference_that_is_possible():
+    runs = {"a": [unsolved(0, 0.9), unsolved(1, 0.1)], "b": [unsolved(0, 0.1), unsolved(1, 0.2)]}
+    (share,) = verdicts([pair_up(Echo(), "a", "b", runs["a"], runs["b"], None)])
+    assert (share.low, share.high) == (-Echo.solved, Echo.solved)
+    assert 0 < Echo.solved <= 1
+    (single,) = verdicts([pair_up(Echo(), "a", "b", runs["a"][:1], runs["b"][:1], None)])
+    assert (single.low, single.high) == (-Echo.solved, Echo.solved)
+    (error,) = verdicts([pair_up(Mean(), "a", "b", runs["a"], runs["b"], None)])
+    assert error.low < -1
+    assert error.high > 1

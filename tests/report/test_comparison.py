@@ -1,6 +1,7 @@
 """A comparison in a terminal: its table, its verdicts, and the live table while jobs end."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -68,7 +69,8 @@ def test_plain_lines_say_how_far_each_arm_is(monkeypatch):
     compare(Echo(), ["gru"], settings=with_rates, rates=(0.01, 0.03), seeds=3, workers=1, progress=LiveTable(console))
     lines = printed(console).splitlines()
     assert lines[0] == "7 jobs, 1 at once. Ctrl-C stops; the same command continues."
-    assert lines[1].startswith("gru: learning rate 1 of 4; 14% done, about 0:0")
+    assert lines[1].startswith("gru: learning rate 1 of 4; 14% done")
+    assert lines[2].startswith("gru: learning rate 2 of 4; 29% done, about 0:0")
     assert lines[-1].startswith("gru: 3 of 3 seeds, accuracy ")
     assert lines[-1].endswith("100% done")
 
@@ -92,14 +94,30 @@ def test_stored_jobs_do_not_count_as_fast_ones():
     console = terminal()
     shown = LiveTable(console)
     (arm,) = [a for a in _arms() if a.cell == "gru"]
-    shown.begin([arm], 0, 4, 1)
-    shown.begun -= 10
+    shown.begin([arm], 0, 8, 1)
     for seed in range(2):
         shown.ended(arm, Outcome(seed=seed, status="unsolved", score=0.5), tuning=False, stored=True)
-    assert shown.left() == "50% done"
+    assert shown.left() == "25% done"
     shown.ended(arm, Outcome(seed=2, status="diverged", score=0.3), tuning=False, stored=False)
-    assert shown.left() == "75% done, about 0:10 left"
+    assert shown.left() == "38% done"
+    shown.first -= 10
+    shown.ended(arm, Outcome(seed=3, status="unsolved", score=0.3), tuning=False, stored=False)
+    assert shown.left() == "50% done, about 0:40 left"
     assert shown.cells(arm)[-1] == "1 diverged"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_time_that_is_left_is_that_of_the_jobs_without_the_start_of_their_processes(workers, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: now))
+    shown, arm = LiveTable(terminal()), _arms()[0]
+    shown.begin([arm], 0, 20, workers)
+    now += 7.0  # processes start
+    for seed in range(12):
+        now += 2.0 / workers  # each job takes 2 s
+        shown.ended(arm, Outcome(seed=seed, status="unsolved", score=0.5), tuning=False, stored=False)
+        expected = round((19 - seed) * 2 / workers)
+        assert shown.left().partition(", ")[2] == (f"about 0:{expected:02} left" if seed >= workers else "")
 
 
 def _arms():

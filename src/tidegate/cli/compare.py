@@ -1,5 +1,6 @@
 """`tidegate compare`: cells on a task over seeds."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +86,7 @@ def compare(
     except KeyboardInterrupt as stop:
         typer.echo(f"Stopped. The finished jobs are kept in {where / 'jobs'}; the same command continues.", err=True)
         raise typer.Exit(exit_code(stop)) from None
+    found = replace(found, caution=asked.caution)
     console = Console(highlight=False)
     print_comparison(console, found)
     page, data = write(where, found)

@@ -55,7 +55,7 @@ class Comparison(Figure):
     matched: "weights", "units" or "seconds".   seeds: those that are reported; tuning_seeds: those on which learning
     rates were chosen.   arms: one result for each cell and setting.   verdicts: one for each pair of arms that differ
     in one thing, corrected for their number.   notes: sentences on what was left out, or does not match.
-    versions: of what the numbers depend on.
+    versions: of what the numbers depend on.   caution: what a reader must know first; empty where there is nothing.
     """
 
     task: Mapping[str, Any]
@@ -66,6 +66,7 @@ class Comparison(Figure):
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
     versions: Mapping[str, str]
+    caution: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return {"tidegate": "comparison", **super().as_dict()}

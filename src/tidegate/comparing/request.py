@@ -31,6 +31,7 @@ class Request:
     settings: Settings
     rates: tuple[float, ...] | None
     tuning_seeds: int
+    caution: str = ""
 
     @classmethod
     def of(
@@ -56,6 +57,7 @@ class Request:
             raise ArgumentError(f"`param` and `vary` must not both give {sorted(both)[0]}.")
         usual = usual_settings(task, {**parameters, **firsts(varied)}) if quick else Settings()
         own = usual.with_values(settings)
+        number_of_seeds = SEEDS if seeds is None else seeds[0] if len(seeds) == 1 else len(seeds)
         chosen = None if rates is None else tuple(number("rates", text) for text in rates.split(","))
         if quick and chosen is None and own.lr is None and "lr" not in varied:
             chosen = QUICK_RATES[own.optimizer]
@@ -68,12 +70,22 @@ class Request:
             settings=own,
             rates=chosen,
             tuning_seeds=QUICK_TUNING_SEEDS if quick else TUNING_SEEDS,
+            caution=quick_caution(own, Settings().with_values(settings), number_of_seeds) if quick else "",
         )
 
     def folder(self) -> Path:
         """Where the results are written by default: one folder for each task, so that finished jobs are found again."""
         stem = Path(self.task.rpartition(":")[2]).stem if ":" in self.task else self.task
         return Path("comparisons", re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "task")
+
+
+def quick_caution(quick: Settings, full: Settings, seeds: int) -> str:
+    """What is too small in a quick comparison, and how it is made larger; `seeds` of the full one."""
+    return (
+        f"This is a quick look: {quick.hidden} units and at most {quick.steps:,} steps show that the command works, "
+        f"not which cell is better. The same command without --quick has {full.hidden} units, at most {full.steps:,} "
+        f"steps and {seeds} seeds."
+    )
 
 
 def usual_settings(task: str, parameters: Mapping[str, Any]) -> Settings:

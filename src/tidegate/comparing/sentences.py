@@ -19,10 +19,11 @@ def sentences(found: Comparison) -> Iterator[str]:
 
 
 def headline(found: Comparison) -> str:
-    """The task, the seeds, and what is equal."""
+    """The task, the seeds, what is equal, and what a reader must know first."""
     parameters = ", ".join(f"{name} {value}" for name, value in found.task["parameters"].items())
     name = f"{found.task['name']}{f' ({parameters})' if parameters else ''}"
-    return f"{name}, {count(len(found.seeds), 'seed')}. {matched(found)}"
+    said = f"{name}, {count(len(found.seeds), 'seed')}. {matched(found)}"
+    return f"{said} {found.caution}" if found.caution else said
 
 
 def matched(found: Comparison) -> str:

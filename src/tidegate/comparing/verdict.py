@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,7 @@ from tidegate.comparing.statistics import (
 )
 from tidegate.tasks import Task
 
+SHARES = ("accuracy", "strings right")  # metrics between 0 and 1
 Kind = Literal["better", "no difference", "too few seeds"]
 
 
@@ -32,7 +34,7 @@ class Verdict:
     there.
     seeds: the number of common seeds; `needed`: the least number with which a difference can be significant.
     difference: the mean of first - second; low, high: its t interval, at the level that Holm's correction gives this
-    pair: 1 - `level`.
+    pair: 1 - `level`; cut at the largest difference that is possible.
     p: of the exact sign-flip test; `adjusted`: after Holm's correction over `pairs` pairs.
     detectable: the true difference that would have been detected in 80 % of such comparisons.
     kind: "better" where adjusted <= 0.05 and the interval does not contain 0; `better` is then the label of that arm.
@@ -58,13 +60,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences first - second over the common seeds, in the unit of `measure`; `sign` is 1 where more is better."""
+    """Differences first - second over the common seeds, in the unit of `measure`; `sign` is 1 where more is better.
+    limit: the largest difference that is possible."""
 
     first: str
     second: str
     measure: str
     differences: Array
     sign: int
+    limit: float = math.inf
 
 
 def verdicts(pairs: Sequence[Paired]) -> list[Verdict]:
@@ -80,7 +84,7 @@ def verdicts(pairs: Sequence[Paired]) -> list[Verdict]:
 
 def verdict(pair: Paired, p: float, adjusted: float, level: float, needed: int, pairs: int) -> Verdict:
     d, n = pair.differences, len(pair.differences)
-    low, high = mean_interval(d, level)
+    low, high = np.clip(mean_interval(d, level), -pair.limit, pair.limit).tolist()
     kind: Kind = "no difference"
     better = None
     if n < needed:
@@ -130,7 +134,13 @@ def pair_up(
         differences = [u * per_step[first] - v * per_step[second] for u, v in x]
         return Paired(first, second, "seconds", np.array(differences, float), -1)
     scores = [limited(task, u) - limited(task, v) for u, v in pairs]
-    return Paired(first, second, task.metric, np.array(scores, float), 1 if task.higher_is_better else -1)
+    sign = 1 if task.higher_is_better else -1
+    return Paired(first, second, task.metric, np.array(scores, float), sign, largest_difference(task))
+
+
+def largest_difference(task: Task) -> float:
+    """Shares lie between 0 and the one from which the task counts as solved; other scores have no limit."""
+    return task.solved if task.metric in SHARES and 0 < task.solved <= 1 else math.inf
 
 
 def limited(task: Task, run: Outcome) -> float:

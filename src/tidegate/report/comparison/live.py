@@ -35,14 +35,16 @@ class LiveTable(LiveOutput, Progress):
         self.arms: Sequence[Arm] = ()
         self.rows: dict[str, Row] = {}
         self.tried = self.reported = 0
-        self.begun = self.said = time.monotonic()
-        self.done = self.total = self.stored = 0.0
+        self.said = time.monotonic()
+        self.first: float | None = None  # when the first job ended that ran now
+        self.done = self.total = self.since = 0.0
+        self.workers = self.ran = 0
 
     def begin(self, arms: Sequence[Arm], tried: int, reported: int, workers: int) -> None:
         self.arms, self.tried, self.reported = arms, tried, reported
         self.rows = {arm.label: Row() for arm in arms}
         self.total = sum(cost(arm) * (tried + reported) for arm in arms)
-        self.begun = self.said = time.monotonic()
+        self.said, self.workers = time.monotonic(), workers
         jobs = len(arms) * (tried + reported)
         self.note(f"{jobs} jobs, {workers} at once. Ctrl-C stops; the same command continues.")
         self.show()
@@ -54,7 +56,10 @@ class LiveTable(LiveOutput, Progress):
         else:
             row.outcomes.append(outcome)
         self.done += cost(arm)
-        self.stored += cost(arm) * stored
+        if not stored:
+            self.ran += 1
+            self.since += cost(arm) if self.first is not None else 0.0
+            self.first = time.monotonic() if self.first is None else self.first
         self.show()
         if self.live is None:
             now = time.monotonic()
@@ -66,12 +71,14 @@ class LiveTable(LiveOutput, Progress):
         self.say(text)
 
     def left(self) -> str:
-        """How much is done, and the time left at the rate so far, as far as it is known."""
-        here = self.done - self.stored
+        """How much is done, and the time left at the rate since the first job ended, once every worker has ended one.
+
+        The time until then is left out: processes start and import torch in it.
+        """
         share = f"{self.done / self.total:.0%} done" if self.total else "done"
-        if here <= 0 or self.done >= self.total:
+        if self.first is None or self.ran <= self.workers or self.done >= self.total:
             return share
-        seconds = (time.monotonic() - self.begun) / here * (self.total - self.done)
+        seconds = (time.monotonic() - self.first) / self.since * (self.total - self.done)
         return f"{share}, about {clock(seconds)} left"
 
     def cells(self, arm: Arm) -> list[str]:
