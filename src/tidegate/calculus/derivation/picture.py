@@ -8,7 +8,7 @@ from tidegate.errors import EquationError
 NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # of an SVG file; HTML does not need it
 
 
-def inline_picture(step: Step, notation: str, language: str) -> str:
+def inline_picture(step: Step, notation: str = "tidegate", language: str = "en") -> str:
     """The diagram as part of a page in HTML, or the sentence that says why the equations cannot be drawn."""
     from tidegate.calculus.diagram import diagram
 
