@@ -65,8 +65,9 @@ def diagram(
     for name, given, known in (("notation", notation, NOTATIONS), ("language", language, SENTENCES)):
         if given not in known:
             raise ArgumentError(f"`{name}` must be one of {', '.join(known)}, got {given!r}.")
+    drawn = flow(step, until)  # before the letters: it refuses equations whose Adjoint would take long
     letters, sentences = NOTATIONS[notation](step), SENTENCES[language]
-    drawn = in_letters(flow(step, until), letters)
+    drawn = in_letters(drawn, letters)
     part = sentences.part.format(names=", ".join(until)) if until else ""
     title = sentences.title.format(part=part, cell=step.name)
     names = "-".join(("flow", step.name, *until, *(name for name in (notation, language) if name not in USUAL)))
