@@ -35,7 +35,7 @@ def run(*, grid: str) -> dict:
 def slowdown_of(name: str, count: int) -> float:
     """The time of a step with one busy program for each core, as a multiple of its time without them."""
     ours = name == "ours"
-    step = training_step((tidegate if ours else nn).GRU(V, H), one_hot=not ours)
+    step = training_step((tidegate if ours else nn).GRU(V, H), one_hot=not ours, torchs=not ours)
 
     def time() -> float:
         return median(clock(step) for _ in range(count))

@@ -44,6 +44,7 @@ from tidegate.nn import (
     RNNCell,
     convert,
     init,
+    linear_cross_entropy,
     stream,
     trace,
     why,
@@ -51,6 +52,7 @@ from tidegate.nn import (
 from tidegate.train.load import load
 from tidegate.train.model import LanguageModel
 from tidegate.train.save import save
+from tidegate.train.update import clip_and_step
 from tidegate.verification import verify, verify_all
 
 __all__ = [
@@ -78,12 +80,14 @@ __all__ = [
     "StateError",
     "TidegateError",
     "absolute",
+    "clip_and_step",
     "compare",
     "convert",
     "derive",
     "diagram",
     "exp",
     "init",
+    "linear_cross_entropy",
     "load",
     "log",
     "log1p",

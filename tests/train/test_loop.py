@@ -9,9 +9,10 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 from tidegate.train import loop
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.log import read
-from tidegate.train.loop import optimiser, step_clipped
+from tidegate.train.loop import optimiser
 from tidegate.train.model import cross_entropy
 from tidegate.train.recipe import Recipe
+from tidegate.train.update import step_clipped
 
 
 def evaluations(trainer):

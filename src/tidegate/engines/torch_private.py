@@ -25,6 +25,7 @@ try:
     from torch._C._functorch import maybe_current_level
     from torch.autograd import forward_ad
     from torch.autograd.grad_mode import _unsafe_preserve_version_counter
+    from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
     forward_ad._current_level  # noqa: B018  a missing name is reported here
 except (ImportError, AttributeError) as error:
@@ -61,6 +62,14 @@ def in_forward_mode() -> bool:
 def dispatch_keys(tensor: torch.Tensor) -> int:
     """The dispatch keys of a tensor, one bit each: its device and layout, and every wrapper or flag it has."""
     return _dispatch_keys(tensor).raw_repr()
+
+
+def has_step_hooks(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether `optimizer.step` calls functions that were registered for it, or is wrapped, as learning rate schedulers
+    do."""
+    own = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    everyone = _global_optimizer_pre_hooks or _global_optimizer_post_hooks
+    return bool(own or everyone or "step" in vars(optimizer))
 
 
 def names_of_keys(tensor: torch.Tensor) -> str:

@@ -4,6 +4,7 @@ from tidegate.nn import convert, init
 from tidegate.nn.build import build_layer, find_cell
 from tidegate.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from tidegate.nn.layer import CellLayer
+from tidegate.nn.loss import linear_cross_entropy
 from tidegate.nn.recurrent import PeepholeLSTM, Recurrent, ResetBeforeGRU, ResidualRNN
 from tidegate.nn.streaming import Stream, stream
 from tidegate.nn.tracing import Trace, trace
@@ -29,6 +30,7 @@ __all__ = [
     "convert",
     "find_cell",
     "init",
+    "linear_cross_entropy",
     "stream",
     "trace",
     "why",

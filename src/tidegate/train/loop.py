@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
 from tidegate.errors import DivergenceError
@@ -23,13 +22,14 @@ from tidegate.train.guard import diverged, equations_remedy, sound, weights_soun
 from tidegate.train.initial import initial_model
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.log import Log
-from tidegate.train.model import State, cross_entropy, detach
+from tidegate.train.model import State, detach
 from tidegate.train.position import WINDOW, Best, Position
 from tidegate.train.recipe import Recipe
 from tidegate.train.sample import sample
 from tidegate.train.schedule import rate
 from tidegate.train.status import Figures, Status
 from tidegate.train.text_length import check_length
+from tidegate.train.update import gradient_norm, step_clipped
 
 EVALUATIONS = 12  # number of evaluations in a run without `eval_every`
 TICK = 1.0  # seconds between two records of the log
@@ -57,21 +57,12 @@ def optimiser(recipe: Recipe, parameters: Sequence[nn.Parameter]) -> Optimizer:
     return AdamW(parameters, lr=recipe.lr, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=fused)
 
 
-def step_clipped(optimizer: Optimizer, norm: float, clip: float) -> None:
-    """A step with gradients clipped as by torch.nn.utils.clip_grad_norm_; `norm` is their global norm.
-
-    torch's fused updates divide gradients by `grad_scale` as they read them, so clipping needs no extra memory pass.
-    """
-    scale = (norm + 1e-6) / clip  # the 1e-6 is that of clip_grad_norm_
-    group = optimizer.param_groups[0]
-    if group["fused"]:
-        here = group["params"][0].device
-        optimizer.grad_scale = torch.tensor(scale, dtype=torch.float32, device=here) if scale > 1 else None  # type: ignore[attr-defined]
-    elif scale > 1:
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                parameter.grad.mul_(1 / scale)
-    optimizer.step()
+def on_host(loss: Tensor, norm: Tensor) -> tuple[float, float]:
+    """Both numbers, with one synchronisation with their device."""
+    if loss.is_cpu:
+        return loss.item(), norm.item()
+    a, b = torch.stack((loss.detach(), norm)).tolist()
+    return a, b
 
 
 class Trainer:
@@ -200,24 +191,20 @@ class Trainer:
         x, y = self.batch(position.epoch, position.batch)
         if not self.batches.carries_state or position.batch == 0:
             self.state = None
-        scores, state = self.model(x, self.state)
-        loss = cross_entropy(scores, y)
+        loss, state = self.model.loss(x, y, self.state)
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
-        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=False)
-        nats, gradient_norm = torch.stack(
-            (loss.detach(), norm)
-        ).tolist()  # one synchronisation with the device per step
+        nats, norm = on_host(loss, gradient_norm(self.parameters))
         lr = rate(recipe.schedule, recipe.lr, self.progress)
-        if not sound(nats, gradient_norm):
-            what = diverged(self.model, x, y, self.state, step=position.step + 1, loss=nats, norm=gradient_norm)
+        if not sound(nats, norm):
+            what = diverged(self.model, x, y, self.state, step=position.step + 1, loss=nats, norm=norm)
             raise self.divergence(what, equations_remedy(self.model, x, self.state) if position.step == 0 else None)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        step_clipped(self.optimizer, gradient_norm, recipe.clip)
+        step_clipped(self.optimizer, norm, recipe.clip)
         self.state = detach(state)
-        self.advance(nats, gradient_norm, y.numel())
+        self.advance(nats, norm, y.numel())
         position.stepping += time.perf_counter() - begin
 
     def advance(self, nats: float, gradient_norm: float, tokens: int) -> None:

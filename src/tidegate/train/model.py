@@ -9,7 +9,7 @@ from torch.nn import functional
 from tidegate.calculus import Step, trace
 from tidegate.cells import CELLS, Cell
 from tidegate.errors import CheckpointError
-from tidegate.nn import Recurrent, build_layer, find_cell
+from tidegate.nn import Recurrent, build_layer, find_cell, linear_cross_entropy
 
 State = Any  # a tensor (layers, B, H), or a tuple of such tensors for a cell with several states
 
@@ -51,6 +51,15 @@ class LanguageModel(nn.Module):
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         y, state = self.recurrent(x, state)
         return self.head(self.dropout(y)), state
+
+    def loss(self, x: Tensor, y: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """The mean cross-entropy of the targets y (T, B), in nats, and the new state; the same loss as that of the
+        scores, without a tensor of them. Targets of -100 are ignored."""
+        outputs, state = self.recurrent(x, state)
+        outputs = self.dropout(outputs)
+        if self.recurrent.engine not in ("auto", "cpu"):
+            return cross_entropy(self.head(outputs), y), state
+        return linear_cross_entropy(outputs, self.head.weight, self.head.bias, y), state
 
     def stream_modules(self) -> tuple[nn.Module, ...]:
         """The modules of a step, for tidegate.stream."""

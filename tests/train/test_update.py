@@ -1,0 +1,182 @@
+"""Clipping and update: against torch's functions, and where those must run."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import SGD, AdamW
+
+import tidegate
+from tidegate.engines.cpu import update as kernels
+from tidegate.errors import ArgumentError, DivergenceError
+from tidegate.train import update
+from tidegate.train.update import gradient_norm, step_on_kernels
+
+SIZES = [(1,), (7, 5), (4096,), (4097,), (33, 130)]
+
+
+def twins(dtype=torch.float32):
+    """Two lists of equal parameters."""
+    values = [torch.randn(size, dtype=dtype) for size in SIZES]
+    return [[torch.nn.Parameter(value.clone()) for value in values] for _ in range(2)]
+
+
+def set_gradients(*lists, factor=1.0):
+    for same in zip(*lists):
+        gradient = factor * torch.randn_like(same[0])
+        for parameter in same:
+            parameter.grad = gradient.clone()
+
+
+def optimisers(kind, ours, torchs, **options):
+    return [kind(parameters, lr=0.05, **options) for parameters in (ours, torchs)]
+
+
+@pytest.mark.parametrize("max_norm", [0.1, 1e4])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize(("kind", "options"), [(SGD, {}), (AdamW, {}), (AdamW, {"betas": (0.8, 0.99), "eps": 1e-3})])
+def test_it_is_torchs_clipping_and_step(kind, options, decay, max_norm):
+    ours, torchs = twins()
+    a, b = optimisers(kind, ours, torchs, weight_decay=decay, **options)
+    for k in range(4):
+        set_gradients(ours, torchs, factor=k + 1)
+        norm = tidegate.clip_and_step(a, max_norm)
+        expected = clip_grad_norm_(torchs, max_norm)
+        b.step()
+        torch.testing.assert_close(norm, expected)
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close([p.grad for p in ours], [p.grad for p in torchs], rtol=1e-5, atol=1e-6)
+    states = a.state_dict(), b.state_dict()
+    assert states[0]["param_groups"] == states[1]["param_groups"]
+    torch.testing.assert_close(states[0]["state"], states[1]["state"], rtol=1e-5, atol=1e-7)
+
+
+def test_our_kernels_made_these_steps(monkeypatch):
+    ours, torchs = twins()
+    for kind, function, first in ((SGD, "sgd", 0), (AdamW, "adamw", 1)):  # torch makes AdamW's state in its first step
+        called, run = [], getattr(kernels, function)
+        monkeypatch.setattr(kernels, function, lambda *a, c=called, r=run, **o: c.append(1) or r(*a, **o))
+        a, _ = optimisers(kind, ours, torchs)
+        for _ in range(3):
+            set_gradients(ours)
+            tidegate.clip_and_step(a, 1.0)
+        assert len(called) == 3 - first
+
+
+def test_groups_have_their_own_settings():
+    ours, torchs = twins()
+    a, b = (
+        AdamW([{"params": p[:2], "lr": 0.1, "weight_decay": 0.2}, {"params": p[2:], "lr": 0.01}])
+        for p in (ours, torchs)
+    )
+    for _ in range(3):
+        set_gradients(ours, torchs)
+        ours[1].grad = torchs[1].grad = None
+        tidegate.clip_and_step(a, 0.5)
+        clip_grad_norm_(torchs, 0.5)
+        b.step()
+    torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_norm_is_that_of_all_gradients_with_the_same_bits_on_any_number_of_threads(dtype):
+    gradients = [torch.randn(size, dtype=dtype) for size in (*SIZES, (300, 301))]
+    expected = float(torch.cat([g.double().flatten() for g in gradients]).norm())
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(kernels.norm(gradients))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(set(found)) == 1
+    assert found[0] == pytest.approx(expected, rel=1e-6 if dtype is torch.float32 else 1e-14)
+
+
+def test_a_gradient_that_is_left_out_changes_the_norm():
+    gradients = [torch.randn(size) for size in SIZES]
+    assert kernels.norm(gradients[1:]) != pytest.approx(kernels.norm(gradients), rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_has_the_effect_that_it_has_in_torch(value):
+    ours, torchs = twins()
+    a, b = optimisers(SGD, ours, torchs)
+    set_gradients(ours, torchs)
+    ours[1].grad[2, 3] = torchs[1].grad[2, 3] = value
+    before = [p.detach().clone() for p in ours]
+    with pytest.raises(DivergenceError, match=r"the gradient norm is (nan|inf). Nothing was changed."):
+        tidegate.clip_and_step(a, 1.0, error_if_nonfinite=True)
+    assert all(torch.equal(p, q) for p, q in zip(ours, before))
+    norm = tidegate.clip_and_step(a, 1.0)
+    clip_grad_norm_(torchs, 1.0)
+    b.step()
+    assert not norm.isfinite()
+    torch.testing.assert_close(ours, torchs, equal_nan=True)
+
+
+def test_a_changed_parameter_has_a_new_version_so_that_autograd_notices():
+    p = torch.nn.Parameter(torch.randn(5))
+    square = (p * p).sum()
+    p.grad = torch.ones(5)
+    assert step_on_kernels(SGD([p], lr=0.1), 1.0, 10.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        square.backward()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: SGD(p, lr=0.1, momentum=0.9),
+        lambda p: SGD(p, lr=0.1, maximize=True),
+        lambda p: AdamW(p, lr=0.1, amsgrad=True),
+        lambda p: AdamW(p, lr=torch.tensor(0.1)),
+        lambda p: torch.optim.RMSprop(p, lr=0.1),
+    ],
+)
+def test_torch_makes_the_step_where_our_kernels_have_no_such_setting(make):
+    ours, torchs = twins()
+    a, b = make(ours), make(torchs)
+    for _ in range(2):
+        set_gradients(ours, torchs)
+        assert not step_on_kernels(a, 1.0, 1.0)
+        tidegate.clip_and_step(a, 0.5)
+        clip_grad_norm_(torchs, 0.5)
+        b.step()
+    torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+
+
+def test_hooks_and_schedulers_see_every_step():
+    ours, _ = twins()
+    optimizer, seen = SGD(ours, lr=1.0), []
+    optimizer.register_step_post_hook(lambda *_: seen.append(1))
+    set_gradients(ours)
+    tidegate.clip_and_step(optimizer, 1.0)
+    assert seen
+    scheduled = SGD(ours, lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(scheduled, 1, 0.5)
+    tidegate.clip_and_step(scheduled, 1.0)
+    scheduler.step()  # would warn that the optimiser made no step
+    assert scheduler.get_last_lr() == [0.5]
+
+
+def test_parameters_that_the_kernels_cannot_read_are_updated_by_torch():
+    for p in (torch.nn.Parameter(torch.randn(4, 6).t()), torch.nn.Parameter(torch.randn(5).bfloat16())):
+        before, optimizer = p.detach().clone(), SGD([p], lr=0.1)
+        p.grad = torch.ones_like(p)
+        assert not step_on_kernels(optimizer, 1.0, 10.0)
+        tidegate.clip_and_step(optimizer, 1e3)
+        torch.testing.assert_close(p.detach(), before - 0.1)
+
+
+def test_without_gradients_the_norm_is_zero_and_nothing_changes():
+    ours, torchs = twins()
+    assert gradient_norm(ours) == 0
+    assert tidegate.clip_and_step(SGD(ours, lr=0.1), 1.0) == 0
+    assert all(torch.equal(p, q) for p, q in zip(ours, torchs))
+
+
+def test_a_limit_that_is_not_positive_is_an_error():
+    with pytest.raises(ArgumentError, match=r"`max_norm` must be a positive number, got 0\."):
+        update.clip_and_step(SGD(twins()[0], lr=0.1), 0)
