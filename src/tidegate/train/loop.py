@@ -15,6 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from tidegate.errors import DivergenceError
 from tidegate.nn import why
 from tidegate.text import Dataset, RandomSampling, Sequential
+from tidegate.train import direct
 from tidegate.train.device import find_device
 from tidegate.train.evaluate import Score, evaluate, perplexity
 from tidegate.train.facts import ModelFacts
@@ -61,7 +62,7 @@ def on_host(loss: Tensor, norm: Tensor) -> tuple[float, float]:
     """Both numbers, with one synchronisation with their device."""
     if loss.is_cpu:
         return loss.item(), norm.item()
-    a, b = torch.stack((loss.detach(), norm)).tolist()
+    a, b = torch.stack((loss, norm)).tolist()
     return a, b
 
 
@@ -107,6 +108,11 @@ class Trainer:
         if self.recipe.engine != "auto":
             return self.recipe.engine
         return next(v.engine for v in why(self.model.recurrent, self.batch(0, 0)[0]) if v.chosen)
+
+    @cached_property
+    def direct(self) -> bool:
+        """Whether the gradients are computed without torch's graph."""
+        return direct.usable(self.model, self.engine)
 
     @cached_property
     def total_steps(self) -> int | None:
@@ -191,10 +197,7 @@ class Trainer:
         x, y = self.batch(position.epoch, position.batch)
         if not self.batches.carries_state or position.batch == 0:
             self.state = None
-        loss, state = self.model.loss(x, y, self.state)
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()
+        loss, state = self.set_gradients(x, y)
         nats, norm = on_host(loss, gradient_norm(self.parameters))
         lr = rate(recipe.schedule, recipe.lr, self.progress)
         if not sound(nats, norm):
@@ -203,9 +206,19 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         step_clipped(self.optimizer, norm, recipe.clip)
-        self.state = detach(state)
+        self.state = state
         self.advance(nats, norm, y.numel())
         position.stepping += time.perf_counter() - begin
+
+    def set_gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
+        """Set the gradients of every parameter; returns the loss and the new state."""
+        if self.direct:
+            return direct.set_gradients(self.model, x, y, self.state)
+        loss, state = self.model.loss(x, y, self.state)
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()
+        return loss.detach(), detach(state)
 
     def advance(self, nats: float, gradient_norm: float, tokens: int) -> None:
         """Update the position after a step."""
