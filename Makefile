@@ -22,7 +22,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-install: $(READY)  ## make .venv with Tidegate and its tools
+install: $(READY)  ## make .venv with Tidegate and its tools, and compile the kernels of the built-in cells
+	-$(BIN)/tidegate kernels
 
 demo: $(READY)  ## train on the built-in text for two minutes, evaluate, generate text, look inside
 	@test ! -e $(RUN) || { echo "$(RUN) is there already: make demo RUN=runs/another, or remove it"; exit 1; }

@@ -60,6 +60,7 @@ def main() -> None:
         alone = {"PYTHONPATH": "", "XDG_CACHE_HOME": str(at / "cache")}
         run(python, "-c", TRAIN, **alone)
         run(commands / "tidegate", "--version", **alone)
+        run(commands / "tidegate", "kernels", "--cell", "rnn", **alone)
 
 
 def check_files(wheel: Path) -> None:

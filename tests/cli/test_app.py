@@ -33,7 +33,7 @@ def test_help_lists_the_commands_and_how_to_begin(tidegate, arguments):
 
 def test_every_option_of_every_command_has_help():
     verbs = typer.main.get_command(app).commands
-    assert verbs.keys() == {"train", "eval", "sample", "inspect", "compare", "verify", "derive", "data"}
+    assert verbs.keys() == {"train", "eval", "sample", "inspect", "compare", "verify", "derive", "data", "kernels"}
     bare = [(verb, p.name) for verb, command in verbs.items() for p in command.params if not getattr(p, "help", "")]
     assert bare == []
 

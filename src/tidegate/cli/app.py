@@ -13,6 +13,7 @@ from tidegate.cli.data import data
 from tidegate.cli.derive import derive
 from tidegate.cli.eval import evaluate
 from tidegate.cli.inspect import inspect
+from tidegate.cli.kernels import kernels
 from tidegate.cli.messages import as_typed
 from tidegate.cli.sample import sample
 from tidegate.cli.train import train
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 for name, verb in (
     ("train", train), ("eval", evaluate), ("sample", sample), ("inspect", inspect), ("compare", compare),
-    ("verify", verify), ("derive", derive), ("data", data),
+    ("verify", verify), ("derive", derive), ("data", data), ("kernels", kernels),
 ):  # fmt: skip
     # The first line of its docstring: without `short_help` the list of commands would cut it at 45 characters.
     app.command(name, short_help=(verb.__doc__ or "").partition("\n")[0])(verb)

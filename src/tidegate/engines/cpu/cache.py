@@ -78,6 +78,13 @@ def write(name: str, code: bytes) -> None:
         warn_once(f"{error.strerror}: '{place}'")  # without the temporary name: one warning per reason
 
 
+def check_writable(place: Path) -> None:
+    """OSError where no file can be written in the folder."""
+    handle, temporary = tempfile.mkstemp(dir=place, suffix=".part")
+    os.close(handle)
+    os.unlink(temporary)
+
+
 def digest(name: str, code: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\0" + code).digest()
 

@@ -1,0 +1,75 @@
+"""Kernels made ahead, so that the first step of a later process compiles none."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tidegate.calculus import Step
+from tidegate.engines.cpu import cache, kernels, linear_loss, stream_kernels, update
+from tidegate.engines.cpu.abi import Products
+from tidegate.engines.cpu.ownership import own_folder
+from tidegate.engines.cpu.target import Target
+from tidegate.errors import EngineError
+
+#: A function that makes one kernel, or finds it in the cache.
+Making = Callable[[], object]
+#: The form of weights in a stream that are not rounded.
+UNROUNDED = "real"
+#: The products of the backward pass that run on a matrix unit.
+NOWHERE, CHUNKS, EVERYWHERE = (
+    Products(recurrent=recurrent, of_chunks=chunks)
+    for recurrent, chunks in ((False, False), (False, True), (True, True))
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The folder of the compiled kernels, the number of its kernels and their bytes."""
+
+    folder: Path
+    count: int
+    size: int
+
+
+def every(steps: Sequence[Step], target: Target, real: str) -> list[Making]:
+    """What makes the kernels of these cells, and those that all cells share: for training and for evaluation, with and
+    without `lengths` and `resets`, for class indices and numbers, for a trained model's output layer and for single
+    steps. Only a trace of every gate, and streams with rounded weights, need others."""
+    return [*_shared(target, real), *(making for step in steps for making in _of_cell(step, target, real))]
+
+
+def _shared(target: Target, real: str) -> Iterator[Making]:
+    yield partial(kernels.shared, target, real)
+    yield partial(linear_loss.loss_kernel, target, real)
+    yield partial(update.update_library, target, real)
+    yield partial(stream_kernels.linear_kernel, target, real, UNROUNDED)
+
+
+def _of_cell(step: Step, target: Target, real: str) -> Iterator[Making]:
+    unit = kernels.matrix_usable(target, real)
+    for ragged in (False, True):
+        form = {"ragged": ragged, "traced": False}
+        for save in (True, False):
+            for on_matrix in (False, True) if unit else (False,):
+                yield partial(kernels.forward_kernel, step, target, real, save=save, on_matrix=on_matrix, **form)
+        for products in (NOWHERE, CHUNKS, EVERYWHERE) if unit else (NOWHERE,):
+            yield partial(kernels.backward_kernel, step, target, real, on_matrix=products, **form)
+    for on_matrix in (False, True) if unit else (False,):
+        yield partial(stream_kernels.step_kernel, step, target, real, UNROUNDED, on_matrix=on_matrix)
+
+
+def stored() -> Stored:
+    """The folder of the compiled kernels, which is made if it does not exist. EngineError, with the reason, where
+    kernels cannot be kept."""
+    try:
+        folder = own_folder(cache.folder(), create=True)
+        cache.check_writable(folder)
+    except OSError as error:
+        reason = f"{error.strerror}: '{error.filename}'" if error.strerror and error.filename else str(error)
+        raise EngineError(
+            f"compiled kernels cannot be kept: {reason}. TIDEGATE_CACHE can name a folder that belongs to you and that "
+            "nobody else can write."
+        ) from error
+    sizes = [path.stat().st_size for path in folder.glob("*.o")]
+    return Stored(folder, len(sizes), sum(sizes))

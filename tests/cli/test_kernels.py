@@ -1,0 +1,106 @@
+"""`tidegate kernels`: a process after it compiles nothing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tidegate.cells import CELLS
+from tidegate.engines.cpu import ahead, kernels, target
+
+OWN = """
+import tidegate
+
+class Leaky(tidegate.Cell):
+    gates = ("n",)
+    state = ("h",)
+    def equations(a, U, h):
+        n = tidegate.tanh(a.n + U.n(h))
+        return (0.5 * h + 0.5 * n,), (n,)
+"""
+
+COMMAND = "from tidegate.cli.app import main; main({})"
+
+USE = """
+import torch, tidegate
+from tidegate.engines.cpu import runtime
+from tidegate.nn import build_layer
+
+def compiled(text, target):
+    raise AssertionError("a kernel is compiled")
+
+{}
+torch.set_default_dtype(torch.{dtype})
+layer, head = build_layer("{cell}", 7, 33), torch.nn.Linear(33, 7)
+optimizer = torch.optim.AdamW([*layer.parameters(), *head.parameters()])
+x, y = torch.randint(7, (5, 3)), torch.randint(7, (5, 3))
+for _ in range(2):
+    for given, options in ((x, {{}}), (torch.randn(5, 3, 7), {{"lengths": [2, 5, 4]}})):
+        loss = tidegate.linear_cross_entropy(layer(given, **options)[0], head.weight, head.bias, y)
+        loss.backward()
+        tidegate.clip_and_step(optimizer, 1.0)
+with torch.no_grad():
+    layer(x)
+    layer(x, lengths=[2, 5, 4])
+tidegate.stream(layer).step(3)
+print("done")
+"""
+
+
+def python(program, folder, **environment):
+    command = [sys.executable, "-c", program]
+    given = os.environ | {"TIDEGATE_CACHE": str(folder / "kernels")} | environment
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder, env=given)
+
+
+@pytest.mark.parametrize(("cell", "dtype"), [("lstm", "float32"), ("mine.py:Leaky", "float64")])
+def test_after_it_a_process_compiles_nothing(tmp_path, cell, dtype):
+    (tmp_path / "mine.py").write_text(OWN)
+    command = COMMAND.format(["kernels", "--cell", cell, "--dtype", dtype])
+    first, second = python(command, tmp_path), python(command, tmp_path)
+    count = len(list((tmp_path / "kernels").glob("*.o")))
+    assert f"The kernels of 1 cell for {target.host().cpu} are ready: {count} compiled now, in" in first.stdout
+    assert f"{tmp_path / 'kernels'} has {count}, " in first.stdout
+    assert "are ready: 0 compiled now" in second.stdout
+    forbidden = "runtime.optimize = compiled"
+    used = python(USE.format(forbidden, cell=cell, dtype=dtype), tmp_path)
+    assert used.stdout == "done\n", used.stderr
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "mine.py").write_text(OWN)
+    unused = python(USE.format(forbidden, cell=cell, dtype=dtype), tmp_path / "empty")
+    assert "a kernel is compiled" in unused.stderr
+
+
+def test_every_cell_and_every_kind_of_kernel_is_among_them():
+    from tidegate.calculus import trace
+
+    steps = [trace(cell) for cell in CELLS.values()]
+    here, with_unit = target.AVX512, target.AMX
+    plain, unit = (ahead.every(steps, where, "float") for where in (here, with_unit))
+    assert len(plain) == 4 + 7 * len(steps)
+    assert len(unit) == 4 + 16 * len(steps)
+    assert sum(making.func is kernels.backward_kernel for making in unit) == 6 * len(steps)  # type: ignore[attr-defined]
+
+
+def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path, tidegate, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path / "file" / "kernels"))
+    outcome = tidegate("kernels", "--cell", "rnn")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: compiled kernels cannot be kept: Not a directory: ")
+    assert outcome.err.endswith(
+        "TIDEGATE_CACHE can name a folder that belongs to you and that nobody else can write.\n"
+    )
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    monkeypatch.setenv("TIDEGATE_CACHE", str(open_to_all))
+    outcome = tidegate("kernels", "--cell", "rnn")
+    assert outcome.code == 2
+    assert f"kernels cannot be kept: other users can write {open_to_all} (mode 0777" in outcome.err
+
+
+def test_wrong_arguments_are_named(tidegate):
+    assert "--dtype must be float32 or float64, got 'bfloat16'" in tidegate("kernels", "--dtype", "bfloat16").err
+    assert "gruu" in tidegate("kernels", "--cell", "gruu").err
