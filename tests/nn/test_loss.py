@@ -84,7 +84,7 @@ def test_a_planted_error_is_found():
 
     def error(d):
         return distance(linear_loss.gradients(
-            x.detach(), weight.detach(), d, torch.ones(1), need_x=False, need_w=True, need_b=False
+            x.detach(), weight.detach(), d, 1.0, need_x=False, need_w=True, need_b=False
         )[1], expected)  # fmt: skip
 
     assert error(found.d) < 2e-6

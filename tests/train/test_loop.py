@@ -12,7 +12,7 @@ from tidegate.train.log import read
 from tidegate.train.loop import optimiser
 from tidegate.train.model import cross_entropy
 from tidegate.train.recipe import Recipe
-from tidegate.train.update import step_clipped
+from tidegate.train.update import step_by_torch
 
 
 def evaluations(trainer):
@@ -61,7 +61,7 @@ def test_a_clipped_step_is_clipping_and_a_step(name, clip, fused):
         for parameters in twins:
             for p in parameters:
                 p.grad = torch.linspace(-2, 3, len(p)) * step
-        step_clipped(ours, float(get_total_norm([p.grad for p in twins[0]])), clip)
+        step_by_torch(ours, float(get_total_norm([p.grad for p in twins[0]])), clip)
         clip_grad_norm_(twins[1], clip)
         torchs.step()
     torch.testing.assert_close(*twins, rtol=1e-5, atol=1e-6)

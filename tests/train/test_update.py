@@ -11,7 +11,7 @@ import tidegate
 from tidegate.engines.cpu import update as kernels
 from tidegate.errors import ArgumentError, DivergenceError
 from tidegate.train import update
-from tidegate.train.update import gradient_norm, step_on_kernels
+from tidegate.train.update import gradient_norm, update_on_kernels
 
 SIZES = [(1,), (7, 5), (4096,), (4097,), (33, 130)]
 
@@ -54,9 +54,14 @@ def test_it_is_torchs_clipping_and_step(kind, options, decay, max_norm):
 
 def test_our_kernels_made_these_steps(monkeypatch):
     ours, torchs = twins()
-    for kind, function, first in ((SGD, "sgd", 0), (AdamW, "adamw", 1)):  # torch makes AdamW's state in its first step
-        called, run = [], getattr(kernels, function)
-        monkeypatch.setattr(kernels, function, lambda *a, c=called, r=run, **o: c.append(1) or r(*a, **o))
+    for kind, first in ((SGD, 0), (AdamW, 1)):  # torch makes AdamW's state in its first step
+        called, own = [], update.KINDS[kind]
+
+        def run(*tensors, called=called, own=own, **options):
+            called.append(1)
+            own.run(*tensors, **options)
+
+        monkeypatch.setattr(update, "KINDS", {**update.KINDS, kind: own._replace(run=run)})
         a, _ = optimisers(kind, ours, torchs)
         for _ in range(3):
             set_gradients(ours)
@@ -120,7 +125,7 @@ def test_a_changed_parameter_has_a_new_version_so_that_autograd_notices():
     p = torch.nn.Parameter(torch.randn(5))
     square = (p * p).sum()
     p.grad = torch.ones(5)
-    assert step_on_kernels(SGD([p], lr=0.1), 1.0, 10.0)
+    update_on_kernels(SGD([p], lr=0.1)).step(1.0, 10.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         square.backward()
 
@@ -140,7 +145,7 @@ def test_torch_makes_the_step_where_our_kernels_have_no_such_setting(make):
     a, b = make(ours), make(torchs)
     for _ in range(2):
         set_gradients(ours, torchs)
-        assert not step_on_kernels(a, 1.0, 1.0)
+        assert update_on_kernels(a) is None
         tidegate.clip_and_step(a, 0.5)
         clip_grad_norm_(torchs, 0.5)
         b.step()
@@ -165,7 +170,7 @@ def test_parameters_that_the_kernels_cannot_read_are_updated_by_torch():
     for p in (torch.nn.Parameter(torch.randn(4, 6).t()), torch.nn.Parameter(torch.randn(5).bfloat16())):
         before, optimizer = p.detach().clone(), SGD([p], lr=0.1)
         p.grad = torch.ones_like(p)
-        assert not step_on_kernels(optimizer, 1.0, 10.0)
+        assert update_on_kernels(optimizer) is None
         tidegate.clip_and_step(optimizer, 1e3)
         torch.testing.assert_close(p.detach(), before - 0.1)
 

@@ -37,8 +37,8 @@ def linear_cross_entropy(
 
     In float32 and float64 on the CPU our kernels compute it, with one (rows, V) matrix in memory, the gradients of the
     scores, written over the scores; without gradients there is none. In all other cases (other types and devices,
-    autocast, torch.compile, torch.func, "none", second derivatives) it is torch's linear and cross_entropy. Every
-    result has the same bits for any number of threads, except the sum of the losses of more than 30,000 rows.
+    autocast, torch.compile, torch.func, "none", second derivatives) it is torch's linear and cross_entropy. Results of
+    our kernels have the same bits for any number of threads.
 
     Raises ShapeError, ArgumentTypeError or ArgumentError for arguments that do not fit, and on the CPU IndicesError for
     a target that is not a class; on other devices such a target is an error of torch.
@@ -119,8 +119,7 @@ def by_kernels(
     rows, wanted = x.detach().reshape(-1, x.shape[-1]), target.reshape(-1).to(torch.int64)
     b = None if bias is None else bias.detach()
     found = linear_loss.losses(rows, weight.detach(), b, wanted, ignore_index, keep=keep)
-    total = found.losses.sum()
-    return total / found.count if reduction == "mean" else total, found
+    return weight.new_tensor(found.mean if reduction == "mean" else found.total), found
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -150,7 +149,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         needed = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled() or transforms.refuse_tensors([d]) is not None:
             return *by_torch_gradients((x, weight, bias), target, ctx.form, needed, d), None, None, None
-        scale = d / max(count, 1) if reduction == "mean" else d
+        scale = float(d) / max(count, 1) if reduction == "mean" else float(d)
         d_x, d_weight, d_bias = linear_loss.gradients(
             x.detach().reshape(-1, x.shape[-1]), weight.detach(), d_scores, scale,
             need_x=needed[0], need_w=needed[1], need_b=needed[2],

@@ -15,8 +15,8 @@ from torch.optim import SGD, AdamW, Optimizer
 from tidegate.errors import DivergenceError
 from tidegate.nn import why
 from tidegate.text import Dataset, RandomSampling, Sequential
-from tidegate.train import direct
 from tidegate.train.device import find_device
+from tidegate.train.direct import Direct, usable
 from tidegate.train.evaluate import Score, evaluate, perplexity
 from tidegate.train.facts import ModelFacts
 from tidegate.train.guard import diverged, equations_remedy, sound, weights_sound
@@ -30,7 +30,7 @@ from tidegate.train.sample import sample
 from tidegate.train.schedule import rate
 from tidegate.train.status import Figures, Status
 from tidegate.train.text_length import check_length
-from tidegate.train.update import gradient_norm, step_clipped
+from tidegate.train.update import gradient_norm, step_by_torch, update_on_kernels
 
 EVALUATIONS = 12  # number of evaluations in a run without `eval_every`
 TICK = 1.0  # seconds between two records of the log
@@ -110,9 +110,9 @@ class Trainer:
         return next(v.engine for v in why(self.model.recurrent, self.batch(0, 0)[0]) if v.chosen)
 
     @cached_property
-    def direct(self) -> bool:
-        """Whether the gradients are computed without torch's graph."""
-        return direct.usable(self.model, self.engine)
+    def direct(self) -> Direct | None:
+        """Computes the gradients without torch's graph; None where that cannot be done."""
+        return Direct(self.model) if usable(self.model, self.engine) else None
 
     @cached_property
     def total_steps(self) -> int | None:
@@ -198,22 +198,26 @@ class Trainer:
         if not self.batches.carries_state or position.batch == 0:
             self.state = None
         loss, state = self.set_gradients(x, y)
-        nats, norm = on_host(loss, gradient_norm(self.parameters))
+        kernels = update_on_kernels(self.optimizer)
+        nats, norm = on_host(loss, gradient_norm(self.parameters) if kernels is None else kernels.norm())
         lr = rate(recipe.schedule, recipe.lr, self.progress)
         if not sound(nats, norm):
             what = diverged(self.model, x, y, self.state, step=position.step + 1, loss=nats, norm=norm)
             raise self.divergence(what, equations_remedy(self.model, x, self.state) if position.step == 0 else None)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        step_clipped(self.optimizer, norm, recipe.clip)
+        if kernels is None:
+            step_by_torch(self.optimizer, norm, recipe.clip)
+        else:
+            kernels.step(norm, recipe.clip)
         self.state = state
         self.advance(nats, norm, y.numel())
         position.stepping += time.perf_counter() - begin
 
     def set_gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
         """Set the gradients of every parameter; returns the loss and the new state."""
-        if self.direct:
-            return direct.set_gradients(self.model, x, y, self.state)
+        if self.direct is not None:
+            return self.direct.set_gradients(x, y, self.state)
         loss, state = self.model.loss(x, y, self.state)
         for parameter in self.parameters:
             parameter.grad = None

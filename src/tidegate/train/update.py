@@ -4,8 +4,9 @@ On the CPU our kernels read the gradients once for the norm and once for the upd
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ from tidegate.engines.torch_private import has_step_hooks
 from tidegate.errors import ArgumentError, DivergenceError
 
 TINY = 1e-6  # is added to the norm, as in clip_grad_norm_
+
+Group = dict[str, Any]  # the settings of a group of parameters
+State = Mapping[str, Tensor]  # what an optimiser keeps for a parameter
 
 
 def clip_and_step(optimizer: Optimizer, max_norm: float, *, error_if_nonfinite: bool = False) -> Tensor:
@@ -34,33 +38,30 @@ def clip_and_step(optimizer: Optimizer, max_norm: float, *, error_if_nonfinite: 
     """
     if not max_norm > 0:
         raise ArgumentError(f"`max_norm` must be a positive number, got {max_norm}.")
+    kernels = update_on_kernels(optimizer)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = gradient_norm(parameters)
+    norm = gradient_norm(parameters) if kernels is None else kernels.norm()
     if error_if_nonfinite and not norm.isfinite():
         raise DivergenceError(f"the gradient norm is {float(norm)}. Nothing was changed.")
-    if not (norm.is_cpu and step_on_kernels(optimizer, float(norm), max_norm)):
+    if kernels is None:
         clip_grads_with_norm_(parameters, max_norm, norm)
         optimizer.step()
+    else:
+        kernels.step(float(norm), max_norm)
     return norm
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """The global norm of the gradients, one number; 0 if no parameter has a gradient."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if update.refuse(gradients) is None:
-        return torch.tensor(update.norm(gradients), dtype=gradients[0].dtype)
-    return get_total_norm(gradients, foreach=False)
+    """The global norm of the gradients by torch, one number; 0 if no parameter has a gradient."""
+    return get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=False)
 
 
-def step_clipped(optimizer: Optimizer, norm: float, clip: float) -> None:
+def step_by_torch(optimizer: Optimizer, norm: float, max_norm: float) -> None:
     """A step with gradients clipped as by torch.nn.utils.clip_grad_norm_; `norm` is their global norm.
 
-    Where our kernels cannot run, torch's fused updates divide gradients by `grad_scale` as they read them, so clipping
-    needs no extra pass there either.
+    torch's fused updates divide gradients by `grad_scale` as they read them, so clipping needs no extra memory pass.
     """
-    if step_on_kernels(optimizer, norm, clip):
-        return
-    scale = (norm + TINY) / clip
+    scale = (norm + TINY) / max_norm
     group = optimizer.param_groups[0]
     if group["fused"]:
         here = group["params"][0].device
@@ -72,59 +73,87 @@ def step_clipped(optimizer: Optimizer, norm: float, clip: float) -> None:
     optimizer.step()
 
 
-def step_on_kernels(optimizer: Optimizer, norm: float, max_norm: float) -> bool:
-    """A clipped step on our kernels; False, with nothing done, where they cannot make it."""
-    rows_of = KINDS.get(type(optimizer))
-    if rows_of is None or has_step_hooks(optimizer):
-        return False
-    scale = max_norm / (norm + TINY)
-    clipped = not scale >= 1  # NaN too
-    tensors, factors = [], []
-    for group in optimizer.param_groups:
-        given = [p for p in group["params"] if p.grad is not None]
-        found = rows_of(optimizer, group, given, scale if clipped else 1.0)
-        if found is None:
-            return False
-        tensors += found[0]
-        factors += found[1]
-    flat = [t for row in tensors for t in row]
-    if update.refuse(flat) is not None:
-        return False
-    run = update.sgd if type(optimizer) is SGD else update.adamw
-    run(tensors, factors, clipped=clipped)
-    increment_version(flat)
-    return True
+@dataclass(frozen=True)
+class KernelUpdate:
+    """The update of an optimiser on our kernels, with the gradients that its parameters have now.
+
+    `tensors` are rows of the tensors that a kernel takes, (parameter, gradient, ...); `factors` returns those of a
+    row, by the scale of the gradients, in the same order.
+    """
+
+    run: Callable[..., None]
+    tensors: Sequence[tuple[Tensor, ...]]
+    factors: Callable[[float], list[tuple[float, ...]]]
+
+    def norm(self) -> Tensor:
+        """The global norm of the gradients."""
+        return self.tensors[0][1].new_tensor(update.norm([row[1] for row in self.tensors]))
+
+    def step(self, norm: float, max_norm: float) -> None:
+        """Clip and update; `norm` is the global norm."""
+        scale = max_norm / (norm + TINY)
+        clipped = not scale >= 1  # NaN too
+        self.run(self.tensors, self.factors(scale if clipped else 1.0), clipped=clipped)
+        increment_version([t for row in self.tensors for t in row])
 
 
-Rows = tuple[list[tuple[Tensor, ...]], list[tuple[float, ...]]]
-
-
-def sgd_rows(_: Optimizer, group: dict[str, Any], parameters: Sequence[Tensor], scale: float) -> Rows | None:
-    """The tensors of a group for the kernel of SGD, with their factors; None for settings that it does not have."""
-    if group["momentum"] or group["maximize"] or group["differentiable"] or isinstance(group["lr"], Tensor):
+def update_on_kernels(optimizer: Optimizer) -> KernelUpdate | None:
+    """The update on our kernels; None where they cannot make it."""
+    kind = KINDS.get(type(optimizer))
+    if kind is None or has_step_hooks(optimizer):
         return None
-    factors = scale, group["lr"], group["weight_decay"]
-    return [(p, p.grad) for p in parameters if p.grad is not None], [factors] * len(parameters)
-
-
-def adamw_rows(optimizer: Optimizer, group: dict[str, Any], parameters: Sequence[Tensor], scale: float) -> Rows | None:
-    """As `sgd_rows`, for AdamW; None also before torch has made the averages, in the first step."""
-    lr, (beta1, beta2) = group["lr"], group["betas"]
-    unusual = ("amsgrad", "maximize", "capturable", "differentiable")
-    if any(group[name] for name in unusual) or any(isinstance(x, Tensor) for x in (lr, beta1, beta2)):
+    run, is_usual, tensors_of, factors_of = kind
+    if not all(map(is_usual, optimizer.param_groups)):
         return None
-    tensors, factors = [], []
-    for p in parameters:
-        state = optimizer.state[p]
-        if not state:
-            return None
-        tensors.append((p, p.grad, state["exp_avg"], state["exp_avg_sq"], state["step"]))
-        step = float(state["step"]) + 1
-        factors.append((
-            scale, 1 - lr * group["weight_decay"], 1 - beta1, beta2, 1 - beta2, lr / (1 - beta1**step),
-            (1 - beta2**step) ** -0.5, group["eps"],
-        ))  # fmt: skip
-    return tensors, factors
+    given = [(group, p) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    tensors = [tensors_of(optimizer.state.get(p, {}), p) for _, p in given]
+    if not all(tensors) or update.refuse([t for row in tensors for t in row]) is not None:
+        return None
+    return KernelUpdate(
+        run, tensors, lambda scale: [factors_of(scale, group, row) for (group, _), row in zip(given, tensors)]
+    )
 
 
-KINDS: Mapping[type, Callable[..., Rows | None]] = MappingProxyType({SGD: sgd_rows, AdamW: adamw_rows})
+class Kind(NamedTuple):
+    """A kind of optimiser: its kernel; whether a group has settings that the kernel knows; the tensors of a parameter,
+    by its state, empty before torch has made that; and their factors, by the scale of the gradients."""
+
+    run: Callable[..., None]
+    is_usual: Callable[[Group], bool]
+    tensors: Callable[[State, Tensor], tuple[Tensor, ...]]
+    factors: Callable[[float, Group, tuple[Tensor, ...]], tuple[float, ...]]
+
+
+def usual_sgd(group: Group) -> bool:
+    return not (group["momentum"] or group["maximize"] or group["differentiable"] or isinstance(group["lr"], Tensor))
+
+
+def sgd_tensors(_: State, p: Tensor) -> tuple[Tensor, ...]:
+    return (p, p.grad)  # type: ignore[return-value]
+
+
+def sgd_factors(scale: float, group: Group, _: tuple[Tensor, ...]) -> tuple[float, ...]:
+    return scale, group["lr"], group["weight_decay"]
+
+
+def usual_adamw(group: Group) -> bool:
+    special = any(group[name] for name in ("amsgrad", "maximize", "capturable", "differentiable"))
+    return not (special or any(isinstance(x, Tensor) for x in (group["lr"], *group["betas"])))
+
+
+def adamw_tensors(state: State, p: Tensor) -> tuple[Tensor, ...]:
+    return (p, p.grad, state["exp_avg"], state["exp_avg_sq"], state["step"]) if state else ()  # type: ignore[return-value]
+
+
+def adamw_factors(scale: float, group: Group, tensors: tuple[Tensor, ...]) -> tuple[float, ...]:
+    lr, (beta1, beta2), step = group["lr"], group["betas"], tensors[-1].item() + 1
+    return (
+        scale, 1 - lr * group["weight_decay"], 1 - beta1, beta2, 1 - beta2, lr / (1 - beta1**step),
+        (1 - beta2**step) ** -0.5, group["eps"],
+    )  # fmt: skip
+
+
+KINDS: Mapping[type, Kind] = MappingProxyType({
+    SGD: Kind(update.sgd, usual_sgd, sgd_tensors, sgd_factors),
+    AdamW: Kind(update.adamw, usual_adamw, adamw_tensors, adamw_factors),
+})  # fmt: skip

@@ -1,10 +1,13 @@
 """A linear layer with cross-entropy on the CPU kernels: the losses of all rows, and the gradients of their sum."""
 
+from __future__ import annotations
+
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache as once
 from functools import lru_cache
+from math import nan
 from time import perf_counter
 
 import torch
@@ -26,65 +29,73 @@ from tidegate.errors import IndicesError
 TOGETHER = 32
 #: Rows over which a gradient of the weights is summed at once.
 SUMMED = 384
+#: The number types of sums and factors.
+NUMBER = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
 #: 64-bit words of the barriers: one counter for all threads, one for the threads of a team, which are not used.
 BARRIERS = 2 * APART
 
 
 @dataclass(frozen=True)
 class Losses:
-    """`losses` (B,); `d` (B, P), the gradients of each row's loss with respect to its scores, None if they are not
-    kept; `count`, the number of rows that are not ignored."""
+    """`total`, the sum of the losses (a number of the tensors' type); `losses` (B,); `d` (B, P), the gradients of each
+    row's loss with respect to its scores, None if they are not kept; `count`, the number of rows that are not
+    ignored."""
 
+    total: float
     losses: Tensor
     d: Tensor | None
     count: int
+
+    @property
+    def mean(self) -> float:
+        """The mean over the rows that are not ignored, rounded to the tensors' type; NaN if there are none."""
+        return NUMBER[self.losses.dtype](self.total / self.count).value if self.count else nan
 
 
 def losses(x: Tensor, w: Tensor, b: Tensor | None, target: Tensor, ignored: int, *, keep: bool) -> Losses:
     """The losses of the rows of x (B, H) with weights w (V, H), biases b (V,) and targets (B,), int64. Raises
     IndicesError for a target that is neither a class nor `ignored`."""
     form = form_of(x, w)
-    (B, H), V, L = x.shape, len(w), form.loss.lanes
+    (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
     x, w, target = rows(x), whole(w), whole(target)
-    b = zero_row(w.dtype, V) if b is None else whole(b)
+    b = zero_row(dtype, V) if b is None else whole(b)
     groups, threads = -(-V // L), form.pace.threads()
-    losses = torch.empty(B, dtype=w.dtype)
-    d = workspace.empty((B if keep else threads * TOGETHER, groups * L), w.dtype)
+    losses = torch.empty(B, dtype=dtype)
+    d = workspace.empty((B if keep else threads * TOGETHER, groups * L), dtype)
     scratch = workspace.take((groups * L * (H + 1)) * w.itemsize)
-    counted = (ctypes.c_int64 * (threads * APART))()
-    words = form.words(x) | {
-        "w": address(w), "b": address(b), "target": address(target), "ignored": ignored, "keep": int(keep),
-        "rows": TOGETHER, "d": d.data_ptr(), "losses": losses.data_ptr(), "counted": ctypes.addressof(counted),
-        "packed_w": scratch.address, "packed_b": scratch.address + groups * L * H * w.itemsize,
-    }  # fmt: skip
-    form.run(form.loss, words, scratch, threads)
-    if sum(counted[1::APART]):
+    counted, total = (ctypes.c_int64 * (threads * APART))(), (NUMBER[dtype] * L)()
+    form.run(form.loss, scratch, threads, {
+        "x": address(x), "x_b": x.stride(0), "w": address(w), "b": address(b), "target": address(target),
+        "ignored": ignored, "keep": int(keep), "rows": TOGETHER, "d": d.data_ptr(), "losses": losses.data_ptr(),
+        "total": ctypes.addressof(total), "counted": ctypes.addressof(counted), "packed_w": scratch.address,
+        "packed_b": scratch.address + groups * L * H * w.itemsize,
+    })  # fmt: skip
+    if any(counted[1::APART]):
         low, high = map(int, torch.aminmax(target[target != ignored]))
         raise IndicesError(
             f"`target` must be class indices in 0..{V - 1} (weight has V = {V} rows) or `ignore_index` = {ignored}, "
             f"got {low}..{high}."
         )
-    return Losses(losses, d if keep else None, sum(counted[0::APART]))
+    return Losses(total[0], losses, d if keep else None, sum(counted[0::APART]))
 
 
 def gradients(
-    x: Tensor, w: Tensor, d: Tensor, scale: Tensor, *, need_x: bool, need_w: bool, need_b: bool
+    x: Tensor, w: Tensor, d: Tensor, scale: float, *, need_x: bool, need_w: bool, need_b: bool
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients of the sum of the losses times `scale`, one number, with respect to x, w and the biases."""
+    """The gradients of the sum of the losses times `scale` with respect to x, w and the biases."""
     form = form_of(x, w)
-    (B, H), V, L = x.shape, len(w), form.loss.lanes
-    x, w, scale = rows(x), whole(w), whole(scale)
+    (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
+    x, w, factor = rows(x), whole(w), NUMBER[dtype](scale)
     inputs, classes, summed = -(-H // L) * L, d.shape[1], min(B, SUMMED)
-    d_x = workspace.empty((B, inputs), w.dtype) if need_x else None
-    d_w = torch.empty((V, inputs), dtype=w.dtype) if need_w else None
-    d_b = torch.empty(classes, dtype=w.dtype) if need_b else None
+    d_x = workspace.empty((B, inputs), dtype) if need_x else None
+    d_w = torch.empty((V, inputs), dtype=dtype) if need_w else None
+    d_b = torch.empty(classes, dtype=dtype) if need_b else None
     scratch = workspace.take(inputs * (V + summed) * w.itemsize)
-    words = form.words(x) | {
-        "w": address(w), "d": address(d), "scale": address(scale), "rows": summed,
-        "packed_w": scratch.address, "right": scratch.address + inputs * V * w.itemsize,
+    form.run(form.gradients, scratch, form.pace.threads(), {
+        "x": address(x), "x_b": x.stride(0), "w": address(w), "d": address(d), "scale": ctypes.addressof(factor),
+        "rows": summed, "packed_w": scratch.address, "right": scratch.address + inputs * V * w.itemsize,
         "d_x": address(d_x), "d_w": address(d_w), "d_b": address(d_b),
-    }  # fmt: skip
-    form.run(form.gradients, words, scratch, form.pace.threads())
+    })  # fmt: skip
     return (
         d_x if d_x is None or inputs == H else d_x[:, :H],
         d_w if d_w is None or inputs == H else d_w[:, :H].contiguous(),
@@ -94,38 +105,58 @@ def gradients(
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """What all calls with the same sizes and number type share: both kernels, and the number of threads."""
+    """What all calls with the same sizes and number type share: both kernels with the arguments that are always the
+    same, and the number of threads."""
 
-    loss: Kernel
-    gradients: Kernel
+    loss: Prepared
+    gradients: Prepared
     pace: Pace
-    sizes: Mapping[str, int]
+    lanes: int
 
-    def words(self, x: Tensor) -> dict[str, int]:
-        return {**self.sizes, "x": address(x), "x_b": x.stride(0)}
-
-    def run(self, kernel: Kernel, words: Mapping[str, int], scratch: workspace.Memory, threads: int) -> None:
-        """Run a kernel with these arguments; the scratch memory is given back."""
-        names = kernel.arguments
-        array = (ctypes.c_int64 * (len(names) + BARRIERS))(*[words.get(name, 0) for name in names])
-        array[names.index("barriers")] = ctypes.addressof(array) + 8 * len(names)
+    def run(self, prepared: Prepared, scratch: workspace.Memory, threads: int, words: Mapping[str, int]) -> None:
+        """Run a kernel with these arguments besides those that are always the same; the scratch memory is given
+        back."""
+        array = type(prepared.template).from_buffer_copy(prepared.template)
+        at = prepared.at
+        for name, word in words.items():
+            array[at[name]] = word
+        array[at["barriers"]] = ctypes.addressof(array) + 8 * len(at)
         try:
             started = perf_counter()
-            kernel(array, threads)
+            prepared.kernel(array, threads)
             self.pace.took(threads, perf_counter() - started)
         finally:
             workspace.give_back(scratch)
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A kernel, the index of each argument, and the arguments that are always the same, followed by the barriers."""
+
+    kernel: Kernel
+    at: Mapping[str, int]
+    template: ctypes.Array
+
+    @classmethod
+    def of(cls, kernel: Kernel, sizes: Mapping[str, int]) -> Prepared:
+        at = {name: i for i, name in enumerate(kernel.arguments)}
+        template = (ctypes.c_int64 * (len(at) + BARRIERS))()
+        for name, size in sizes.items():
+            template[at[name]] = size
+        return cls(kernel, at, template)
+
+
 def form_of(x: Tensor, w: Tensor) -> Form:
-    return _form(*map(int, x.shape), len(w), w.dtype, team.threads(), kernels.here())
+    (B, H), V = x.shape, len(w)
+    return _form(B, H, V, w.dtype, team.threads(), kernels.here())
 
 
 @lru_cache(maxsize=512)
 def _form(B: int, H: int, V: int, dtype: torch.dtype, threads: int, target: Target) -> Form:
     loss = loss_kernel(target, REAL[dtype])
-    threads = 1 if B * H * V < SMALL_CALL else threads
-    return Form(loss, gradient_kernel(loss), Pace(threads), {"B": B, "H": H, "V": V, "row_teams": 1})
+    sizes = {"B": B, "H": H, "V": V, "row_teams": 1}
+    pace = Pace(1 if B * H * V < SMALL_CALL else threads)
+    return Form(Prepared.of(loss, sizes), Prepared.of(gradient_kernel(loss), sizes), pace, loss.lanes)
 
 
 @Once

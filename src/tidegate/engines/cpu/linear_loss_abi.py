@@ -31,6 +31,7 @@ LOSS_ARGUMENTS: Mapping[str, str] = COMMON | {
     "packed_w": "(P / L, H, L) weights",
     "packed_b": "(P / L, L) biases, -infinity beyond V",
     "losses": "(B,) losses; 0 in rows that are ignored",
+    "total": "(L,) the sum of the losses, in every place",
     "counted": "(threads, 16) 64-bit words: of each thread the rows with a loss, then those with a wrong target",
 }
 GRADIENT_ARGUMENTS: Mapping[str, str] = COMMON | {

@@ -21,6 +21,9 @@ from tidegate.engines.cpu.kernel import ROWS, Arguments, ElementWise, Share, Sta
 from tidegate.engines.cpu.linear_loss_abi import GRADIENT_ARGUMENTS, GRADIENTS, LOSS, LOSS_ARGUMENTS
 from tidegate.engines.cpu.vector import I32, Code, Int, Ptr, Value, Vec
 
+#: Numbers that are summed at once.
+BLOCK = 4096
+
 
 def emit(code: Code) -> None:
     """Write both kernels."""
@@ -73,6 +76,20 @@ def emit_loss(code: Code) -> None:
                             each_vector(code, row, groups, lambda _: code.vec(0.0))
         for word, slot in enumerate((present, wrong)):
             code.b.store(slot.get().v, args.pointer("counted").words(share.me * APART + word).v, align=8)
+        share.wait_for_all()
+        with code.when(share.me.equals(0)):
+            args.pointer("total").store(sum_of(code, losses, args["B"]))
+
+
+def sum_of(code: Code, numbers: Ptr, count: Int) -> Vec:
+    """The sum of some numbers in every lane, block by block, so that rounding errors stay small."""
+    L = code.lanes
+    with code.accumulate([code.vec(0.0)], 0, count, BLOCK) as (block, (before,), sums):
+        end = (block + BLOCK).least(count)
+        with code.accumulate([code.vec(0.0)], block, end, L) as (i, (partial,), following):
+            following[0] = partial + numbers.load(i, code.first_lanes(end - i))
+        sums[0] = before + following[0]
+    return across(sums[0], add)
 
 
 def softmax(code: Code, row: Ptr, groups: Int, t: Int, *, keep: Value) -> Vec:
