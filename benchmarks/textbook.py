@@ -4,10 +4,8 @@ Source of the workload: Zhang et al., Dive into Deep Learning (2021), chapters 8
 units instead.
 """
 
-import time
 from collections.abc import Callable
 from copy import deepcopy
-from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +14,7 @@ from torch.nn.utils import get_total_norm
 
 import tidegate
 from benchmarks.pairs import Pair, alternate
+from benchmarks.training import outside, outside_in_our_loop
 
 B, T, H, V = 32, 35, 256, 28
 # The textbook's letter for each gate.
@@ -46,6 +45,9 @@ class FromScratch(nn.Module):
         letters = {"x": "W_x", "h": "W_h", "b": "b_"}
         named = {f"{letters[name[0]]}{TEXTBOOK[name[2]]}": p.detach() for name, p in self.named_parameters()}
         return tidegate.convert.from_textbook(named)
+
+
+CELL_OF = {nn.GRU: "gru", nn.LSTM: "lstm", nn.RNN: "rnn", FromScratch: "reset-before-gru"}
 
 
 def copy_of(theirs: nn.Module) -> nn.Module:
@@ -88,35 +90,6 @@ def training_step(layer: nn.Module, *, one_hot: bool, torchs: bool) -> Callable[
     return step
 
 
-def share_outside(layer: nn.Module, *, torchs: bool) -> float:
-    """The fraction of a step that is spent outside the layer's kernels, the median of 200 steps."""
-    from tidegate.engines.cpu.kernels import Kernel
-
-    inside = 0.0
-    call = Kernel.__call__
-
-    def timed(self: Kernel, *arguments) -> None:
-        nonlocal inside
-        started = time.perf_counter()
-        call(self, *arguments)
-        if "w_hh" in self.arguments:
-            inside += time.perf_counter() - started
-
-    step = training_step(layer, one_hot=False, torchs=torchs)
-    for _ in range(20):
-        step()
-    found = []
-    Kernel.__call__ = timed
-    try:
-        for _ in range(200):
-            inside, started = 0.0, time.perf_counter()
-            step()
-            found.append(1 - inside / (time.perf_counter() - started))
-    finally:
-        Kernel.__call__ = call
-    return median(found)
-
-
 def check(name: str, *steps: Callable[[], Tensor]) -> None:
     """Both layers must have the same losses in the first steps; parameters, tokens and output layer are the same."""
     ours, theirs = (torch.stack([step() for _ in range(5)]) for step in steps)
@@ -140,10 +113,11 @@ def run(*, grid: str) -> list[Pair]:
         ours.bias_hh_l0.requires_grad_(True)
         pair = alternate(f"step: {name}", *steps, seconds)
         rate = T * B / pair.ours * 1e3
-        shares = [share_outside(ours, torchs=torchs) for torchs in (False, True)]
+        shares = [outside(training_step(ours, one_hot=False, torchs=torchs)) for torchs in (False, True)]
+        shares.append(outside_in_our_loop(CELL_OF[type(theirs)], B, T, H))
         print(
-            f"{pair}  {rate:,.0f} tokens/s, outside the layer's kernels {shares[0]:.0%}, "
-            f"with torch's output layer, loss and update {shares[1]:.0%}",
+            f"{pair}  {rate:,.0f} tokens/s; outside the layer's kernels {shares[0]:.0%} of the step, {shares[1]:.0%} "
+            f"with torch's output layer, loss and update, {shares[2]:.0%} in `tidegate train`",
             flush=True,
         )
         found.append(pair)

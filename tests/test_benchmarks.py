@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from benchmarks import layers, onnx_cells, rates, stream, textbook
+import torch
+from benchmarks import layers, onnx_cells, rates, stream, textbook, training
 from torch import nn
 
 
@@ -10,7 +11,18 @@ def test_the_kernels_that_are_timed_are_those_that_run():
     found = rates.kernel_rates(2, 8, T=3, seconds=0.01)
     assert found.keys() == {"forward", "backward"}
     assert min(found.values()) > 0
-    assert 0 < textbook.share_outside(textbook.copy_of(nn.GRU(textbook.V, textbook.H)), torchs=False) < 1
+    for torchs in (False, True):
+        step = textbook.training_step(textbook.copy_of(nn.GRU(textbook.V, textbook.H)), one_hot=False, torchs=torchs)
+        assert 0 < training.outside(step, 5) < 1
+    assert 0 < training.outside_in_our_loop("lstm", 4, 5, 8) < 1
+
+
+def test_with_our_parts_and_torchs_a_step_has_the_same_losses():
+    steps = []
+    for torchs in (False, True):
+        torch.manual_seed(0)
+        steps.append(textbook.training_step(nn.GRU(textbook.V, textbook.H), one_hot=True, torchs=torchs))
+    textbook.check("GRU", *steps)
 
 
 def test_layers_with_different_results_are_not_timed(monkeypatch):

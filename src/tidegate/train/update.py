@@ -14,7 +14,7 @@ from torch.autograd.graph import increment_version
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
-from tidegate.engines.cpu import update
+from tidegate.engines.cpu import host_refuses
 from tidegate.engines.torch_private import has_step_hooks
 from tidegate.errors import ArgumentError, DivergenceError
 
@@ -87,6 +87,8 @@ class KernelUpdate:
 
     def norm(self) -> Tensor:
         """The global norm of the gradients."""
+        from tidegate.engines.cpu import update
+
         return self.tensors[0][1].new_tensor(update.norm([row[1] for row in self.tensors]))
 
     def step(self, norm: float, max_norm: float) -> None:
@@ -100,8 +102,10 @@ class KernelUpdate:
 def update_on_kernels(optimizer: Optimizer) -> KernelUpdate | None:
     """The update on our kernels; None where they cannot make it."""
     kind = KINDS.get(type(optimizer))
-    if kind is None or has_step_hooks(optimizer):
+    if kind is None or has_step_hooks(optimizer) or host_refuses() is not None:
         return None
+    from tidegate.engines.cpu import update
+
     run, is_usual, tensors_of, factors_of = kind
     if not all(map(is_usual, optimizer.param_groups)):
         return None
@@ -122,6 +126,18 @@ class Kind(NamedTuple):
     is_usual: Callable[[Group], bool]
     tensors: Callable[[State, Tensor], tuple[Tensor, ...]]
     factors: Callable[[float, Group, tuple[Tensor, ...]], tuple[float, ...]]
+
+
+def run_sgd(tensors: Sequence[tuple[Tensor, Tensor]], factors: Sequence[Sequence[float]], *, clipped: bool) -> None:
+    from tidegate.engines.cpu import update
+
+    update.sgd(tensors, factors, clipped=clipped)
+
+
+def run_adamw(tensors: Sequence[tuple[Tensor, ...]], factors: Sequence[Sequence[float]], *, clipped: bool) -> None:
+    from tidegate.engines.cpu import update
+
+    update.adamw(tensors, factors, clipped=clipped)
 
 
 def usual_sgd(group: Group) -> bool:
@@ -154,6 +170,6 @@ def adamw_factors(scale: float, group: Group, tensors: tuple[Tensor, ...]) -> tu
 
 
 KINDS: Mapping[type, Kind] = MappingProxyType({
-    SGD: Kind(update.sgd, usual_sgd, sgd_tensors, sgd_factors),
-    AdamW: Kind(update.adamw, usual_adamw, adamw_tensors, adamw_factors),
+    SGD: Kind(run_sgd, usual_sgd, sgd_tensors, sgd_factors),
+    AdamW: Kind(run_adamw, usual_adamw, adamw_tensors, adamw_factors),
 })  # fmt: skip

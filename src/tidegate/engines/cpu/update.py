@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tidegate.engines import transforms
-from tidegate.engines.cpu import host_refuses, kernels, runtime, team
+from tidegate.engines.cpu import kernels, runtime, team
 from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.boundary import address
 from tidegate.engines.cpu.kernels import Kernel, Once, function_of
@@ -38,7 +38,7 @@ def refuse(tensors: Sequence[Tensor]) -> str | None:
             return f"it takes tensors of one type, and they are {kind} and {t.dtype}"
         if not t.is_cpu or t.layout is not torch.strided or not t.is_contiguous() or t.is_neg():
             return "it takes dense tensors on the CPU with adjacent elements"
-    return transforms.refuse_tensors(tensors) or host_refuses()
+    return transforms.refuse_tensors(tensors)
 
 
 def norm(gradients: Sequence[Tensor]) -> float:
