@@ -244,3 +244,13 @@ def test_only_the_gradients_that_are_needed_are_computed():
     )
     with torch.no_grad():
         assert not tidegate.linear_cross_entropy(x, weight, bias, target).requires_grad
+
+
+def test_a_default_device_of_the_program_has_no_effect():
+    *given, target = tensors(5, 6, 7)
+    expected = tidegate.linear_cross_entropy(*given, target)
+    gradients = torch.autograd.grad(expected, given)
+    with torch.device("meta"):
+        found = tidegate.linear_cross_entropy(*given, target)
+        assert torch.equal(found, expected)
+        assert all(map(torch.equal, torch.autograd.grad(found, given), gradients))

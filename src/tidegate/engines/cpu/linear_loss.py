@@ -60,7 +60,7 @@ def losses(x: Tensor, w: Tensor, b: Tensor | None, target: Tensor, ignored: int,
     x, w, target = rows(x), whole(w), whole(target)
     b = zero_row(dtype, V) if b is None else whole(b)
     groups, threads = -(-V // L), form.pace.threads()
-    losses = torch.empty(B, dtype=dtype)
+    losses = torch.empty(B, dtype=dtype, device="cpu")
     d = workspace.empty((B if keep else threads * TOGETHER, groups * L), dtype)
     scratch = workspace.take((groups * L * (H + 1)) * w.itemsize)
     counted, total = (ctypes.c_int64 * (threads * APART))(), (NUMBER[dtype] * L)()
@@ -88,8 +88,8 @@ def gradients(
     x, w, factor = rows(x), whole(w), NUMBER[dtype](scale)
     inputs, classes, summed = -(-H // L) * L, d.shape[1], min(B, SUMMED)
     d_x = workspace.empty((B, inputs), dtype) if need_x else None
-    d_w = torch.empty((V, inputs), dtype=dtype) if need_w else None
-    d_b = torch.empty(classes, dtype=dtype) if need_b else None
+    d_w = torch.empty((V, inputs), dtype=dtype, device="cpu") if need_w else None
+    d_b = torch.empty(classes, dtype=dtype, device="cpu") if need_b else None
     scratch = workspace.take(inputs * (V + summed) * w.itemsize)
     form.run(form.gradients, scratch, form.pace.threads(), {
         "x": address(x), "x_b": x.stride(0), "w": address(w), "d": address(d), "scale": ctypes.addressof(factor),
