@@ -10,7 +10,7 @@ from torch.fx import Proxy
 from tidegate import cells
 from tidegate.calculus import Step
 from tidegate.cells import Cell
-from tidegate.engines import Call, Weights, choose, operator
+from tidegate.engines import Call, Weights, choose, operator, precision
 from tidegate.errors import ShapeError
 from tidegate.nn.arguments import Device, as_engine, as_size, as_truth, check_choice
 from tidegate.nn.equations import Equations, as_equations, gate_slices, parameter_shapes, step_of
@@ -83,11 +83,11 @@ def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tens
     """The states after x, a sequence of one step."""
     if module.hidden_size == 0:
         return tuple(s + weights.w_ih.sum() for s in states)  # (B, 0), and still a function of the weights
-    w = weights.w_hh
+    w, products = weights.w_hh, precision.asked()
     # Inside torch.autocast the torch engine converts dtypes as torch.nn does; all other engines compute in the dtype of
     # the weights. On a CPU the torch engine runs only if it is named, on other devices whenever it can run the call.
     if autocasts(w) and not torch.compiler.is_compiling():
-        engine, call = module.engine, Call(step_of(module), x, states, weights)
+        engine, call = module.engine, Call(step_of(module), x, states, weights, precision=products)
         if engine in choose.STACKED or (
             engine == "auto" and not w.is_cpu and choose.select(call).NAME in choose.STACKED
         ):
@@ -96,8 +96,10 @@ def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tens
         x = x.to(w.dtype) if x.is_floating_point() else x
         states = tuple([s.to(w.dtype) for s in states])
         if torch.compiler.is_compiling():
-            return operator.record(module.cell, module.engine, False, False, x, states, weights, None, None).states
-        return choose.dispatch(Call(step_of(module), x, states, weights), module.engine).states
+            found = operator.record(module.cell, module.engine, False, False, products, x, states, weights, None, None)
+            return found.states
+        call = Call(step_of(module), x, states, weights, precision=products)
+        return choose.dispatch(call, module.engine).states
 
 
 def cell_weights(module: CellModule) -> Weights:

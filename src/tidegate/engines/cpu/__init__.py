@@ -4,6 +4,7 @@ The route of a call: `run` -> `engines.autograd.differentiable` -> `launch.forwa
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache as once
 from functools import partial
 
@@ -60,8 +61,32 @@ def run(call: Call) -> Result:
     """The sequence, differentiable by torch to any order."""
     storage = call.weights.w_hh.dtype
     if ARITHMETIC[storage] is storage:
-        return _kernels()(call)
-    return in_storage(_kernels()(in_arithmetic(call)), storage)
+        return _kernels()(call if call.precision == "highest" else resolved(call))
+    return in_storage(_kernels()(resolved(in_arithmetic(call))), storage)
+
+
+def resolved(call: Call) -> Call:
+    """The call with the precision that its products have here: "medium" or "highest"."""
+    precision = "medium" if call.precision == "medium" and products_refuse(call) is None else "highest"
+    return call if precision == call.precision else replace(call, precision=precision)
+
+
+def products_refuse(call: Call) -> str | None:
+    """Why the products of the call are not of bfloat16 numbers, as the end of a sentence; None if they are. Three such
+    products, as "high" allows, are not faster than float32 without a matrix unit, and with one float32 products are
+    sums of such products already."""
+    from tidegate.engines.cpu import kernels
+
+    storage = call.weights.w_hh.dtype
+    if ARITHMETIC[storage] is not torch.float32 or storage is torch.float16:
+        return f"the weights are {storage}"
+    if call.precision == "highest" and storage is torch.float32:
+        return "torch.set_float32_matmul_precision is at its default, highest"
+    if not kernels.here().pairs:
+        return "this processor does not multiply bfloat16 numbers (AVX512-BF16)"
+    if call.precision == "high" and storage is torch.float32:
+        return "three bfloat16 products, which the precision high allows, are not faster here"
+    return None
 
 
 @once

@@ -27,7 +27,9 @@ def shape_of(call: Call) -> Shape:
     w = call.weights
     tensors = (call.x, *call.states, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.vectors, call.lengths, call.resets)
     sizes = tuple([None if t is None else t.shape for t in tensors])
-    return _shape(call.step, sizes, w.w_hh.dtype, call.reverse, call.keep_gates, team.threads(), kernels.here())
+    return _shape(
+        call.step, sizes, w.w_hh.dtype, call.reverse, call.keep_gates, team.threads(), kernels.here(), call.precision
+    )
 
 
 @lru_cache(maxsize=512)
@@ -39,6 +41,7 @@ def _shape(
     traced: bool,
     threads: int,
     target: Target,
+    precision: str,
 ) -> Shape:
     """Convert the sizes to plain integers and check them against each other, once for each form of call."""
     plain = [None if size is None else tuple(map(int, size)) for size in sizes]
@@ -52,7 +55,7 @@ def _shape(
     for (name, size), got in zip(expected.items(), plain, strict=True):
         if got != size and (got is not None or (name == "vectors" and v)):
             raise ShapeError(f"`{name}` of {step.name} must have shape {size}, got {got}.")
-    return Shape(step, dtype, T, B, D, H, reverse, not features, ragged, traced, threads, target)
+    return Shape(step, dtype, T, B, D, H, reverse, not features, ragged, traced, threads, target, precision)
 
 
 def forward(call: Call, *, save: bool, prepared: Prepared | None = None) -> Forward:
