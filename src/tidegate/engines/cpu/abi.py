@@ -135,7 +135,14 @@ SHARED = (
 )
 SHARED_MATRIX = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
 #: Functions for products of pairs of bfloat16 numbers, which only kernels that have such products call.
-SHARED_PAIRS = ("pairs_product", "pairs_split_rows", "pairs_pack_pair", "pairs_pack_right", "pairs_pack_left")
+SHARED_PAIRS = (
+    "pairs_product",
+    "pairs_unpacked_product",
+    "pairs_split_rows",
+    "pairs_pack_pair",
+    "pairs_pack_right",
+    "pairs_pack_left",
+)
 
 N = TypeVar("N", int, "Int")
 

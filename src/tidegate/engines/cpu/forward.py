@@ -280,20 +280,19 @@ class Writer:
                 row = step.products.index(gate)
                 at = (share.groups * offset + g0 * G + i) * L
                 source = args.pointer("w_hh") + (H * row + u0) * H
-                if self.u_packing is not None:
-                    pair_rows.pack(self, args, source, units, share.groups * offset + g0 * G + i, G)
-                    bias("b_hh", "packed_c", row, G * L, at)
-                    continue
                 with code.when(packed):
-                    code.call(
-                        transposed, source, H, units, H, args.pointer("packed_u") + at * H, H * (G * L), code.int(L),
-                        null(code), code.int(0),
-                    )  # fmt: skip
+                    if self.u_packing is not None:
+                        pair_rows.pack(self, args, source, units, share.groups * offset + g0 * G + i, G)
+                    else:
+                        code.call(
+                            transposed, source, H, units, H, args.pointer("packed_u") + at * H, H * (G * L),
+                            code.int(L), null(code), code.int(0),
+                        )  # fmt: skip
                     bias("b_hh", "packed_c", row, G * L, at)
             offset += G
         G = len(step.inputs)
         table, dense = self.from_table(args), args.pointer("index").is_null
-        if self.w_packing is None:
+        if self.products.of_chunks is not Form.TERMS:
             dense = code.b.and_(dense, packed)
         for i in range(G):
             at = (g0 * G + i) * L
@@ -365,24 +364,37 @@ class Writer:
     def project_packed(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
         """This thread's share of a = x W + b: convert the rows of x, then multiply them by a few panels at a time, so
         that these stay in the L2 cache."""
-        code, L, B, D, G = self.code, self.code.lanes, args["B"], args["D"], len(self.step.inputs)
-        packed = self.w_packing
-        assert packed is not None
+        code, L, B, D, packing = self.code, self.code.lanes, args["B"], args["D"], self.w_packing
+        assert packing is not None
         first, last = share.slice_of(steps * B)
-        count, line = packed.blocks(D), share.groups * (G * L)
-        row, panels = count * packed.ROW, args.pointer("packed_w")
+        row = packing.blocks(D) * packing.ROW
         terms = args.pointer("x_terms") + first * row
         whole = code.int(0), (D + (L - 1)) // L
         with self.even_rows(args, first, last) as (r0, r1, x, stride):
-            packed.split(code, x + args["x_t"] * low, stride, r1 - r0, D, terms + (r0 - first) * row, row, whole)
+            packing.split(code, x + args["x_t"] * low, stride, r1 - r0, D, terms + (r0 - first) * row, row, whole)
+        if self.products.of_chunks is Form.TERMS:
+            self.multiply_packed(args, share, terms, row, (first, last))
+            return
+        with code.either(args["unpacked"].equals(0)) as (packed, unpacked):
+            with packed:
+                self.multiply_packed(args, share, terms, row, (first, last))
+            with unpacked:
+                pair_rows.project_unpacked(self, args, terms, row, (first, last))
+
+    def multiply_packed(self, args: Arguments, share: Share, terms: Ptr, row: Int, rows: tuple[Int, Int]) -> None:
+        """a = x W + b for a range of rows, converted already, by packed weights."""
+        code, L, G, packing = self.code, self.code.lanes, len(self.step.inputs), self.w_packing
+        assert packing is not None
+        count, line = packing.blocks(args["D"]), share.groups * (G * L)
         with (
             in_blocks(code, (code.int(0), share.groups * G), SIDE_BY_SIDE) as (c0, c1),
-            in_blocks(code, (first, last), ROWS) as (r0, r1),
+            in_blocks(code, rows, ROWS) as (r0, r1),
         ):
             bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + c0 * L)
-            packed.of_rows(
-                code, terms + row * (r0 - first), row, r1 - r0, panels + c0 * count * packed.PANEL, c1 - c0, count,
-                bias, args.pointer("a") + (line * r0 + c0 * L), line,
+            panels = args.pointer("packed_w") + c0 * count * packing.PANEL
+            packing.of_rows(
+                code, terms + row * (r0 - rows[0]), row, r1 - r0, panels, c1 - c0, count, bias,
+                args.pointer("a") + (line * r0 + c0 * L), line,
             )  # fmt: skip
 
     def spacing(self, args: Arguments) -> tuple[Value, Int]:

@@ -31,12 +31,38 @@ def product(
     earlier stages have in packed_u."""
     code, packing, L = writer.code, writer.u_packing, writer.code.lanes
     assert packing is not None
-    (r0, r1, g0, g1), gates = block, len(writer.step.stages[k].gates)
-    (left, row), count = of_stage(writer, args, k, t, r0), packing.blocks(args["H"])
-    at, width = before + g0 * gates, (g1 - g0) * gates
-    bias = code.select(args.pointer("b_hh").is_null, null(code), args.pointer("packed_c") + at * L)
-    panels = args.pointer("packed_u") + at * (count * packing.PANEL)
-    packing.of_rows(code, left, row, r1 - r0, panels, width, count, bias, sums, width * L)
+    (r0, r1, g0, g1), gates, H = block, writer.step.stages[k].gates, args["H"]
+    (left, row), count, bias = of_stage(writer, args, k, t, r0), packing.blocks(H), args.pointer("b_hh")
+    at, width = before + g0 * len(gates), (g1 - g0) * len(gates)
+    with code.either(args["unpacked"].equals(0)) as (packed, unpacked):
+        with packed:
+            added = code.select(bias.is_null, null(code), args.pointer("packed_c") + at * L)
+            panels = args.pointer("packed_u") + at * (count * packing.PANEL)
+            packing.of_rows(code, left, row, r1 - r0, panels, width, count, added, sums, width * L)
+        with unpacked:
+            for i, gate in enumerate(gates):
+                first = H * writer.step.products.index(gate) + g0 * L
+                code.call(
+                    tile.symbol(code, f"{packing.PREFIX}unpacked_product"), left, row, r1 - r0,
+                    args.pointer("w_hh") + first * H, H, (g1 * L).least(H) - g0 * L, H,
+                    code.select(bias.is_null, null(code), bias + first), sums + i * L, width * L,
+                    code.int(len(gates) * L),
+                )  # fmt: skip
+
+
+def project_unpacked(writer: Writer, args: Arguments, left: Ptr, row: Int, rows: tuple[Int, Int]) -> None:
+    """a = x W + b for some rows, by the weights where they lie; `left` are the rows of x as pairs."""
+    code, packing, L, G = writer.code, writer.w_packing, writer.code.lanes, len(writer.step.inputs)
+    assert packing is not None
+    D, H, bias = args["D"], args["H"], args.pointer("b_ih")
+    line = (H + (L - 1)) // L * (G * L)
+    out = args.pointer("a") + line * rows[0]
+    for i in range(G):
+        code.call(
+            tile.symbol(code, f"{packing.PREFIX}unpacked_product"), left, row, rows[1] - rows[0],
+            args.pointer("w_ih") + H * D * i, D, H, D, code.select(bias.is_null, null(code), bias + H * i),
+            out + i * L, line, code.int(G * L),
+        )  # fmt: skip
 
 
 def pack(writer: Writer, args: Arguments, source: Ptr, units: Int, at: Int, gates: int) -> None:

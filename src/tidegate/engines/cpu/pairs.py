@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 import llvmlite.ir as ir
 
-from tidegate.engines.cpu import tile
+from tidegate.engines.cpu import tile, transposed, unpacked
 from tidegate.engines.cpu.abi import GROUP, pairs
 from tidegate.engines.cpu.tile import symbol
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
@@ -53,6 +53,7 @@ class _BFloat(ir.Type):
 def emit(code: Code) -> None:
     """Write the functions of this file into the module."""
     tile.product(code, f"{PREFIX}product", multiply_add)
+    unpacked.emit(code, f"{PREFIX}unpacked_product", unpacked_tile)
     tile.transpose(code)
     round_rows(code)
     pack_pair(code)
@@ -112,6 +113,34 @@ def interleaved(code: Code, even: Vec, odd: Vec) -> Vec:
     both = rounded(code, even, odd)
     order = ir.Constant(ir.VectorType(ir.IntType(32), 2 * GROUP), lanes)
     return Vec(code, code.b.bitcast(code.b.shuffle_vector(both, both, order), code.vector))
+
+
+def unpacked_tile(code: Code, rows: int) -> None:
+    """unpacked_R of `unpacked`, with rows in the layout `rows` and weights in float32, rounded while they are read. The
+    chain has the pairs of the packed product, those beyond K too."""
+    with code.function(f"unpacked_{rows}", "pipiiippi", inline=False) as arguments:
+        left, row_stride, weights, weight_row, units, K, init, out, out_row = arguments
+        inside = code.first_lanes(units)
+        # The last unit is read again in place of units beyond it.
+        offset = [weight_row * (units - 1).least(i) for i in range(GROUP)]
+        state = [left, weights, *[init.load(0, inside)] * rows]
+        rest = K % (2 * GROUP)
+        for count, used in ((K // (2 * GROUP), None), ((rest + (GROUP - 1)) // GROUP, rest)):
+            # What is left of K is read in one or two passes of GROUP values, half a square each.
+            pairs_now = GROUP if used is None else GROUP // 2
+            with code.accumulate(state, 0, count) as (i, (x, w, *sums), following):
+                if used is None:
+                    lines = [((w + o).load(), (w + o).load(GROUP)) for o in offset]
+                else:
+                    mask = code.first_lanes(used - i * GROUP)
+                    lines = [((w + o).load(0, mask), code.vec(0.0)) for o in offset]
+                words = [Vec(code, code.b.bitcast(rounded(code, *line), code.vector)) for line in lines]
+                for j, column in enumerate(transposed.square(code, words)[:pairs_now]):
+                    sums = [multiply_add(x.splat(row_stride * r + j), column, total) for r, total in enumerate(sums)]
+                following[:] = [x + pairs_now, w + 2 * pairs_now, *sums]
+            state = following
+        for r in range(rows):
+            (out + out_row * r).store(code.select(inside, state[2 + r], code.vec(0.0)))
 
 
 # -- the packing of operands --------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def emit(code: Code) -> None:
     gather_column(code)
     scatter_rows(code)
     scatter_columns(code)
-    unpacked.emit(code)
+    unpacked.emit(code, "unpacked_product", unpacked.tile)
 
 
 def heights(code: Code) -> range:
