@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from tidegate.engines import eager, transforms
 from tidegate.engines.call import Call, Result, Weights
+from tidegate.engines.precision import ARITHMETIC, in_arithmetic, in_storage
 from tidegate.engines.stretches import stretch_of, stretches
 
 #: The products of the eager engine that have the precision of a call's products.
@@ -214,7 +215,11 @@ def eager_gradients(
 
     def run(aliases: tuple[Tensor, ...]) -> list[Tensor]:
         again = replace(call, x=aliases[0], states=aliases[1:n], weights=Weights(*aliases[n:]))
-        result = eager.run(again, LINEAR[call.precision])
+        storage, linear = call.weights.w_hh.dtype, LINEAR[call.precision]
+        if ARITHMETIC[storage] is storage:
+            result = eager.run(again, linear)
+        else:
+            result = in_storage(eager.run(in_arithmetic(again), linear), storage)
         flat = [result.outputs, *result.states]
         if call.keep_gates:
             flat += [torch.stack(list(kept.values()), 2) for kept in (result.sequences, result.gates)]

@@ -38,14 +38,12 @@ def asked() -> str:
 
 def in_arithmetic(call: Call) -> Call:
     """The call with its tensors in the arithmetic type; torch differentiates through the conversion."""
-    storage = call.weights.w_hh.dtype
-    kind = ARITHMETIC[storage]
+    kind = ARITHMETIC[call.weights.w_hh.dtype]
     return replace(
         call,
         x=call.x if call.indexed else call.x.to(kind),
         states=tuple(s.to(kind) for s in call.states),
         weights=Weights(*(None if w is None else w.to(kind) for w in call.weights.tensors())),  # type: ignore[arg-type]
-        precision="medium" if storage is torch.bfloat16 else "highest",
     )
 
 

@@ -62,12 +62,14 @@ def run(call: Call) -> Result:
     storage = call.weights.w_hh.dtype
     if ARITHMETIC[storage] is storage:
         return _kernels()(call if call.precision == "highest" else resolved(call))
-    return in_storage(_kernels()(resolved(in_arithmetic(call))), storage)
+    if call.recompute and not call.keep_gates:  # so that the states between stretches of steps are not rounded
+        return in_storage(_kernels()(in_arithmetic(resolved(call))), storage)
+    return _kernels_of_stored()(resolved(call))
 
 
 def resolved(call: Call) -> Call:
     """The call with the precision that its products have here: "medium" or "highest"."""
-    precision = "medium" if call.precision == "medium" and products_refuse(call) is None else "highest"
+    precision = "medium" if products_refuse(call) is None else "highest"
     return call if precision == call.precision else replace(call, precision=precision)
 
 
@@ -96,3 +98,12 @@ def _kernels() -> Callable[[Call], Result]:
     from tidegate.engines.cpu import launch
 
     return partial(differentiable, kernels=launch)
+
+
+@once
+def _kernels_of_stored() -> Callable[[Call], Result]:
+    """The call on the kernels, its tensors converted for each pass."""
+    from tidegate.engines.autograd import differentiable
+    from tidegate.engines.cpu import stored
+
+    return partial(differentiable, kernels=stored)
