@@ -3,7 +3,6 @@ float32 for the kernels, in memory that the pool lends, and results are rounded 
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from tidegate.engines.autograd import Cotangents, Forward, Gradients, Needed, Saved
@@ -56,4 +55,4 @@ def converted(t: Tensor) -> Tensor:
 
 def rounded(t: Tensor, call: Call) -> Tensor:
     """A copy in the storage type of the call."""
-    return torch.empty(t.shape, dtype=call.weights.w_hh.dtype, device="cpu").copy_(t)
+    return workspace.empty(tuple(t.shape), call.weights.w_hh.dtype).copy_(t)
