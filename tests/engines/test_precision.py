@@ -126,12 +126,23 @@ def test_the_switch_does_not_change_layers_of_other_types(dtype, precision_of_to
     assert torch.equal(layer(x)[0], expected)
 
 
-def test_a_cell_follows_the_switch(precision_of_torch):
+@torch.no_grad()
+def test_single_steps_follow_the_switch_however_often_they_run(precision_of_torch):
     cell, x = tidegate.GRUCell(40, 33), torch.randn(3, 40)
-    exact = cell(x)
-    precision_of_torch("medium")
-    assert torch.equal(cell(x), exact) is not kernels.here().pairs
-    assert torch.allclose(cell(x), exact, atol=0.02)
+    layer = tidegate.GRU(40, 33)
+    layer.load_state_dict({f"{name}_l0": p for name, p in cell.state_dict().items()})
+    sequence = torch.stack([x, x])
+    for level in ("highest", "medium", "high", "medium", "highest"):
+        precision_of_torch(level)
+        expected = layer(sequence)[0][0]
+        for _ in range(3):
+            assert torch.equal(cell(x), expected)
+            assert torch.equal(layer(sequence[:1])[0][0], expected)
+        with torch.autocast("cpu", torch.bfloat16):
+            expected = layer(sequence)[0][0]
+            for _ in range(3):
+                assert torch.equal(cell(x), expected)
+                assert torch.equal(layer(sequence[:1])[0][0], expected)
 
 
 def test_a_compiled_layer_keeps_the_precision_with_which_it_was_made(precision_of_torch):

@@ -45,6 +45,7 @@ def _shape(
 ) -> Shape:
     """Convert the sizes to plain integers and check them against each other, once for each form of call."""
     plain = [None if size is None else tuple(map(int, size)) for size in sizes]
+    precision = "medium" if precision == "medium" and target.pairs and dtype is torch.float32 else "highest"
     (T, B, *features), (gate_rows, D) = plain[0], plain[1 + len(step.state)]  # type: ignore[misc]
     H, ragged = gate_rows // len(step.inputs), plain[-2:] != [None, None]
     a, q, v = len(step.inputs) * H, len(step.products) * H, len(step.vectors) * H

@@ -162,7 +162,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     if lent.dtype is dtype:
         return lent
     # A tensor that takes the storage is not a view for torch, so a caller may change it in place.
-    return torch.empty(0, dtype=dtype, device="cpu").set_(lent.untyped_storage(), 0, shape)
+    return torch.empty(0, dtype=dtype, device="cpu").set_(lent.untyped_storage(), 0, shape, lent.stride())
 
 
 class Layout:
