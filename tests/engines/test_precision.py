@@ -145,6 +145,31 @@ def test_single_steps_follow_the_switch_however_often_they_run(precision_of_torc
                 assert torch.equal(layer(sequence[:1])[0][0], expected)
 
 
+@pytest.mark.parametrize("make", [tidegate.GRUCell, tidegate.LSTMCell])
+def test_single_steps_that_require_gradients_follow_the_switch_of_their_forward_pass(make, precision_of_torch):
+    torch.manual_seed(0)
+    cell, x = make(40, 33), torch.randn(3, 40, requires_grad=True)
+
+    def step(create_graph=False):
+        found = cell(x)
+        y = found[0] if isinstance(found, tuple) else found
+        precision_of_torch("highest")
+        gradients = torch.autograd.grad(y.square().sum(), [x, *cell.parameters()], create_graph=create_graph)
+        return [y.detach(), *(g.detach() for g in gradients)]
+
+    exact = step()
+    precision_of_torch("medium")
+    first = step()
+    for _ in range(3):
+        precision_of_torch("medium")
+        assert all(map(torch.equal, step(), first))
+        assert all(map(torch.equal, step(), exact))  # the switch was set back by the step before
+    precision_of_torch("medium")
+    for a, b in zip(step(create_graph=True), first):
+        assert float((a - b).norm()) <= 2.0**-7 * float(b.norm())
+    assert torch.equal(first[0], exact[0]) is not kernels.here().pairs
+
+
 def test_a_compiled_layer_keeps_the_precision_with_which_it_was_made(precision_of_torch):
     layer, x = tidegate.Recurrent(cells.GRU, 5, 17), torch.randn(6, 3, 5, requires_grad=True)
     torch._dynamo.reset()

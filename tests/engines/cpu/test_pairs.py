@@ -249,7 +249,7 @@ def test_errors_against_float64_are_those_of_eight_bits(name):
 
 @needs_pairs
 @pytest.mark.parametrize("name", ["gru", "reset-before-gru", "lstm", "three-stages"])
-@pytest.mark.parametrize("kind", ["plain", "ragged reverse", "class numbers"])
+@pytest.mark.parametrize("kind", ["plain", "ragged reverse", "class indices"])
 def test_results_have_the_same_bits_for_any_number_of_threads(name, kind, threads, monkeypatch):
     monkeypatch.setattr(launch_plan, "SMALL_CALL", 0)
     monkeypatch.setattr(launch_plan, "SMALL_STEP", 0)
