@@ -74,9 +74,7 @@ def resolved(call: Call) -> Call:
 
 
 def products_refuse(call: Call) -> str | None:
-    """Why the products of the call are not of bfloat16 numbers, as the end of a sentence; None if they are. Three such
-    products, as "high" allows, are not faster than float32 without a matrix unit, and with one float32 products are
-    sums of such products already."""
+    """Why the products of the call are not of bfloat16 numbers, as the end of a sentence; None if they are."""
     from tidegate.engines.cpu import kernels
 
     storage = call.weights.w_hh.dtype
@@ -87,7 +85,7 @@ def products_refuse(call: Call) -> str | None:
     if not kernels.here().pairs:
         return "this processor does not multiply bfloat16 numbers (AVX512-BF16)"
     if call.precision == "high" and storage is torch.float32:
-        return "three bfloat16 products, which the precision high allows, are not faster here"
+        return "the precision high has no kernels of its own: three bfloat16 products take longer without a matrix unit"
     return None
 
 
