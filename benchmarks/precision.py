@@ -109,9 +109,9 @@ def textbook_step(kind: str, seconds: float) -> dict:
     """The textbook's training step."""
     theirs = getattr(nn, kind)(V, H)
     variants: dict[str, Callable[[], Tensor]] = {
-        "float32": training_step(textbook.copy_of(theirs), one_hot=False),
-        "medium": partial(at, "medium", training_step(textbook.copy_of(theirs), one_hot=False)),
-        "torch.nn": training_step(theirs, one_hot=True),
+        "float32": training_step(textbook.copy_of(theirs), one_hot=False, torchs=False),
+        "medium": partial(at, "medium", training_step(textbook.copy_of(theirs), one_hot=False, torchs=False)),
+        "torch.nn": training_step(theirs, one_hot=True, torchs=True),
     }
     return {"kind": kind, "step": "textbook", **figures(rounds(variants, seconds))}
 
