@@ -8,7 +8,7 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks import growth, layers, other_load, own_cell, ragged, rates, start, steps, stream, textbook
+from benchmarks import growth, layers, other_load, own_cell, precision, ragged, rates, start, steps, stream, textbook
 from benchmarks.pairs import Pair, machine
 
 PARTS = {
@@ -18,6 +18,7 @@ PARTS = {
     "rates": rates.run,
     "stream": stream.run,
     "steps": steps.run,
+    "precision": precision.run,
     "own-cell": own_cell.run,
     "start": start.run,
     "other-load": other_load.run,

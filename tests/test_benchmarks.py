@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from benchmarks import layers, onnx_cells, rates, stream, textbook, training
+from benchmarks import layers, onnx_cells, precision, rates, stream, textbook, training
 from torch import nn
 
 
@@ -46,6 +46,17 @@ def test_a_missing_peer_is_named_and_left_out(monkeypatch):
     monkeypatch.setattr(onnx_cells, "find_spec", lambda name: None)
     assert onnx_cells.missing() == "ONNX Runtime is left out: `pip install onnx onnxruntime` adds it."
     assert stream.compare("GRU", 8, 200).keys() == {"kind", "H", "steps", "tidegate", "bfloat16", "int8", "nn.GRUCell"}
+
+
+def test_precisions_are_compared_after_their_errors_were_checked(monkeypatch):
+    torch.manual_seed(0)
+    found = precision.layer("GRU", (3, 20, 4), 0.01)
+    assert {title for title, _, _ in precision.RATIOS} <= found.keys()
+    assert torch.get_float32_matmul_precision() == "highest"
+    at = precision.at
+    monkeypatch.setattr(precision, "at", lambda level, function: 1.1 * at(level, function))
+    with pytest.raises(AssertionError, match="the outputs at medium are wrong"):
+        precision.layer("GRU", (3, 20, 4), 0.01)
 
 
 class Doubled(nn.GRU):

@@ -13,6 +13,7 @@ from torch._subclasses import FakeTensorMode
 import tidegate
 from tidegate import cells
 from tidegate.engines import choose, cpu
+from tidegate.engines.cpu import kernels
 from tidegate.errors import EngineError, SlowEngineWarning
 
 
@@ -108,11 +109,17 @@ def test_verdicts_can_be_pickled():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_and_bfloat16_run_in_the_kernels_only_where_torch_has_no_function(dtype):
+@pytest.mark.parametrize("pairs", [False, True])
+def test_half_and_bfloat16_run_in_the_kernels_where_these_multiply_them_or_torch_has_no_function(
+    dtype, pairs, monkeypatch
+):
+    processor = replace(kernels.here(), pairs=kernels.here().pairs and pairs)
+    monkeypatch.setattr(kernels, "here", lambda: processor)
+    first = "cpu" if dtype is torch.bfloat16 and processor.pairs else "torch"
     x = torch.randn(3, 2, 4, dtype=dtype)
     for layer, expected in (
-        (tidegate.GRU(4, 5, dtype=dtype), "torch"),
-        (tidegate.LSTM(4, 5, dtype=dtype), "torch"),
+        (tidegate.GRU(4, 5, dtype=dtype), first),
+        (tidegate.LSTM(4, 5, dtype=dtype), first),
         (tidegate.ResetBeforeGRU(4, 5, dtype=dtype), "cpu"),
         (tidegate.GRU(4, 5), "cpu"),
     ):

@@ -35,7 +35,7 @@ def projected(call: Call, P: int = 2) -> Call:
 def arguments(call: Call, engine: str = "auto") -> tuple:
     """The arguments of tidegate::sequence."""
     return (
-        serial.dumps(call.step), engine, call.reverse, call.recompute, call.x, list(call.states),
+        serial.dumps(call.step), engine, call.reverse, call.recompute, call.precision, call.x, list(call.states),
         *call.weights.tensors(), call.lengths, call.resets,
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_the_gradient_of_the_operator_passes_opcheck(option):
     call = make_call(EVERY["lstm"], 4, 2, 3, 5, **OPTIONS[option])
     x = call.x.detach().transpose(0, 1).contiguous().transpose(0, 1)  # as of a layer with batch_first
     plain = [t if not isinstance(t, torch.Tensor) else t.detach() for t in arguments(replace(call, x=x))]
-    plain[5] = [s.detach() for s in call.states]
+    plain[6] = [s.detach() for s in call.states]
     d = [torch.randn(4, 2, 5), torch.ones(()).expand(2, 5), torch.randn(5, 2).t()]
     for need_x in {False, not call.indexed}:
         torch.library.opcheck(torch.ops.tidegate.sequence_backward, (*plain, d, need_x))
@@ -164,8 +164,8 @@ def test_vmap_maps_the_operator_over_every_argument(option):
 def with_tensors(call: Call, named: dict) -> tuple:
     """The arguments of the operator with some tensors replaced, by the names of `leaves`."""
     whole = list(arguments(call))
-    whole[4] = named.get("x", call.x)
-    whole[5] = [named[f"state {s}"] for s in call.step.state]
+    whole[5] = named.get("x", call.x)
+    whole[6] = [named[f"state {s}"] for s in call.step.state]
     for i, name in enumerate(("w_ih", "w_hh", "b_ih", "b_hh", "vectors", "w_hr")):
-        whole[6 + i] = named.get(name)
+        whole[7 + i] = named.get(name)
     return tuple(whole)

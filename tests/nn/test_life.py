@@ -109,7 +109,7 @@ def test_inside_autocast_a_layer_takes_any_dtype_and_keeps_its_own(make):
     layer, x = make(), torch.randn(5, 2, 3)
     expected = layer(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert same(layer(x), expected)
+        assert near(layer(x), expected, 0.02)  # the products may be of bfloat16 numbers
         y, _ = layer(x.bfloat16())
         assert y.dtype == torch.float32
         assert torch.get_autocast_dtype("cpu") == torch.bfloat16

@@ -230,7 +230,7 @@ def test_modes_of_torch_take_the_general_route(short_calls):
     assert torch.equal(cell(x), expected)
     assert len(short_calls) == 1
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(cell(x), expected)
+        assert torch.allclose(cell(x), expected, atol=0.02)  # the products may be of bfloat16 numbers
     assert torch.allclose(torch.func.vmap(cell)(x), expected, atol=1e-6)
     assert torch.allclose(torch.func.jvp(cell, (x,), (x,))[0], expected, atol=1e-6)
     assert torch.allclose(torch.jit.trace(cell, x, check_trace=False)(x), expected, atol=1e-6)

@@ -81,7 +81,7 @@ def test_under_autocast_auto_keeps_the_dtype_of_the_weights_on_a_cpu():
         y, h = layer(x)
         assert [v.engine for v in tidegate.why(layer, x) if v.chosen] == ["cpu"]
     assert (y.dtype, h.dtype) == (torch.float32, torch.float32)
-    assert torch.equal(y, layer(x.float())[0])
+    assert torch.allclose(y, layer(x.float())[0], atol=0.02)  # the products may be of bfloat16 numbers
 
 
 def test_a_packed_sequence_stays_packed(monkeypatch):

@@ -5,6 +5,7 @@ import torch
 
 import tidegate
 from tidegate.cells import CELLS
+from tidegate.engines.cpu import kernels
 from tidegate.train import direct
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.model import LanguageModel, detach
@@ -52,6 +53,21 @@ def test_it_has_the_bits_of_the_graph(cell, layers, dropout, dtype):
         assert len(ours) == len(graph)
         assert all(torch.equal(a, b) for a, b in zip(ours, graph))
         assert all(not t.requires_grad for t in ours)
+
+
+def test_it_follows_torchs_precision_switch():
+    model = LanguageModel("gru", 11, 20, layers=2)
+    x, y = torch.randint(11, (7, 5)), torch.randint(11, (7, 5))
+    found = {}
+    for level in ("highest", "medium"):
+        torch.set_float32_matmul_precision(level)
+        try:
+            (ours, graph), _ = both(model, x, y, None)
+        finally:
+            torch.set_float32_matmul_precision("highest")
+        assert all(torch.equal(a, b) for a, b in zip(ours, graph))
+        found[level] = ours
+    assert torch.equal(found["highest"][1], found["medium"][1]) is not kernels.here().pairs
 
 
 def test_a_planted_error_is_found(monkeypatch):

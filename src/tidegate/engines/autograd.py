@@ -6,16 +6,22 @@ leaves second derivatives and batched gradients to the eager engine, whose opera
 order and batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tidegate.engines import eager, transforms
 from tidegate.engines.call import Call, Result, Weights
+from tidegate.engines.precision import ARITHMETIC, in_arithmetic, in_storage
 from tidegate.engines.stretches import stretch_of, stretches
+
+#: The products of the eager engine that have the precision of a call's products.
+LINEAR: Mapping[str, eager.Linear] = MappingProxyType({"highest": F.linear, "medium": eager.rounded_linear})
 
 
 class Saved(NamedTuple):
@@ -160,7 +166,7 @@ class _InStretches(torch.autograd.Function):
 def remember(ctx: Any, call: Call, kernels: Kernels, tensors: tuple[Tensor | None, ...]) -> None:
     """Save the call for the backward pass; torch checks that its tensors are unchanged until then."""
     masks = (None if mask is None else mask.clone() for mask in (call.lengths, call.resets))
-    ctx.form, ctx.kernels = (call.step, call.reverse, *masks, call.keep_gates), kernels
+    ctx.form, ctx.kernels = (call.step, call.reverse, *masks, call.keep_gates, False, call.precision), kernels
     ctx.save_for_backward(*tensors)
     ctx.set_materialize_grads(False)
 
@@ -208,7 +214,12 @@ def eager_gradients(
     n = 1 + len(call.states)
 
     def run(aliases: tuple[Tensor, ...]) -> list[Tensor]:
-        result = eager.run(replace(call, x=aliases[0], states=aliases[1:n], weights=Weights(*aliases[n:])))
+        again = replace(call, x=aliases[0], states=aliases[1:n], weights=Weights(*aliases[n:]))
+        storage, linear = call.weights.w_hh.dtype, LINEAR[call.precision]
+        if ARITHMETIC[storage] is storage:
+            result = eager.run(again, linear)
+        else:
+            result = in_storage(eager.run(in_arithmetic(again), linear), storage)
         flat = [result.outputs, *result.states]
         if call.keep_gates:
             flat += [torch.stack(list(kept.values()), 2) for kept in (result.sequences, result.gates)]

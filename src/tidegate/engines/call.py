@@ -46,6 +46,8 @@ class Call:
     recompute: save states at about sqrt(T) steps only, and run the steps between them again in the backward pass: much
     less memory for long sequences, the same gradients. An engine that does not support this refuses the call. Not
     together with keep_gates.
+    precision: of matrix products of float32 numbers, in the words of torch.set_float32_matmul_precision: "highest",
+    "high" or "medium". For the CPU kernels; torch's own operations follow torch's switch.
     """
 
     step: Step
@@ -57,6 +59,7 @@ class Call:
     resets: Tensor | None = None
     keep_gates: bool = False
     recompute: bool = False
+    precision: str = "highest"
 
     @property
     def T(self) -> int:

@@ -41,11 +41,14 @@ STACKED = MappingProxyType[str, Callable[[Stack], StackResult]]({fused.NAME: fus
 
 
 def automatic(call: Call) -> tuple[Engine, ...]:
-    """The engines that "auto" tries, in this order. In half and bfloat16 torch's functions come first, because they
-    compute in those types where the processor can, and `cpu` computes in float32. The reference engine is for checks,
-    so it runs only when it is named."""
-    rounded = ARITHMETIC.get(call.weights.w_hh.dtype) is not call.weights.w_hh.dtype
-    return (fused, cpu, eager) if rounded else (cpu, fused, eager)
+    """The engines that "auto" tries, in this order. In half, and in bfloat16 where `cpu` has no products of bfloat16
+    numbers, torch's functions come first, because they compute in those types where the processor can, and `cpu`
+    computes in float32. The reference engine is for checks, so it runs only when it is named."""
+    storage = call.weights.w_hh.dtype
+    rounded = ARITHMETIC.get(storage) is not storage
+    if rounded and (storage is not torch.bfloat16 or cpu.refuse(call) or cpu.products_refuse(call)):
+        return fused, cpu, eager
+    return cpu, fused, eager
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,11 @@ def running(call: Call, engine: str, refusals: dict[str, str | None]) -> str:
         return f"eager, a Python loop over T = {call.T} steps on {device}{slow}"
     if engine == reference.NAME:
         return "reference, NumPy in float64 on the CPU: slow; it is an oracle for checks"
-    return f"{engine}, compiled kernels, on {device}"
+    refusal = cpu.products_refuse(call)
+    if refusal is None:
+        return f"{engine}, compiled kernels with bfloat16 products, on {device}"
+    requested = call.precision != "highest" or call.weights.w_hh.dtype is torch.bfloat16
+    return f"{engine}, compiled kernels, on {device}" + f"; products in float32, because {refusal}" * requested
 
 
 def library(call: Call) -> str:

@@ -1,5 +1,7 @@
 """The eager engine: the traced step as torch operations, for any device and dtype, with autograd of any order."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -43,12 +45,26 @@ def recomputes(call: Call) -> bool:
     return call.recompute and torch.is_grad_enabled()
 
 
-def run(call: Call) -> Result:
-    """The sequence, one step after the other; differentiable by torch to any order."""
+#: (x, weight, bias) -> x weight^T + bias
+Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+def rounded_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The product of operands rounded to bfloat16, with the gradients of the product of those numbers."""
+    return F.linear(rounded(x), rounded(weight), bias)
+
+
+def rounded(t: Tensor) -> Tensor:
+    """t rounded to bfloat16, with the derivative 1."""
+    return t + (t.bfloat16().to(t.dtype) - t).detach()
+
+
+def run(call: Call, linear: Linear = F.linear) -> Result:
+    """The sequence, one step after the other, with `linear` for its products; differentiable by torch to any order."""
     if recomputes(call):
         return run_in_stretches(call)
     step, w, H = call.step, call.weights, call.H
-    inputs = F.embedding(call.x, w.w_ih.T) if call.indexed else F.linear(call.x, w.w_ih)
+    inputs = F.embedding(call.x, w.w_ih.T) if call.indexed else linear(call.x, w.w_ih, None)
     a = (inputs if w.b_ih is None else inputs + w.b_ih).unbind(0)
     per_unit = {} if w.vectors is None else dict(zip(step.v.values(), w.vectors.view(-1, H)))
     steps, states = walk(call), call.states
@@ -56,7 +72,7 @@ def run(call: Call) -> Result:
     sequences: dict[str, list[Tensor]] = {s: [] for s in step.state}
     gates: dict[str, list[Tensor]] = {g: [] for g in step.gates}
     for t in steps.forward():
-        new, gate = one_step(call, a[t], steps.before(t, states), per_unit)
+        new, gate = one_step(call, a[t], steps.before(t, states), per_unit, linear)
         states = steps.after(t, new, states)
         outputs.append(steps.inside(t, new[0]))
         if call.keep_gates:
@@ -84,7 +100,7 @@ def run_in_stretches(call: Call) -> Result:
 
 
 def one_step(
-    call: Call, a: Tensor, old: tuple[Tensor, ...], per_unit: dict[Expression, Tensor]
+    call: Call, a: Tensor, old: tuple[Tensor, ...], per_unit: dict[Expression, Tensor], linear: Linear = F.linear
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """New states and gate values, (B, H) each, from the projected inputs `a` (B, Ga*H) and the old states.
 
@@ -96,10 +112,10 @@ def one_step(
         (p,) = evaluate([stage.operand], given, OPERATIONS)
         rows = [step.products.index(g) for g in stage.gates]
         if rows == list(range(len(step.products))):
-            q = F.linear(p, w.w_hh, w.b_hh).split(H, -1)
+            q = linear(p, w.w_hh, w.b_hh).split(H, -1)
         else:
             q = [
-                F.linear(p, w.w_hh[k * H : k * H + H], None if w.b_hh is None else w.b_hh[k * H : k * H + H])
+                linear(p, w.w_hh[k * H : k * H + H], None if w.b_hh is None else w.b_hh[k * H : k * H + H])
                 for k in rows
             ]
         given |= {step.q[g]: value for g, value in zip(stage.gates, q)}

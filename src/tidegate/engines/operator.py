@@ -30,6 +30,7 @@ def record(
     engine: str,
     reverse: bool,
     recompute: bool,
+    precision: str,
     x: Tensor,
     states: Sequence[Tensor],
     weights: Weights,
@@ -40,7 +41,7 @@ def record(
     exported records one node."""
     text = text_of(cell, id(cell))
     outputs, *finals = torch.ops.tidegate.sequence(
-        text, engine, reverse, recompute, x, list(states), *weights.tensors(), lengths, resets
+        text, engine, reverse, recompute, precision, x, list(states), *weights.tensors(), lengths, resets
     )
     return Result(outputs, tuple(finals))
 
@@ -70,6 +71,7 @@ def sequence(
     engine: str,
     reverse: bool,
     recompute: bool,
+    precision: str,
     x: Tensor,
     states: Sequence[Tensor],
     w_ih: Tensor,
@@ -84,7 +86,7 @@ def sequence(
     """The outputs (T, B, P) and the final states, (B, H) each; all contiguous. The arguments are the fields of Call,
     and the step as text."""
     weights = Weights(w_ih, w_hh, b_ih, b_hh, vectors, w_hr)
-    call = Call(step_of(step), x, tuple(states), weights, reverse, lengths, resets, recompute=recompute)
+    call = Call(step_of(step), x, tuple(states), weights, reverse, lengths, resets, False, recompute, precision)
     check_lengths(call)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         result = choose.dispatch(call, engine)
@@ -93,7 +95,21 @@ def sequence(
 
 @sequence.register_fake
 def _(
-    step, engine, reverse, recompute, x, states, w_ih, w_hh, b_ih, b_hh, vectors, w_hr, lengths, resets
+    step,
+    engine,
+    reverse,
+    recompute,
+    precision,
+    x,
+    states,
+    w_ih,
+    w_hh,
+    b_ih,
+    b_hh,
+    vectors,
+    w_hr,
+    lengths,
+    resets,
 ) -> list[Tensor]:
     return [states[0].new_empty(x.shape[0], *states[0].shape), *(s.new_empty(s.shape) for s in states)]
 
@@ -104,6 +120,7 @@ def sequence_backward(
     engine: str,
     reverse: bool,
     recompute: bool,
+    precision: str,
     x: Tensor,
     states: Sequence[Tensor],
     w_ih: Tensor,
@@ -124,7 +141,7 @@ def sequence_backward(
         states = tuple(s.detach().requires_grad_() for s in states)
         given = (w_ih, w_hh, b_ih, b_hh, vectors, w_hr)
         weights = Weights(*(None if w is None else w.detach().requires_grad_() for w in given))  # type: ignore[arg-type]
-        call = Call(step_of(step), x, states, weights, reverse, lengths, resets, recompute=recompute)
+        call = Call(step_of(step), x, states, weights, reverse, lengths, resets, False, recompute, precision)
         check_lengths(call)
         result = choose.dispatch(call, engine)
         leaves = [t for t in (x, *states, *weights.tensors()) if t is not None and t.requires_grad]
@@ -141,6 +158,7 @@ def _(
     engine,
     reverse,
     recompute,
+    precision,
     x,
     states,
     w_ih,

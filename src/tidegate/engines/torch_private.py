@@ -17,6 +17,7 @@ try:
     from torch._C import (
         DispatchKey,
         _dispatch_keys,
+        _get_fp32_precision_getter,
         _len_torch_dispatch_stack,
         _SetExcludeDispatchKeyGuard,
     )
@@ -37,6 +38,11 @@ except (ImportError, AttributeError) as error:
 #: `compiler_callback()` is None unless the program runs inside a function of torch.compile, which tries to compile
 #: every Python function that is called there. It is not wrapped here: torch.compile would try to compile the wrapper.
 compiler_callback = get_eval_frame_callback
+
+
+def float32_products() -> str:
+    """torch.backends.mkldnn.matmul.fp32_precision, read in a tenth of the time: "bf16", "tf32", "ieee" or "none"."""
+    return _get_fp32_precision_getter("mkldnn", "matmul")
 
 
 def in_functorch_transform() -> bool:

@@ -10,7 +10,7 @@ from torch.fx import Proxy
 from tidegate import cells
 from tidegate.calculus import Step
 from tidegate.cells import Cell
-from tidegate.engines import Call, Weights, choose, operator
+from tidegate.engines import Call, Weights, choose, operator, precision
 from tidegate.errors import ShapeError
 from tidegate.nn.arguments import Device, as_engine, as_size, as_truth, check_choice
 from tidegate.nn.equations import Equations, as_equations, gate_slices, parameter_shapes, step_of
@@ -64,7 +64,7 @@ class CellModule(WarnsOfQuantization, nn.Module):
         states = states_before(self, weights.w_hh, x, hx, batched=batched)
         new = run_step(self, weights, x, states)
         new = new if batched else tuple(s.squeeze(0) for s in new)
-        known.add(given, lambda: Steps([Call(step_of(self), x, states, weights)], None, new[0].shape), self.engine)
+        known.add(given, lambda: Steps([as_call(self, x, states, weights)], None, new[0].shape), self.engine)
         return new[0] if len(new) == 1 else new
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
@@ -83,11 +83,11 @@ def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tens
     """The states after x, a sequence of one step."""
     if module.hidden_size == 0:
         return tuple(s + weights.w_ih.sum() for s in states)  # (B, 0), and still a function of the weights
-    w = weights.w_hh
+    w, products = weights.w_hh, precision.asked()
     # Inside torch.autocast the torch engine converts dtypes as torch.nn does; all other engines compute in the dtype of
     # the weights. On a CPU the torch engine runs only if it is named, on other devices whenever it can run the call.
     if autocasts(w) and not torch.compiler.is_compiling():
-        engine, call = module.engine, Call(step_of(module), x, states, weights)
+        engine, call = module.engine, as_call(module, x, states, weights, products)
         if engine in choose.STACKED or (
             engine == "auto" and not w.is_cpu and choose.select(call).NAME in choose.STACKED
         ):
@@ -96,8 +96,18 @@ def run_step(module: CellModule, weights: Weights, x: Tensor, states: tuple[Tens
         x = x.to(w.dtype) if x.is_floating_point() else x
         states = tuple([s.to(w.dtype) for s in states])
         if torch.compiler.is_compiling():
-            return operator.record(module.cell, module.engine, False, False, x, states, weights, None, None).states
-        return choose.dispatch(Call(step_of(module), x, states, weights), module.engine).states
+            found = operator.record(module.cell, module.engine, False, False, products, x, states, weights, None, None)
+            return found.states
+        call = as_call(module, x, states, weights, products)
+        return choose.dispatch(call, module.engine).states
+
+
+def as_call(
+    module: CellModule, x: Tensor, states: tuple[Tensor, ...], weights: Weights, products: str | None = None
+) -> Call:
+    """The engine call of x, a sequence of one step; `products` is the precision of products, by default as torch's
+    switches are set now."""
+    return Call(step_of(module), x, states, weights, precision=products or precision.asked())
 
 
 def cell_weights(module: CellModule) -> Weights:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.engines import Call, operator
+from tidegate.engines import Call, operator, precision
 from tidegate.engines.torch_private import compiler_callback
 from tidegate.nn.equations import Equations, gate_slices, step_of
 from tidegate.nn.fx import as_leaf
@@ -116,7 +116,8 @@ def steps_of(layer: CellLayer, input: Any, hx: State | None, outputs: Any, state
     weights, sequence = read_weights(layer), as_sequence(layer, read_weights(layer)[0].w_ih, input)
     states = initial_states(layer, weights[0], sequence, hx)
     inputs = [sequence.x, *[states[0][0].unsqueeze(0)] * (layer.num_layers - 1)]
-    calls = [Call(step_of(layer), x, own, w) for x, own, w in zip(inputs, states, weights)]
+    step, products = step_of(layer), precision.asked()
+    calls = [Call(step, x, own, w, precision=products) for x, own, w in zip(inputs, states, weights)]
     return Steps(calls, outputs.shape, (state if isinstance(state, Tensor) else state[0]).shape)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tidegate.engines import choose, cpu
-from tidegate.engines.torch_private import compiler_callback, in_dispatch_mode, in_forward_mode
+from tidegate.engines.torch_private import compiler_callback, float32_products, in_dispatch_mode, in_forward_mode
 from tidegate.nn.equations import Equations
 from tidegate.nn.step_form import StepForm, Steps
 from tidegate.nn.step_graph import GraphForm
@@ -115,9 +115,9 @@ def possible(x: Any, engine: str) -> bool:
     )
 
 
-def surroundings() -> tuple[int, bool]:
+def surroundings() -> tuple[int, bool, str]:
     """What a form depends on besides its module and its tensors."""
-    return torch.get_num_threads(), torch.is_grad_enabled()
+    return torch.get_num_threads(), torch.is_grad_enabled(), float32_products()
 
 
 @once

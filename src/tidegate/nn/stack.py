@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.engines import Call, Result, Weights, choose, operator
+from tidegate.engines import Call, Result, Weights, choose, operator, precision
 from tidegate.engines.choose import Engine
 from tidegate.engines.stack import Stack
 from tidegate.nn.equations import step_of
@@ -39,8 +39,9 @@ def run_stack(
     With a `record`, the call of every layer and direction is appended to it, with its result, gates included.
     """
     states, engine, first = initial_states(layer, weights[0], sequence, hx), None, None
+    products = precision.asked()
     if not torch.compiler.is_compiling():
-        first = first_call(layer, weights, sequence, states, keep_gates=record is not None)
+        first = first_call(layer, weights, sequence, states, products, keep_gates=record is not None)
         engine = choose.select(first, layer.engine)
         if engine.NAME in choose.STACKED:
             return run_together(layer, weights, sequence, states, engine)
@@ -54,7 +55,16 @@ def run_stack(
         for k in range(layer.num_layers):
             here = [
                 run_direction(
-                    layer, i, weights[i], sequence, x, states[i], None if i else first, None if i else engine, record
+                    layer,
+                    i,
+                    weights[i],
+                    sequence,
+                    x,
+                    states[i],
+                    products,
+                    None if i else first,
+                    None if i else engine,
+                    record,
                 )
                 for i in range(k * n, k * n + n)
             ]
@@ -72,21 +82,23 @@ def run_direction(
     sequence: Sequence,
     x: Tensor,
     states: tuple[Tensor, ...],
+    products: str,
     first: Call | None,
     engine: Engine | None,
     record: Record | None,
 ) -> Result:
     """Layer and direction number i, on `engine`, or if that is None on the engine selected for it; in a program of
-    torch.compile or torch.export, as one operator. `first` is used if it is a call with these tensors."""
+    torch.compile or torch.export, as one operator. `first` is used if it is a call with these tensors; `products` is
+    the precision of the products."""
     reverse = i % directions(layer) == 1
     if torch.compiler.is_compiling():
         resets = sequence.resets_for(reverse)
         return operator.record(
-            layer.cell, layer.engine, reverse, layer.recompute, x, states, weights, sequence.lengths, resets
+            layer.cell, layer.engine, reverse, layer.recompute, products, x, states, weights, sequence.lengths, resets
         )
     call = first
     if call is None or call.x is not x or call.states is not states:
-        call = as_call(layer, weights, sequence, x, states, reverse=reverse, keep_gates=record is not None)
+        call = as_call(layer, weights, sequence, x, states, products, reverse=reverse, keep_gates=record is not None)
     result = (engine or choose.select(call, layer.engine)).run(call)
     if record is not None:
         record.append((call, result))
@@ -129,19 +141,20 @@ def first_call(
     weights: tuple[Weights, ...],
     sequence: Sequence,
     states: list[tuple[Tensor, ...]],
+    products: str,
     *,
     keep_gates: bool = False,
 ) -> Call:
     """The call of the first layer and direction, by which the engine is chosen.
 
     For a packed input, x is its data (N, 1, D), which is enough to choose. Inside torch.autocast the CPU kernels
-    compute in the dtype of the weights; on other devices torch's functions convert as for torch.nn.
+    take the dtype of the weights; on other devices torch's functions convert as for torch.nn.
     """
     w, own = weights[0].w_hh, states[0]
     x = sequence.data if sequence.packed is None else sequence.data.unsqueeze(1)
     if w.is_cpu and autocasts(w):
         x, own = x.to(w.dtype) if x.is_floating_point() else x, tuple([s.to(w.dtype) for s in own])
-    return as_call(layer, weights[0], sequence, x, own, keep_gates=keep_gates)
+    return as_call(layer, weights[0], sequence, x, own, products, keep_gates=keep_gates)
 
 
 def as_call(
@@ -150,6 +163,7 @@ def as_call(
     sequence: Sequence,
     x: Tensor,
     states: tuple[Tensor, ...],
+    products: str,
     *,
     reverse: bool = False,
     keep_gates: bool = False,
@@ -165,6 +179,7 @@ def as_call(
         resets=sequence.resets_for(reverse),
         keep_gates=keep_gates,
         recompute=layer.recompute and not keep_gates,
+        precision=products,
     )
 
 

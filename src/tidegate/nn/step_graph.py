@@ -107,7 +107,7 @@ class GraphForm:
             tuple(s.reshape(shape.B, shape.H) for s in states),
             Weights(*[next(weights) if present else None for present in self.present]),  # type: ignore[arg-type]
         )
-        result = eager.run(call)
+        result = eager.run(call, autograd.LINEAR[shape.precision])
         outputs = [] if self.outputs is None else [result.outputs.reshape(self.outputs)]
         return [*outputs, *(s.reshape(self.state.shape) for s in result.states)]
 

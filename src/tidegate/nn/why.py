@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from tidegate.engines import Verdicts, choose
+from tidegate.engines import Verdicts, choose, precision
 from tidegate.errors import ArgumentTypeError
 from tidegate.nn.layer import CellLayer
 from tidegate.nn.sequence import Lengths, as_sequence
@@ -35,7 +35,7 @@ def why(
     weights = read_weights(layer)
     sequence = as_sequence(layer, weights[0].w_ih, input, lengths, resets)
     states = initial_states(layer, weights[0], sequence, hx)
-    call = first_call(layer, weights, sequence, states)
+    call = first_call(layer, weights, sequence, states, precision.asked())
     if sequence.packed is not None:
         call = replace(call, x=sequence.x.to(call.x.dtype))
     return choose.why(call, layer.engine)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from tidegate.engines import precision
 from tidegate.nn.loss import refuse as refuse_loss
 from tidegate.nn.stack import read_weights
 from tidegate.train.model import LanguageModel, State
@@ -48,9 +49,9 @@ class Direct:
         from tidegate.engines.call import Call
         from tidegate.engines.cpu import launch
 
-        model, passes, outputs = self.model, [], x
+        model, passes, outputs, products = self.model, [], x, precision.asked()
         for weights, start, rate in zip(self.weights, starts(model, state, x.shape[1]), rates(model)):
-            call = Call(model.step, outputs, start, weights)
+            call = Call(model.step, outputs, start, weights, precision=products)
             found = launch.forward(call, save=True)
             kept = None if rate == 0 else mask(found.outputs, rate)
             outputs = found.outputs if kept is None else found.outputs * kept

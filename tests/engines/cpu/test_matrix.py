@@ -197,14 +197,18 @@ def test_targets_without_the_matrix_unit_do_not_use_it():
     assert not abi.matrix_usable(target.AMX, "double")
 
 
-def test_kernels_for_the_matrix_unit_can_be_compiled_on_every_x86_machine(monkeypatch, tmp_path):
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+def test_kernels_for_the_matrix_unit_can_be_compiled_on_every_x86_machine(precision, monkeypatch, tmp_path):
     host = target.host()
     if host is None or not host.triple.startswith("x86"):
         pytest.skip("links code for x86-64")
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
     unit = replace(target.AMX, triple=host.triple)
     shape = launch_plan.Shape(trace(EVERY["gru"]), torch.float32, 35, 32, 256, 256, False, False, False, False, 2, unit)
+    shape = replace(shape, precision=precision)
     assert launch_plan.matrix_inputs(shape)
+    assert launch_plan.backward_products(shape, 384) == (abi.Form.TERMS, abi.Form.TERMS)
+    assert (launch_plan.forward_products(shape).recurrent is abi.Form.PAIRS) is (precision == "medium")
     plans = (
         launch_plan.forward_launch(shape, save=True),
         launch_plan.backward_launch(shape, need_x=True, need_w_ih=True),

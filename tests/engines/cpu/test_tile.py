@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tidegate.engines.cpu import kernels, runtime, target, tile
-from tidegate.engines.cpu.vector import Code
+from tidegate.engines.cpu.vector import Code, fma
 
 
 def function(name: str, arguments: str, real: str = "float"):
@@ -95,7 +95,7 @@ def test_inner_loops_multiply_and_add_in_registers_only(name):
     code = Code(TARGETS[name], "float")
     rows = code.target.tile_rows
     for r in range(1, rows + 1):
-        tile.tile(code, r, code.target.columns(r))
+        tile.tile(code, r, code.target.columns(r), fma)
     assembly = runtime.assembly(str(code.module).replace("define internal", "define"), code.target)
     loops = [loop for loop in inner_loops(assembly) if re.search(MULTIPLY_ADD[name], loop)]
     assert len(loops) == rows

@@ -4,6 +4,7 @@ The route of a call: `run` -> `engines.autograd.differentiable` -> `launch.forwa
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache as once
 from functools import partial
 
@@ -60,8 +61,32 @@ def run(call: Call) -> Result:
     """The sequence, differentiable by torch to any order."""
     storage = call.weights.w_hh.dtype
     if ARITHMETIC[storage] is storage:
-        return _kernels()(call)
-    return in_storage(_kernels()(in_arithmetic(call)), storage)
+        return _kernels()(call if call.precision == "highest" else resolved(call))
+    if call.recompute and not call.keep_gates:  # so that the states between stretches of steps are not rounded
+        return in_storage(_kernels()(in_arithmetic(resolved(call))), storage)
+    return _kernels_of_stored()(resolved(call))
+
+
+def resolved(call: Call) -> Call:
+    """The call with the precision that its products have here: "medium" or "highest"."""
+    precision = "medium" if products_refuse(call) is None else "highest"
+    return call if precision == call.precision else replace(call, precision=precision)
+
+
+def products_refuse(call: Call) -> str | None:
+    """Why the products of the call are not of bfloat16 numbers, as the end of a sentence; None if they are."""
+    from tidegate.engines.cpu import kernels
+
+    storage = call.weights.w_hh.dtype
+    if ARITHMETIC[storage] is not torch.float32 or storage is torch.float16:
+        return f"the weights are {storage}"
+    if call.precision == "highest" and storage is torch.float32:
+        return "torch.set_float32_matmul_precision is at its default, highest"
+    if not kernels.here().pairs:
+        return "this processor does not multiply bfloat16 numbers (AVX512-BF16)"
+    if call.precision == "high" and storage is torch.float32:
+        return "the precision high has no kernels of its own: three bfloat16 products take longer without a matrix unit"
+    return None
 
 
 @once
@@ -71,3 +96,12 @@ def _kernels() -> Callable[[Call], Result]:
     from tidegate.engines.cpu import launch
 
     return partial(differentiable, kernels=launch)
+
+
+@once
+def _kernels_of_stored() -> Callable[[Call], Result]:
+    """The call on the kernels, its tensors converted for each pass."""
+    from tidegate.engines.autograd import differentiable
+    from tidegate.engines.cpu import stored
+
+    return partial(differentiable, kernels=stored)

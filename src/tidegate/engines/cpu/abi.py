@@ -13,6 +13,7 @@ the plan of the step (`engines.plan`) keeps; N is the number of blocks in dq.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tidegate.calculus import Step
@@ -63,12 +64,13 @@ FORWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
     "outputs": "(T, B, H) outputs; written only with a mask: without one, seq of the first state holds the outputs",
     "states": "(T, B, S, H) the states after every step; null unless traced",
     "prepared": "1 if the packed weights below are filled already, 0 to fill them first",
-    "packed_w": "(U, Ga, D, L) input weights, or (U, Ga, panel) on the matrix unit",
+    "packed_w": "(U, Ga, D, L) input weights, or (U, Ga, panel) of terms or pairs",
     "packed_b": "(U, Ga, L) input biases",
-    "packed_u": "for each stage (U, gates of the stage, H, L) recurrent weights",
+    "packed_u": "for each stage (U, gates of the stage, H, L) recurrent weights, or (U, gates, panel) of pairs",
     "packed_c": "for each stage (U, gates of the stage, L) recurrent biases",
     "a": "(C, B, U, Ga, L) projected inputs of a chunk; (D, U, Ga, L), one row per class, for class indices not direct",
-    "x_terms": "(R, D) rows of x as bfloat16 terms, for the matrix unit",
+    "x_terms": "(R, D) rows of x as bfloat16 terms or pairs",
+    "left_pairs": "(K, 2, B, H) left sides of the recurrent products of even and odd steps, as pairs",
 }
 FORWARD_STATES: Mapping[str, str] = {
     "start": "(B, H) initial state with the strides start_b, 1",
@@ -102,8 +104,8 @@ BACKWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
     "d_b_ih": "(Ga*H,) gradients with respect to b_ih, or null",
     "d_b_hh": "(Gq*H,) gradients with respect to b_hh, or null",
     "d_v": "(V*H,) gradients with respect to v, or null",
-    "dq_terms": "(2, B, Gq, H) dq of the latest two steps as bfloat16 terms, for the matrix unit",
-    "x_terms": "(R, Ga, H) gradients with respect to the projected inputs as bfloat16 terms, for the matrix unit",
+    "dq_terms": "(2, B, Gq, H) dq of the latest two steps as bfloat16 terms or pairs",
+    "x_terms": "(R, Ga, H) gradients with respect to the projected inputs as bfloat16 terms or pairs",
 }
 BACKWARD_STATES: Mapping[str, str] = COMMON_STATES | {
     "d_final": "(B, H) with the strides d_final_b, 1: gradients with respect to the final state",
@@ -132,6 +134,15 @@ SHARED = (
     "unpacked_product",
 )
 SHARED_MATRIX = ("matrix_product", "matrix_done", "split_rows", "pack_pair", "pack_right", "pack_left")
+#: Functions for products of pairs of bfloat16 numbers, which only kernels that have such products call.
+SHARED_PAIRS = (
+    "pairs_product",
+    "pairs_unpacked_product",
+    "pairs_split_rows",
+    "pairs_pack_pair",
+    "pairs_pack_right",
+    "pairs_pack_left",
+)
 
 N = TypeVar("N", int, "Int")
 
@@ -139,6 +150,21 @@ N = TypeVar("N", int, "Int")
 def blocks(k: N) -> N:
     """The number of blocks that `k` steps take."""
     return (k + (BLOCK - 1)) // BLOCK
+
+
+def pairs(k: N) -> N:
+    """The number of pairs that `k` numbers take, up to whole groups of numbers."""
+    return (k + (GROUP - 1)) // GROUP * (GROUP // 2)
+
+
+def row_size(form: Form, k: int) -> int:
+    """The size of a left side of `k` values in a form that is not NUMBERS, counted in numbers."""
+    return blocks(k) * ROW if form is Form.TERMS else pairs(k)
+
+
+def panel_size(form: Form, columns: int, k: int) -> int:
+    """The size of the panels of so many columns, a multiple of GROUP."""
+    return columns // GROUP * (blocks(k) * PANEL if form is Form.TERMS else pairs(k) * GROUP)
 
 
 def matrix_usable(target: Target, real: str) -> bool:
@@ -150,11 +176,23 @@ def symbol(real: str, name: str) -> str:
     return f"tidegate_{real}_{name}"
 
 
-class Products(NamedTuple):
-    """Which products run on the matrix unit: the recurrent ones, and those over all rows of a chunk."""
+class Form(Enum):
+    """What a product multiplies: numbers, by multiply-adds; terms of numbers, on the matrix unit (`matrix`); or numbers
+    rounded to bfloat16, in pairs (`pairs`)."""
 
-    recurrent: bool
-    of_chunks: bool
+    NUMBERS = "numbers"
+    TERMS = "terms"
+    PAIRS = "pairs"
+
+
+class Products(NamedTuple):
+    """The forms of a kernel's products: of the recurrent ones, and of those over all rows of a chunk."""
+
+    recurrent: Form = Form.NUMBERS
+    of_chunks: Form = Form.NUMBERS
+
+    def __str__(self) -> str:
+        return f"{self.recurrent.value} {self.of_chunks.value}"
 
 
 def forward_arguments(plan: Forward) -> list[str]:

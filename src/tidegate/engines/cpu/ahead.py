@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import cache, kernels, linear_loss, stream_kernels, update
-from tidegate.engines.cpu.abi import Products
+from tidegate.engines.cpu.abi import Form, Products
 from tidegate.engines.cpu.ownership import own_folder
 from tidegate.engines.cpu.target import Target
 from tidegate.errors import EngineError
@@ -16,10 +16,10 @@ from tidegate.errors import EngineError
 Making = Callable[[], object]
 #: The form of weights in a stream that are not rounded.
 UNROUNDED = "real"
-#: The products of the backward pass that run on a matrix unit.
+#: The products of a pass that run on a matrix unit.
 NOWHERE, CHUNKS, EVERYWHERE = (
-    Products(recurrent=recurrent, of_chunks=chunks)
-    for recurrent, chunks in ((False, False), (False, True), (True, True))
+    Products(recurrent, chunks)
+    for recurrent, chunks in ((Form.NUMBERS, Form.NUMBERS), (Form.NUMBERS, Form.TERMS), (Form.TERMS, Form.TERMS))
 )
 
 
@@ -35,7 +35,7 @@ class Stored:
 def every(steps: Sequence[Step], target: Target, real: str) -> list[Making]:
     """What makes the kernels of these cells, and those that all cells share: for training and for evaluation, with and
     without `lengths` and `resets`, for class indices and numbers, for a trained model's output layer and for single
-    steps. Only a trace of every gate, and streams with rounded weights, need others."""
+    steps. Only a trace of every gate, streams with rounded weights, and bfloat16 products need others."""
     return [*_shared(target, real), *(making for step in steps for making in _of_cell(step, target, real))]
 
 
@@ -51,10 +51,10 @@ def _of_cell(step: Step, target: Target, real: str) -> Iterator[Making]:
     for ragged in (False, True):
         form = {"ragged": ragged, "traced": False}
         for save in (True, False):
-            for on_matrix in (False, True) if unit else (False,):
-                yield partial(kernels.forward_kernel, step, target, real, save=save, on_matrix=on_matrix, **form)
+            for products in (NOWHERE, CHUNKS) if unit else (NOWHERE,):
+                yield partial(kernels.forward_kernel, step, target, real, save=save, products=products, **form)
         for products in (NOWHERE, CHUNKS, EVERYWHERE) if unit else (NOWHERE,):
-            yield partial(kernels.backward_kernel, step, target, real, on_matrix=products, **form)
+            yield partial(kernels.backward_kernel, step, target, real, products=products, **form)
     for on_matrix in (False, True) if unit else (False,):
         yield partial(stream_kernels.step_kernel, step, target, real, UNROUNDED, on_matrix=on_matrix)
 

@@ -9,27 +9,34 @@ chunk (`gradients`).
 `abi` documents the arguments and the layouts of all buffers.
 """
 
-from tidegate.engines.cpu import matrix, tile
-from tidegate.engines.cpu.abi import BACKWARD, Products, backward_arguments
+from types import MappingProxyType
+
+from tidegate.engines.cpu import tile
+from tidegate.engines.cpu.abi import BACKWARD, Form, Products, backward_arguments
+from tidegate.engines.cpu.forms import PACKED
 from tidegate.engines.cpu.gradients import Gradients
 from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, null, product
-from tidegate.engines.cpu.matrix_gradients import MatrixGradients
+from tidegate.engines.cpu.packed_gradients import MatrixGradients, PairGradients
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
 from tidegate.engines.plan import Backward, Phase, Place
 from tidegate.engines.ragged import RESET
 
+#: The gradients of a chunk, by the form of its products.
+GRADIENTS = MappingProxyType({Form.NUMBERS: Gradients, Form.TERMS: MatrixGradients, Form.PAIRS: PairGradients})
 
-def emit(code: Code, plan: Backward, *, ragged: bool, on_matrix: Products) -> None:
+
+def emit(code: Code, plan: Backward, *, ragged: bool, products: Products) -> None:
     """Write the kernel and its phases into the module."""
-    writer = _Writer(code, plan, ragged, on_matrix)
+    writer = _Writer(code, plan, ragged, products)
     for i, phase in enumerate(plan.phases):
         writer.phase(f"back{i}", phase, begin=i == 0)
     writer.kernel()
 
 
 class _Writer:
-    def __init__(self, code: Code, plan: Backward, ragged: bool, on_matrix: Products):
-        self.code, self.plan, self.ragged, self.on_matrix = code, plan, ragged, on_matrix
+    def __init__(self, code: Code, plan: Backward, ragged: bool, products: Products):
+        self.code, self.plan, self.ragged, self.products = code, plan, ragged, products
+        self.recurrent = PACKED.get(products.recurrent)
         self.step, self.element_wise = plan.step, ElementWise(code)
 
     # -- the element-wise part ------------------------------------------------------------------------------------
@@ -116,8 +123,7 @@ class _Writer:
             args = Arguments(code, backward_arguments(self.plan), at)
             share = Share(code, args)
             sums = code.stack(ROWS * SIDE_BY_SIDE)
-            kind = MatrixGradients if self.on_matrix.of_chunks else Gradients
-            gradients = kind(code, self.plan, args, share, sums, ragged=self.ragged)
+            gradients = GRADIENTS[self.products.of_chunks](code, self.plan, args, share, sums, ragged=self.ragged)
             self.pack(args, share)
             gradients.pack()
             self.begin(args, share)
@@ -146,26 +152,27 @@ class _Writer:
                 share.wait_for_all()
             gradients.finish()
             self.finish(args, share)
-            if self.on_matrix.recurrent or self.on_matrix.of_chunks:
+            if Form.TERMS in self.products:
                 code.call(tile.symbol(code, "matrix_done"))
 
     def run(self, args: Arguments, i: int, sums: Ptr, t: Int, low: Int, block: tuple[Int, ...]) -> None:
-        """Phase i on a block; for the matrix unit, the dq that it wrote are then split into terms."""
+        """Phase i on a block; the dq that it wrote are then converted to the form of the recurrent products."""
         code, H, blocks = self.code, args["H"], self.plan.blocks
         code.call(f"back{i}", args.at, sums, t, low, *block)
-        if not self.on_matrix.recurrent:
+        if self.recurrent is None:
             return
         r0, r1, g0, g1 = block
         for place, _ in self.plan.phases[i].store:
             if place.buffer == "dq" and place.block < len(self.step.products):
                 source = args.pointer("dq") + (((t - low) * args["B"] + r0) * blocks + place.block) * H
                 to = self.terms(args, t, place.block, r0)
-                matrix.split(code, source, H * blocks, r1 - r0, H, *to, (g0, g1))
+                self.recurrent.split(code, source, H * blocks, r1 - r0, H, *to, (g0, g1))
 
     def terms(self, args: Arguments, t: Int, first: int, r: Int) -> tuple[Ptr, Int]:
-        """The dq of a step as terms, from the gate `first` and row r on, and the row stride; even and odd steps have
-        separate memory."""
-        gate = matrix.blocks(args["H"]) * matrix.ROW
+        """The dq of a step as terms or pairs, from the gate `first` and row r on, and the row stride; even and odd
+        steps have separate memory."""
+        assert self.recurrent is not None
+        gate = self.recurrent.blocks(args["H"]) * self.recurrent.ROW
         row = gate * len(self.step.products)
         return args.pointer("dq_terms") + ((t % 2 * args["B"] + r) * row + gate * first), row
 
@@ -178,11 +185,11 @@ class _Writer:
         length = H * len(gates)
         with share.blocks(1) as (r0, r1, g0, g1):
             width = g1 - g0
-            if self.on_matrix.recurrent:
+            if self.recurrent is not None:
                 left, row = self.terms(args, t, first, r0)
-                count = matrix.blocks(H) * len(gates)
+                count = self.recurrent.blocks(H) * len(gates)
                 panel = args.pointer("packed_u") + self.panel(args, share, first, g0, len(gates))
-                matrix.of_rows(code, left, row, r1 - r0, panel, width, count, null(code), sums, width * L)
+                self.recurrent.of_rows(code, left, row, r1 - r0, panel, width, count, null(code), sums, width * L)
             else:
                 left = args.pointer("dq") + (((t - low) * B + r0) * self.plan.blocks + first) * H
                 panel = args.pointer("packed_u") + (share.groups * H * first + g0 * length) * L
@@ -196,8 +203,9 @@ class _Writer:
                     self.run(args, 0, sums, t - 1 + args["reverse"] * 2, low, (r0, r1, g0, g1))
 
     def panel(self, args: Arguments, share: Share, first: int, group: Int, gates: int) -> Int:
-        """Where the matrix unit's panel of a stage for a group of units begins."""
-        return (share.groups * first + group * gates) * matrix.blocks(args["H"]) * matrix.PANEL
+        """Where the panel of a stage for a group of units begins."""
+        assert self.recurrent is not None
+        return (share.groups * first + group * gates) * self.recurrent.blocks(args["H"]) * self.recurrent.PANEL
 
     # -- before and after -----------------------------------------------------------------------------------------
 
@@ -210,10 +218,10 @@ class _Writer:
             first, length = self.plan.dq[stage.gates[0]], H * len(stage.gates)
             for i, gate in enumerate(stage.gates):
                 source = args.pointer("w_hh") + (H * H * step.products.index(gate) + g0 * L)
-                if self.on_matrix.recurrent:
-                    count = matrix.blocks(H) * matrix.PANEL
+                if self.recurrent is not None:
+                    count = self.recurrent.blocks(H) * self.recurrent.PANEL
                     to = args.pointer("packed_u") + (self.panel(args, share, first, g0, len(stage.gates)) + count * i)
-                    matrix.pack_rows(
+                    self.recurrent.pack_rows(
                         code, lambda u, source=source: source + H * u, H, units, to, count * len(stage.gates),
                         args.pointer("no_x"),
                     )  # fmt: skip

@@ -12,8 +12,9 @@ output.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tidegate.engines.cpu import matrix, tile
-from tidegate.engines.cpu.abi import FORWARD, PACK, forward_arguments
+from tidegate.engines.cpu import pair_rows, tile
+from tidegate.engines.cpu.abi import FORWARD, PACK, Form, Products, forward_arguments
+from tidegate.engines.cpu.forms import PACKED
 from tidegate.engines.cpu.kernel import (
     ROWS,
     SIDE_BY_SIDE,
@@ -29,16 +30,17 @@ from tidegate.engines.plan import Forward, Phase, Place, operand_state
 from tidegate.engines.ragged import ACTIVE, RESET
 
 
-def emit(code: Code, plan: Forward, *, ragged: bool, on_matrix: bool) -> None:
-    """Write the kernel and its phases into the module; with `on_matrix` it projects the inputs on the matrix unit."""
-    writer = Writer(code, plan, ragged, on_matrix)
+def emit(code: Code, plan: Forward, *, ragged: bool, products: Products) -> None:
+    """Write the kernel and its phases into the module; inputs are projected in the form `products.of_chunks`."""
+    writer = Writer(code, plan, ragged, products)
     writer.phases()
     writer.kernel()
 
 
 class Writer:
-    def __init__(self, code: Code, plan: Forward, ragged: bool, on_matrix: bool):
-        self.code, self.plan, self.ragged, self.on_matrix = code, plan, ragged, on_matrix
+    def __init__(self, code: Code, plan: Forward, ragged: bool, products: Products):
+        self.code, self.plan, self.ragged, self.products = code, plan, ragged, products
+        self.u_packing, self.w_packing = PACKED.get(products.recurrent), PACKED.get(products.of_chunks)
         self.step, self.element_wise = plan.step, ElementWise(code)
 
     # -- the element-wise part ------------------------------------------------------------------------------------
@@ -175,9 +177,9 @@ class Writer:
                 i1 = (i0 + chunk).least(T)
                 low = code.select(reverse.equals(0), i0, T - i1)
                 with code.when(args.pointer("index").is_null):
-                    if self.on_matrix:
+                    if self.w_packing is not None:
                         share.wait_for_all()
-                        self.project_on_matrix(args, share, low, i1 - i0)
+                        self.project_packed(args, share, low, i1 - i0)
                         share.wait_for_all()
                     else:
                         self.project(args, share, low, i1 - i0)
@@ -185,13 +187,13 @@ class Writer:
                     self.gather(args, share, low, i1 - i0)
                 first = code.select(reverse.equals(0), i0, T - 1 - i0)
                 if self.plan.lead is not None:
-                    code.call("lead", at, sums, first, low, *share.rows, *share.units)
+                    self.lead(args, sums, first, low, (*share.rows, *share.units))
                     share.wait_for_peers()
                 with code.loop(i0, i1) as i:
                     t = code.select(reverse.equals(0), i, T - 1 - i)
                     self.one_step(args, share, sums, t, low, (i + 1) < i1)
             self.finish(args, share)
-            if self.on_matrix:
+            if self.products.of_chunks is Form.TERMS:
                 code.call(tile.symbol(code, "matrix_done"))
 
     def one_step(self, args: Arguments, share: Share, sums: Ptr, t: Int, low: Int, more: Value) -> None:
@@ -201,11 +203,16 @@ class Writer:
             gates = len(step.stages[k].gates) if step.stages else 0
             with share.blocks(gates) as (r0, r1, g0, g1):
                 if gates:
-                    self.recurrent(args, self.left(args, k, t), k, share.groups * offset, (r0, r1, g0, g1), sums)
+                    before = share.groups * offset
+                    if self.u_packing is None:
+                        self.recurrent(args, self.left(args, k, t), k, before, (r0, r1, g0, g1), sums)
+                    else:
+                        pair_rows.product(self, args, k, t, before, (r0, r1, g0, g1), sums)
                 code.call(f"phase{k}", args.at, sums, t, low, r0, r1, g0, g1)
+                pair_rows.after_phase(self, args, self.plan.phases[k], t, (r0, r1, g0, g1))
                 if self.plan.lead is not None and k + 1 == len(self.plan.phases):
                     with code.when(more):
-                        code.call("lead", args.at, sums, t + 1 - args["reverse"] * 2, low, r0, r1, g0, g1)
+                        self.lead(args, sums, t + 1 - args["reverse"] * 2, low, (r0, r1, g0, g1))
             share.wait_for_peers()
             offset += gates
 
@@ -233,6 +240,12 @@ class Writer:
                         args.pointer("w_hh") + row * H, H, (g1 * L).least(H) - g0 * L, H,
                         code.select(bias.is_null, null(code), bias + row), sums + i * L, width, group,
                     )  # fmt: skip
+
+    def lead(self, args: Arguments, sums: Ptr, t: Int, low: Int, block: tuple[Int, ...]) -> None:
+        """The operand of stage 0 of step t, on a block."""
+        assert self.plan.lead is not None
+        self.code.call("lead", args.at, sums, t, low, *block)
+        pair_rows.after_phase(self, args, self.plan.lead, t, block)
 
     def left(self, args: Arguments, k: int, t: Int) -> Ptr:
         """The left side of stage k's product: rows of H numbers, one for every sequence."""
@@ -266,16 +279,20 @@ class Writer:
             for i, gate in enumerate(stage.gates):
                 row = step.products.index(gate)
                 at = (share.groups * offset + g0 * G + i) * L
+                source = args.pointer("w_hh") + (H * row + u0) * H
                 with code.when(packed):
-                    code.call(
-                        transposed, args.pointer("w_hh") + (H * row + u0) * H, H, units, H,
-                        args.pointer("packed_u") + at * H, H * (G * L), code.int(L), null(code), code.int(0),
-                    )  # fmt: skip
+                    if self.u_packing is not None:
+                        pair_rows.pack(self, args, source, units, share.groups * offset + g0 * G + i, G)
+                    else:
+                        code.call(
+                            transposed, source, H, units, H, args.pointer("packed_u") + at * H, H * (G * L),
+                            code.int(L), null(code), code.int(0),
+                        )  # fmt: skip
                     bias("b_hh", "packed_c", row, G * L, at)
             offset += G
         G = len(step.inputs)
         table, dense = self.from_table(args), args.pointer("index").is_null
-        if not self.on_matrix:
+        if self.products.of_chunks is not Form.TERMS:
             dense = code.b.and_(dense, packed)
         for i in range(G):
             at = (g0 * G + i) * L
@@ -288,10 +305,12 @@ class Writer:
                     share.groups * (G * L), added, code.int(G * L),
                 )  # fmt: skip
             with code.when(dense):
-                if self.on_matrix:
-                    panel = matrix.blocks(D) * matrix.PANEL
+                if self.w_packing is not None:
+                    panel = self.w_packing.blocks(D) * self.w_packing.PANEL
                     to = args.pointer("packed_w") + (g0 * G + i) * panel
-                    code.call(tile.symbol(code, "pack_right"), weights, D, units, D, to, panel * G)
+                    code.call(
+                        tile.symbol(code, f"{self.w_packing.PREFIX}pack_right"), weights, D, units, D, to, panel * G
+                    )
                 else:
                     code.call(
                         transposed, weights, D, units, D, args.pointer("packed_w") + at * D, D * (G * L),
@@ -342,25 +361,40 @@ class Writer:
                             (g1 * L).least(args["H"]) - g0 * L, D, b, a + k * L, line, code.int(G * L),
                         )  # fmt: skip
 
-    def project_on_matrix(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
-        """This thread's share of a = x W + b: split the rows of x into terms, then multiply them by a few panels at a
-        time, so that these stay in the L2 cache."""
-        code, L, B, D, G = self.code, self.code.lanes, args["B"], args["D"], len(self.step.inputs)
+    def project_packed(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
+        """This thread's share of a = x W + b: convert the rows of x, then multiply them by a few panels at a time, so
+        that these stay in the L2 cache."""
+        code, L, B, D, packing = self.code, self.code.lanes, args["B"], args["D"], self.w_packing
+        assert packing is not None
         first, last = share.slice_of(steps * B)
-        count, line = matrix.blocks(D), share.groups * (G * L)
-        row, panels = count * matrix.ROW, args.pointer("packed_w")
+        row = packing.blocks(D) * packing.ROW
         terms = args.pointer("x_terms") + first * row
         whole = code.int(0), (D + (L - 1)) // L
         with self.even_rows(args, first, last) as (r0, r1, x, stride):
-            matrix.split(code, x + args["x_t"] * low, stride, r1 - r0, D, terms + (r0 - first) * row, row, whole)
+            packing.split(code, x + args["x_t"] * low, stride, r1 - r0, D, terms + (r0 - first) * row, row, whole)
+        if self.products.of_chunks is Form.TERMS:
+            self.multiply_packed(args, share, terms, row, (first, last))
+            return
+        with code.either(args["unpacked"].equals(0)) as (packed, unpacked):
+            with packed:
+                self.multiply_packed(args, share, terms, row, (first, last))
+            with unpacked:
+                pair_rows.project_unpacked(self, args, terms, row, (first, last))
+
+    def multiply_packed(self, args: Arguments, share: Share, terms: Ptr, row: Int, rows: tuple[Int, Int]) -> None:
+        """a = x W + b for a range of rows, converted already, by packed weights."""
+        code, L, G, packing = self.code, self.code.lanes, len(self.step.inputs), self.w_packing
+        assert packing is not None
+        count, line = packing.blocks(args["D"]), share.groups * (G * L)
         with (
             in_blocks(code, (code.int(0), share.groups * G), SIDE_BY_SIDE) as (c0, c1),
-            in_blocks(code, (first, last), ROWS) as (r0, r1),
+            in_blocks(code, rows, ROWS) as (r0, r1),
         ):
             bias = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + c0 * L)
-            matrix.of_rows(
-                code, terms + row * (r0 - first), row, r1 - r0, panels + c0 * count * matrix.PANEL, c1 - c0, count,
-                bias, args.pointer("a") + (line * r0 + c0 * L), line,
+            panels = args.pointer("packed_w") + c0 * count * packing.PANEL
+            packing.of_rows(
+                code, terms + row * (r0 - rows[0]), row, r1 - r0, panels, c1 - c0, count, bias,
+                args.pointer("a") + (line * r0 + c0 * L), line,
             )  # fmt: skip
 
     def spacing(self, args: Arguments) -> tuple[Value, Int]:
@@ -399,6 +433,7 @@ class Writer:
                     head.store(value, g * code.lanes, mask)
 
                 self.element_wise.units(H, share.units, body)
+        pair_rows.first(self, args, share)
 
     def finish(self, args: Arguments, share: Share) -> None:
         """Copy the final states from the ends of their sequences."""

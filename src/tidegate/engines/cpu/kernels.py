@@ -19,6 +19,8 @@ from tidegate.engines.cpu.abi import (
     FORWARD,
     SHARED,
     SHARED_MATRIX,
+    SHARED_PAIRS,
+    Form,
     Products,
     backward_arguments,
     forward_arguments,
@@ -34,7 +36,8 @@ from tidegate.forks import held_while_forking
 if TYPE_CHECKING:
     from tidegate.engines.cpu.vector import Code
 
-NOTHING = Products(recurrent=False, of_chunks=False)
+#: All products multiply numbers.
+NUMBERS = Products()
 
 P = ParamSpec("P")
 
@@ -129,58 +132,76 @@ def shared(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
     return library, {name: library[name] for name in names}
 
 
+@once
+def shared_pairs(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
+    """The products of pairs of bfloat16 numbers and the packing of their operands."""
+
+    def program() -> str:
+        from tidegate.engines.cpu import pairs
+        from tidegate.engines.cpu.vector import Code
+
+        code = Code(target, real)
+        pairs.emit(code)
+        return str(code.module)
+
+    made = runtime.object_code(key(target, real, "product of pairs"), program, target)
+    library = runtime.Library(made, target, {})
+    return library, {name: library[name] for name in (symbol(real, name) for name in SHARED_PAIRS)}
+
+
 def forward_program(
-    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False
+    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, products: Products = NUMBERS
 ) -> Code:
     """The LLVM module of the forward kernel, for any target."""
     from tidegate.engines.cpu import forward
     from tidegate.engines.cpu.vector import Code
 
     code = Code(target, real)
-    forward.emit(code, forward_plan(step, save=save, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
+    forward.emit(code, forward_plan(step, save=save, ragged=ragged, traced=traced), ragged=ragged, products=products)
     return code
 
 
 def backward_program(
-    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: Products = NOTHING
+    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, products: Products = NUMBERS
 ) -> Code:
     """The LLVM module of the backward kernel, for any target."""
     from tidegate.engines.cpu import backward
     from tidegate.engines.cpu.vector import Code
 
     code = Code(target, real)
-    backward.emit(code, backward_plan(step, ragged=ragged, traced=traced), ragged=ragged, on_matrix=on_matrix)
+    backward.emit(code, backward_plan(step, ragged=ragged, traced=traced), ragged=ragged, products=products)
     return code
 
 
 @Once
 def forward_kernel(
-    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, on_matrix: bool = False
+    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, products: Products = NUMBERS
 ) -> Kernel:
     def program() -> str:
-        return str(
-            forward_program(step, target, real, save=save, ragged=ragged, traced=traced, on_matrix=on_matrix).module
-        )
+        made = forward_program(step, target, real, save=save, ragged=ragged, traced=traced, products=products)
+        return str(made.module)
 
     plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
-    name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
-    return _link(runtime.object_code(name, program, target), target, real, FORWARD, forward_arguments(plan))
+    name = key(target, real, f"ragged={ragged} products={products}", written(plan))
+    return _link(runtime.object_code(name, program, target), target, real, FORWARD, forward_arguments(plan), products)
 
 
 @Once
 def backward_kernel(
-    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, on_matrix: Products = NOTHING
+    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, products: Products = NUMBERS
 ) -> Kernel:
     def program() -> str:
-        return str(backward_program(step, target, real, ragged=ragged, traced=traced, on_matrix=on_matrix).module)
+        return str(backward_program(step, target, real, ragged=ragged, traced=traced, products=products).module)
 
     plan = backward_plan(step, ragged=ragged, traced=traced)
-    name = key(target, real, f"ragged={ragged} on_matrix={on_matrix}", written(plan))
-    return _link(runtime.object_code(name, program, target), target, real, BACKWARD, backward_arguments(plan))
+    name = key(target, real, f"ragged={ragged} products={products}", written(plan))
+    made = runtime.object_code(name, program, target)
+    return _link(made, target, real, BACKWARD, backward_arguments(plan), products)
 
 
-def _link(made: bytes, target: Target, real: str, name: str, arguments: Sequence[str]) -> Kernel:
-    library = runtime.Library(made, target, {**shared(target, real)[1], **team.symbols()})
+def _link(made: bytes, target: Target, real: str, name: str, arguments: Sequence[str], products: Products) -> Kernel:
+    of_pairs = shared_pairs(target, real)[1] if Form.PAIRS in products else {}
+    library = runtime.Library(made, target, {**shared(target, real)[1], **of_pairs, **team.symbols()})
     return function_of(library, name, arguments, target.lanes(real))
 
 

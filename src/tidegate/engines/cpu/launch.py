@@ -27,7 +27,9 @@ def shape_of(call: Call) -> Shape:
     w = call.weights
     tensors = (call.x, *call.states, w.w_ih, w.w_hh, w.b_ih, w.b_hh, w.vectors, call.lengths, call.resets)
     sizes = tuple([None if t is None else t.shape for t in tensors])
-    return _shape(call.step, sizes, w.w_hh.dtype, call.reverse, call.keep_gates, team.threads(), kernels.here())
+    return _shape(
+        call.step, sizes, w.w_hh.dtype, call.reverse, call.keep_gates, team.threads(), kernels.here(), call.precision
+    )
 
 
 @lru_cache(maxsize=512)
@@ -39,9 +41,11 @@ def _shape(
     traced: bool,
     threads: int,
     target: Target,
+    precision: str,
 ) -> Shape:
     """Convert the sizes to plain integers and check them against each other, once for each form of call."""
     plain = [None if size is None else tuple(map(int, size)) for size in sizes]
+    precision = "medium" if precision == "medium" and target.pairs and dtype is torch.float32 else "highest"
     (T, B, *features), (gate_rows, D) = plain[0], plain[1 + len(step.state)]  # type: ignore[misc]
     H, ragged = gate_rows // len(step.inputs), plain[-2:] != [None, None]
     a, q, v = len(step.inputs) * H, len(step.products) * H, len(step.vectors) * H
@@ -52,7 +56,7 @@ def _shape(
     for (name, size), got in zip(expected.items(), plain, strict=True):
         if got != size and (got is not None or (name == "vectors" and v)):
             raise ShapeError(f"`{name}` of {step.name} must have shape {size}, got {got}.")
-    return Shape(step, dtype, T, B, D, H, reverse, not features, ragged, traced, threads, target)
+    return Shape(step, dtype, T, B, D, H, reverse, not features, ragged, traced, threads, target, precision)
 
 
 def forward(call: Call, *, save: bool, prepared: Prepared | None = None) -> Forward:

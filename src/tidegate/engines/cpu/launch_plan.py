@@ -14,7 +14,7 @@ import torch
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import kernels
-from tidegate.engines.cpu.abi import APART, GROUP, PACK, PANEL, ROW, Products, blocks
+from tidegate.engines.cpu.abi import APART, PACK, Form, Products, panel_size, row_size
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.cpu.workspace import Layout
@@ -44,7 +44,8 @@ TALLEST, FEW_USES = 8, 2
 
 @dataclass(frozen=True)
 class Shape:
-    """Everything that determines how a call is run, except addresses and strides."""
+    """Everything that determines how a call is run, except addresses and strides. `precision` is that of float32
+    products, as in Call, and "medium" only where the target has pairs."""
 
     step: Step
     arithmetic: torch.dtype
@@ -58,6 +59,7 @@ class Shape:
     traced: bool
     threads: int
     target: Target
+    precision: str = "highest"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class PackedForm:
     H: int
     indexed: bool
     target: Target
+    products: Products
 
     def __str__(self) -> str:
         x = "class indices" if self.indexed else "numbers"
@@ -131,10 +134,10 @@ def make_launch_plan(
     kept: Layout,
     fixed: Mapping[str, int],
     *,
-    on_matrix: bool,
+    recurrent: Form = Form.NUMBERS,
     packed_form: PackedForm | None = None,
 ) -> LaunchPlan:
-    threads, row_teams = division(shape, on_matrix=on_matrix)
+    threads, row_teams = division(shape, recurrent)
     at = {name: i for i, name in enumerate(kernel.arguments)}
     barriers = -(-len(at) // APART) * APART
     template = (ctypes.c_int64 * (barriers + (threads + 2) * APART))()
@@ -144,7 +147,7 @@ def make_launch_plan(
     return LaunchPlan(kernel, Pace(threads), scratch, packed, kept, packed_form, at, template)
 
 
-def division(shape: Shape, *, on_matrix: bool) -> tuple[int, int]:
+def division(shape: Shape, recurrent: Form) -> tuple[int, int]:
     """(threads, groups of them that divide the sequences). Threads with sequences of their own never wait for each
     other, but each reads all of U; threads that work on the same sequences keep a slice of U in their L2 cache and wait
     for each other after every product."""
@@ -152,7 +155,7 @@ def division(shape: Shape, *, on_matrix: bool) -> tuple[int, int]:
     per_step = B * H * H * G
     if threads == 1 or per_step * shape.T < SMALL_CALL:
         return 1, 1
-    few, large = (MATRIX_FEW_ROWS, MATRIX_LARGE_U) if on_matrix else (FEW_ROWS, LARGE_U)
+    few, large = (MATRIX_FEW_ROWS, MATRIX_LARGE_U) if recurrent is Form.TERMS else (FEW_ROWS, LARGE_U)
     if threads * few <= B and G * H * H * shape.arithmetic.itemsize <= large:
         return threads, threads
     if per_step < SMALL_STEP:
@@ -171,14 +174,19 @@ def matrix_inputs(shape: Shape) -> bool:
     return on_matrix_unit(shape) and not shape.indexed and shape.D >= MATRIX_INPUTS
 
 
-def matrix_gradients(shape: Shape, rows: int) -> Products:
+def forward_products(shape: Shape) -> Products:
+    """The forms of the products of the forward pass, by rules that do not use B or T."""
+    form = Form.PAIRS if shape.precision == "medium" else Form.NUMBERS
+    return Products(form, Form.TERMS if matrix_inputs(shape) else form)
+
+
+def backward_products(shape: Shape, rows: int) -> Products:
+    """The forms of the products of the backward pass."""
+    form = Form.PAIRS if shape.precision == "medium" else Form.NUMBERS
     able = on_matrix_unit(shape)
-    return Products(able and shape.B >= MATRIX_BATCH, able and rows >= MATRIX_ROWS)
-
-
-def panels(columns: int, k: int) -> int:
-    """Numbers in the matrix unit's panels of so many columns (a multiple of 16) and steps of k."""
-    return columns // GROUP * blocks(k) * PANEL
+    return Products(
+        Form.TERMS if able and shape.B >= MATRIX_BATCH else form, Form.TERMS if able and rows >= MATRIX_ROWS else form
+    )
 
 
 def kept_layout(shape: Shape, saved: int) -> Layout:
@@ -207,10 +215,10 @@ def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> Launc
     """The launch plan of a forward pass; with `prepared` the weights are packed for many calls."""
     step, T, B, D, H = shape.step, shape.T, shape.B, shape.D, shape.H
     plan = forward_plan(step, save=save, ragged=shape.ragged, traced=shape.traced)
-    on_matrix = matrix_inputs(shape)
+    products = forward_products(shape)
     kernel = kernels.forward_kernel(
         step, shape.target, REAL[shape.arithmetic],
-        save=save, ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix,
+        save=save, ragged=shape.ragged, traced=shape.traced, products=products,
     )  # fmt: skip
     L, item = kernel.lanes, shape.arithmetic.itemsize
     padded = (H + L - 1) // L * L
@@ -231,16 +239,19 @@ def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> Launc
             scratch.add(f"seq.{s}", (T + 1) * B * H)
     scratch.add("cross", B * plan.cross * H)
     scratch.add("operand", (len(step.stages) + 1) * B * H)
-    packed.add("packed_w", 0 if shape.indexed else Ga * (panels(padded, D) if on_matrix else padded * D))
-    scratch.add("x_terms", chunk * B * blocks(D) * ROW if on_matrix else 0)
+    numbers, inputs = products.recurrent is Form.NUMBERS, products.of_chunks
+    dense = padded * D if inputs is Form.NUMBERS else panel_size(inputs, padded, D)
+    packed.add("packed_w", 0 if shape.indexed else Ga * dense)
+    scratch.add("x_terms", 0 if shape.indexed or inputs is Form.NUMBERS else chunk * B * row_size(inputs, D))
+    scratch.add("left_pairs", 0 if numbers else len(step.stages) * 2 * B * row_size(products.recurrent, H))
     packed.add("packed_b", Ga * padded)
-    packed.add("packed_u", Gq * padded * H)
+    packed.add("packed_u", Gq * (padded * H if numbers else panel_size(products.recurrent, padded, H)))
     packed.add("packed_c", Gq * padded)
     # A table of the projections of all classes is packed from the weights alone.
     (packed if table else scratch).add("a", (D if table else chunk * B) * Ga * padded)
     kept = kept_layout(shape, plan.saved * padded) if save else Layout(item)
-    form = PackedForm(step, shape.arithmetic, D, H, shape.indexed, shape.target)
-    return make_launch_plan(kernel, shape, scratch, packed, kept, fixed, on_matrix=False, packed_form=form)
+    form = PackedForm(step, shape.arithmetic, D, H, shape.indexed, shape.target, products)
+    return make_launch_plan(kernel, shape, scratch, packed, kept, fixed, packed_form=form)
 
 
 @lru_cache(maxsize=512)
@@ -249,9 +260,10 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
     plan = backward_plan(step, ragged=shape.ragged, traced=shape.traced)
     chunk = min(T, -(-CHUNK_ROWS // B))
     rows = chunk * B
-    on_matrix = matrix_gradients(shape, rows)
+    products = backward_products(shape, rows)
+    recurrent, of_chunks = products
     kernel = kernels.backward_kernel(
-        step, shape.target, REAL[shape.arithmetic], ragged=shape.ragged, traced=shape.traced, on_matrix=on_matrix
+        step, shape.target, REAL[shape.arithmetic], ragged=shape.ragged, traced=shape.traced, products=products
     )
     L, item = kernel.lanes, shape.arithmetic.itemsize
     padded, padded_x = (H + L - 1) // L * L, (D + L - 1) // L * L
@@ -263,13 +275,16 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
     scratch.add("dq", rows * plan.blocks * H)
     scratch.add("operand", K * rows * H)
     right = K * padded + (padded_x if dense else 0)
-    scratch.add("packed_u", Gq * (panels(padded, H) if on_matrix.recurrent else padded * H))
-    scratch.add("dq_terms", 2 * B * Gq * blocks(H) * ROW if on_matrix.recurrent else 0)
-    if on_matrix.of_chunks:
-        scratch.add("packed_w", Ga * panels(padded_x, H) if need_x else 0)
-        scratch.add("x_terms", rows * Ga * blocks(H) * ROW if need_x else 0)
-        scratch.add("left", plan.blocks * panels(padded, rows))
-        scratch.add("right", panels(right, rows))
+    if recurrent is Form.NUMBERS:
+        scratch.add("packed_u", Gq * padded * H)
+    else:
+        scratch.add("packed_u", Gq * panel_size(recurrent, padded, H))
+        scratch.add("dq_terms", 2 * B * Gq * row_size(recurrent, H))
+    if of_chunks is not Form.NUMBERS:
+        scratch.add("packed_w", Ga * panel_size(of_chunks, padded_x, H) if need_x else 0)
+        scratch.add("x_terms", rows * Ga * row_size(of_chunks, H) if need_x else 0)
+        scratch.add("left", plan.blocks * panel_size(of_chunks, padded, rows))
+        scratch.add("right", panel_size(of_chunks, right, rows))
     else:
         scratch.add("packed_w", Ga * H * padded_x if need_x else 0)
         scratch.add("left", plan.blocks * padded * rows)
@@ -282,4 +297,4 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
         scratch.add("sum_w_ih", Ga * H * padded_x)
     fixed |= {f"seq_t.{s}": B * H for s in step.state}
     kept = kept_layout(shape, plan.saved * padded)
-    return make_launch_plan(kernel, shape, scratch, Layout(item), kept, fixed, on_matrix=on_matrix.recurrent)
+    return make_launch_plan(kernel, shape, scratch, Layout(item), kept, fixed, recurrent=recurrent)

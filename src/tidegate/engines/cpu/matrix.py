@@ -37,6 +37,8 @@ PAIRS = ((0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0))
 #: First tile registers of the results of two by two tiles, of left sides (one less for one row of tiles), of right
 #: sides.
 RESULT, LEFT, RIGHT = 0, 4, 6
+#: The names of this file's functions for other modules begin with this; those of `pairs` do not.
+PREFIX = ""
 I8, I16 = ir.IntType(8), ir.IntType(16)
 
 

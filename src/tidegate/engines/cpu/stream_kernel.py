@@ -12,6 +12,7 @@ the step before it has left in the cache.
 from llvmlite import ir
 
 from tidegate.engines.cpu import stream_product, tile
+from tidegate.engines.cpu.abi import Form, Products
 from tidegate.engines.cpu.forward import Writer
 from tidegate.engines.cpu.kernel import Arguments, Share, null
 from tidegate.engines.cpu.stream_abi import CHAIN, GATHER, LINEAR, LINEAR_ARGUMENTS, PRODUCT, STEP, step_arguments
@@ -23,7 +24,7 @@ from tidegate.engines.plan import Forward
 def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> None:
     """Write the step of a layer with this plan, and its phases; with `on_matrix` it projects numbers on the matrix
     unit, as the forward kernel of the layer does."""
-    writer = Writer(code, plan, ragged=False, on_matrix=on_matrix)
+    writer = Writer(code, plan, False, Products(of_chunks=Form.TERMS if on_matrix else Form.NUMBERS))
     writer.phases()
     step, L = plan.step, code.lanes
     with code.function(STEP, "p", public=True) as (at,):
@@ -41,7 +42,7 @@ def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> 
             with code.either(classes.is_null) as (numbers, indices):
                 with numbers:
                     if on_matrix:
-                        writer.project_on_matrix(args, Share(code, args), zero, code.int(1))
+                        writer.project_packed(args, Share(code, args), zero, code.int(1))
                         code.call(tile.symbol(code, "matrix_done"))
                     else:
                         x = args.pointer("x"), args["x_b"], B

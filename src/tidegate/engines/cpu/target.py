@@ -14,7 +14,8 @@ class Target:
 
     `vector_bytes` is the width of one register and `registers` their number; together they determine the register tile
     of the matrix product (see `tile_rows`). `matrix`: there is a matrix unit for bfloat16 numbers (Intel's AMX), and
-    the system permits this process to use it.
+    the system permits this process to use it. `pairs`: vector registers multiply pairs of bfloat16 numbers
+    (AVX512-BF16).
     """
 
     triple: str
@@ -23,6 +24,7 @@ class Target:
     vector_bytes: int
     registers: int
     matrix: bool = False
+    pairs: bool = False
 
     def lanes(self, real: str) -> int:
         """Values of the type `real` ("float" or "double") in one register."""
@@ -49,7 +51,8 @@ WIDEST = {32: (8, 6, 4, 4, 3, 3, 3, 3), 16: (8, 4, 3, 3, 2, 2)}
 
 AVX2 = Target("x86_64-unknown-linux-gnu", "haswell", "+avx2,+fma", 32, 16)
 AVX512 = Target("x86_64-unknown-linux-gnu", "skylake-avx512", "+avx512f,+avx512dq,+avx512vl,+avx512bw,+fma", 64, 32)
-AMX = Target(AVX512.triple, "sapphirerapids", f"{AVX512.features},+amx-tile,+amx-bf16", 64, 32, matrix=True)
+BF16 = Target(AVX512.triple, "cooperlake", f"{AVX512.features},+avx512bf16", 64, 32, pairs=True)
+AMX = Target(AVX512.triple, "sapphirerapids", f"{BF16.features},+amx-tile,+amx-bf16", 64, 32, matrix=True, pairs=True)
 NEON = Target("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32)
 
 
@@ -66,7 +69,8 @@ def host() -> Target | None:
         return Target(triple, cpu, flat, 16, 32)
     if all(features.get(name) for name in ("avx512f", "avx512dq", "avx512vl", "fma")):
         tiles = features.get("amx-tile") and features.get("amx-bf16")
-        return Target(triple, cpu, flat, 64, 32, matrix=bool(tiles) and _tiles_granted())
+        pairs = bool(features.get("avx512bf16"))
+        return Target(triple, cpu, flat, 64, 32, matrix=bool(tiles) and _tiles_granted(), pairs=pairs)
     if all(features.get(name) for name in ("avx2", "fma")):
         return Target(triple, cpu, flat, 32, 16)
     return None

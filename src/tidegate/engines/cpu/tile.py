@@ -11,8 +11,10 @@ Sizes and strides count numbers, not bytes. A *panel* is `right` packed as [colu
 edge.
 """
 
+from collections.abc import Callable
+
 from tidegate.engines.cpu import abi, transposed, unpacked
-from tidegate.engines.cpu.vector import Code, Int, Ptr, fma
+from tidegate.engines.cpu.vector import Code, Int, Ptr, Vec, fma
 
 #: Steps of k by which a tile prefetches its panels.
 AHEAD = 16
@@ -26,24 +28,25 @@ def symbol(code: Code, name: str) -> str:
 
 def emit(code: Code) -> None:
     """Write the functions of this file into the module."""
-    shapes = [(rows, columns) for rows in heights(code) for columns in range(1, code.target.columns(rows) + 1)]
-    for rows, columns in shapes:
-        tile(code, rows, columns)
-    product(code)
+    product(code, "product", fma)
     transpose(code)
     pack_transposed(code)
     pack_rows(code)
     gather_column(code)
     scatter_rows(code)
     scatter_columns(code)
-    unpacked.emit(code)
+    unpacked.emit(code, "unpacked_product", unpacked.tile)
 
 
 def heights(code: Code) -> range:
     return range(1, code.target.tile_rows + 1)
 
 
-def tile(code: Code, rows: int, columns: int) -> None:
+#: (x, w, sum) -> x w + sum, as a tile adds a number of `left` times a vector of `right` to its result.
+MultiplyAdd = Callable[[Vec, Vec, Vec], Vec]
+
+
+def tile(code: Code, rows: int, columns: int, multiply_add: MultiplyAdd) -> None:
     """tile_RxC(left, row stride, k stride; right, column stride, k stride; K; init, its column stride; out, its row
     stride): one register tile; every row starts from `init`."""
     with code.function(f"tile_{rows}x{columns}", "piipiiipipi", inline=False) as arguments:
@@ -59,7 +62,7 @@ def tile(code: Code, rows: int, columns: int) -> None:
                 value = x.splat(row_offset[r])
                 for c in range(columns):
                     at = r * columns + c
-                    following[2 + at] = fma(value, weights[c], sums[at])
+                    following[2 + at] = multiply_add(value, weights[c], sums[at])
             following[:2] = [x + k_left, w + k_right]
         for r in range(rows):
             line = out + out_row * r
@@ -67,14 +70,17 @@ def tile(code: Code, rows: int, columns: int) -> None:
                 line.store(following[2 + r * columns + c], c * code.lanes)
 
 
-def product(code: Code) -> None:
-    """product(left, row stride, k stride, rows; right, column stride, k stride, columns; K; init; out, its row stride;
-    add), columns counted in vectors; every row starts from the row `init`, or if that is null from zeros. With add != 0
-    the result is added to what is in `out`.
+def product(code: Code, name: str, multiply_add: MultiplyAdd) -> None:
+    """The tiles, and `name`(left, row stride, k stride, rows; right, column stride, k stride, columns; K; init; out,
+    its row stride; add), columns counted in vectors; every row starts from the row `init`, or if that is null from
+    zeros. With add != 0 the result is added to what is in `out`.
 
     The loop over columns is the outer one, so that a panel is read from the L1 cache for all rows but the first few.
     """
-    with code.function(symbol(code, "product"), "piiipiiiippii", public=True) as arguments:
+    for rows in heights(code):
+        for columns in range(1, code.target.columns(rows) + 1):
+            tile(code, rows, columns, multiply_add)
+    with code.function(symbol(code, name), "piiipiiiippii", public=True) as arguments:
         left, row_stride, k_left, rows, right, column_stride, k_right, columns, K, init, out, out_row, add = arguments
         init_column = code.select(init.is_null, code.int(0), code.int(code.lanes))
         init = code.select(init.is_null, code.zeros(), init)

@@ -5,6 +5,8 @@ they are read. Every element of the result is one chain of fused multiply-adds i
 the product in `tile`.
 """
 
+from collections.abc import Callable
+
 from tidegate.engines.cpu import abi, transposed
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Vec, fma
 
@@ -12,22 +14,18 @@ from tidegate.engines.cpu.vector import Code, Int, Ptr, Vec, fma
 HEIGHTS = (8, 4, 2, 1)
 
 
-def symbol(code: Code) -> str:
-    return abi.symbol(code.real_name, "unpacked_product")
-
-
 def heights(code: Code) -> list[int]:
     """Those of HEIGHTS whose accumulators leave registers for a square."""
     return [rows for rows in HEIGHTS if 4 * rows <= code.target.registers]
 
 
-def emit(code: Code) -> None:
-    """unpacked_product(left, row stride, rows; weights, row stride, units, K; init; out, row stride, group stride):
+def emit(code: Code, name: str, tile: Callable[[Code, int], None]) -> None:
+    """name(left, row stride, rows; weights, row stride, units, K; init; out, row stride, group stride):
     out[r, group, lane] = init[unit] + sum_k left[r, k] weights[unit, k] for every group of `lanes` units, 0 in the
-    lanes beyond `units`. Rows start from zeros where `init` is null."""
+    lanes beyond `units`. Rows start from zeros where `init` is null. `tile` writes the function for some rows."""
     for rows in heights(code):
         tile(code, rows)
-    with code.function(symbol(code), "piipiiippii", public=True) as arguments:
+    with code.function(abi.symbol(code.real_name, name), "piipiiippii", public=True) as arguments:
         left, row_stride, rows, weights, weight_row, units, K, init, out, out_row, out_group = arguments
         # A masked load from address 0 is slow even where the mask has no lane.
         init_stride = code.select(init.is_null, code.int(0), code.int(1))

@@ -24,7 +24,14 @@ SMALL = 1 << 18
 ALIGNMENT = 64
 HUGE_PAGE = 1 << 21
 
-NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8}
+#: The types of arrays, by those of the tensors on their memory; NumPy has no bfloat16.
+NUMPY = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+    torch.uint8: np.uint8,
+    torch.float16: np.float16,
+    torch.bfloat16: np.int16,
+}
 
 
 class Memory:
@@ -151,7 +158,11 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     memory = take(size)
     array = _Lent(shape, NUMPY[dtype], memory.array)
     array.memory = memory
-    return torch.from_numpy(array)
+    lent = torch.from_numpy(array)
+    if lent.dtype is dtype:
+        return lent
+    # A tensor that takes the storage is not a view for torch, so a caller may change it in place.
+    return torch.empty(0, dtype=dtype, device="cpu").set_(lent.untyped_storage(), 0, shape, lent.stride())
 
 
 class Layout:
