@@ -115,32 +115,40 @@ def interleaved(code: Code, even: Vec, odd: Vec) -> Vec:
     return Vec(code, code.b.bitcast(code.b.shuffle_vector(both, both, order), code.vector))
 
 
-def unpacked_tile(code: Code, rows: int) -> None:
-    """unpacked_R of `unpacked`, with rows in the layout `rows` and weights in float32, rounded while they are read. The
-    chain has the pairs of the packed product, those beyond K too."""
-    with code.function(f"unpacked_{rows}", "pipiiippi", inline=False) as arguments:
-        left, row_stride, weights, weight_row, units, K, init, out, out_row = arguments
-        inside = code.first_lanes(units)
+def unpacked_tile(code: Code, rows: int, groups: int) -> None:
+    """As `unpacked.tile`, with rows in the layout `rows` and weights in float32, rounded while they are read. The chain
+    has the pairs of the packed product, those beyond K too."""
+    with code.function(f"{PREFIX}unpacked_product_{rows}x{groups}", "pipiiippii", inline=False) as arguments:
+        left, row_stride, weights, weight_row, units, K, init, out, out_row, out_group = arguments
+        inside = [code.first_lanes(units - g * GROUP) for g in range(groups)]
         # The last unit is read again in place of units beyond it.
-        offset = [weight_row * (units - 1).least(i) for i in range(GROUP)]
-        state = [left, weights, *[init.load(0, inside)] * rows]
+        offset = [weight_row * (units - 1).least(i) for i in range(groups * GROUP)]
+        state = [left, weights, *[init.load(g * GROUP, inside[g]) for g in range(groups) for _ in range(rows)]]
         rest = K % (2 * GROUP)
         for count, used in ((K // (2 * GROUP), None), ((rest + (GROUP - 1)) // GROUP, rest)):
             # What is left of K is read in one or two passes of GROUP values, half a square each.
             pairs_now = GROUP if used is None else GROUP // 2
             with code.accumulate(state, 0, count) as (i, (x, w, *sums), following):
-                if used is None:
-                    lines = [((w + o).load(), (w + o).load(GROUP)) for o in offset]
-                else:
-                    mask = code.first_lanes(used - i * GROUP)
-                    lines = [((w + o).load(0, mask), code.vec(0.0)) for o in offset]
-                words = [Vec(code, code.b.bitcast(rounded(code, *line), code.vector)) for line in lines]
-                for j, column in enumerate(transposed.square(code, words)[:pairs_now]):
-                    sums = [multiply_add(x.splat(row_stride * r + j), column, total) for r, total in enumerate(sums)]
+                mask = None if used is None else code.first_lanes(used - i * GROUP)
+                for g in range(groups):
+                    if g:
+                        code.keep_order()  # two squares at once would not fit into the registers
+                    lines = [(w + o).load(0, mask) for o in offset[g * GROUP : (g + 1) * GROUP]]
+                    others = [(w + o).load(GROUP) for o in offset[g * GROUP : (g + 1) * GROUP]] if used is None else []
+                    others = others or [code.vec(0.0)] * GROUP
+                    words = [
+                        Vec(code, code.b.bitcast(rounded(code, *pair), code.vector)) for pair in zip(lines, others)
+                    ]
+                    for j, column in enumerate(transposed.square(code, words)[:pairs_now]):
+                        for r in range(rows):
+                            k = g * rows + r
+                            sums[k] = multiply_add(x.splat(row_stride * r + j), column, sums[k])
                 following[:] = [x + pairs_now, w + 2 * pairs_now, *sums]
             state = following
-        for r in range(rows):
-            (out + out_row * r).store(code.select(inside, state[2 + r], code.vec(0.0)))
+        for g in range(groups):
+            for r in range(rows):
+                value = code.select(inside[g], state[2 + g * rows + r], code.vec(0.0))
+                (out + (out_row * r + out_group * g)).store(value)
 
 
 # -- the packing of operands --------------------------------------------------------------------------------------

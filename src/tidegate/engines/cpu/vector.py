@@ -141,6 +141,10 @@ class Code:
         with self.b.if_else(condition) as branches:
             yield branches
 
+    def keep_order(self) -> None:
+        """Keep loads and stores that are written before this point before those that are written after it."""
+        self.b.fence("acq_rel", targetscope="singlethread")
+
     # -- values ---------------------------------------------------------------------------------------------------
 
     def int(self, x: Int | int) -> Int:
