@@ -20,7 +20,7 @@ class GraphForm:
     """One form of calls of one layer with numbers as input; `same` and `run` as in `StepForm`."""
 
     def __init__(self, steps: Steps, tensors: list[Tensor], given: int):
-        from tidegate.engines.cpu import boundary
+        from tidegate.engines.cpu import boundary, workspace
         from tidegate.engines.cpu.launch import shape_of, zero_row
         from tidegate.engines.cpu.one_step import OneStep
 
@@ -29,6 +29,8 @@ class GraphForm:
         self.shape, self.boundary, self.given = shape_of(call), boundary, given
         self.same = same_form(tensors)
         self.extents = [(t.itemsize, extent(t)) for t in tensors]
+        # Gradients of large tensors have memory of the engine's pool, which has been written before.
+        self.new = [torch.empty_like if t.nbytes < workspace.SMALL else workspace.empty_like for t in tensors]
         self.zero = zero_row(w.w_hh.dtype, max(call.H, call.D) + 64).data_ptr()
         self.zeros = [] if given else [self.zero] * len(self.names)
         self.state = torch.empty(steps.state, dtype=w.w_hh.dtype, device="cpu")
@@ -63,7 +65,7 @@ class GraphForm:
     ) -> list[Tensor | None]:
         """The gradients with respect to `tensors`, where they are needed, given those of the results."""
         boundary, last = self.boundary, 1 + self.given
-        found = [torch.empty_like(t) if need else None for t, need in zip(tensors, needs)]
+        found = [new(t) if need else None for new, t, need in zip(self.new, tensors, needs)]
         d_at = [0 if t is None else t.data_ptr() for t in found]
         at = boundary.addresses(tensors, self.extents)
         weights, d_weights = iter(at[last:]), iter(d_at[last:])

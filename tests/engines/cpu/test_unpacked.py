@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from tests.engines.cpu.memory import before_a_protected_page
+import torch
+from tests.engines.cpu.memory import before_a_protected_page, poisoned
 from tests.engines.cpu.test_tile import function, multiply
 
-from tidegate.engines.cpu import kernels
+import tidegate
+from tidegate.cells import CELLS
+from tidegate.engines.cpu import kernels, launch_plan
 
 REALS = {np.float32: "float", np.float64: "double"}
 SIZES = [(1, 1, 1), (3, 5, 7), (2, 33, 50), (8, 16, 16), (13, 40, 64), (16, 64, 130), (7, 17, 1), (5, 300, 35)]
@@ -70,3 +73,32 @@ def test_groups_of_units_can_be_apart():
     )
     assert np.array_equal(out[:, :, 0].reshape(5, 3 * L)[:, : len(w)], multiply(x, w))
     assert np.isnan(out[:, :, 1:]).all()
+
+
+@pytest.fixture
+def unpacked_up_to(monkeypatch):
+    """Sets how many times a pass may read weights that are not packed."""
+
+    def choose(uses: int) -> None:
+        monkeypatch.setattr(launch_plan, "FEW_USES", uses)
+        launch_plan.forward_launch.cache_clear()
+        launch_plan.backward_launch.cache_clear()
+
+    yield choose
+    monkeypatch.undo()
+    choose(launch_plan.FEW_USES)
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=lambda cell: cell.__name__)
+def test_both_passes_have_the_bits_of_packed_weights(cell, unpacked_up_to):
+    for D, units in ((16, 32), (5, 32), (16, 7), (64, 16)):
+        for T, B in ((1, 1), (2, 3), (1, 16)):
+            layer = tidegate.Recurrent(cell, D, units, bidirectional=True)
+            x, d = torch.randn(T, B, D, requires_grad=True), torch.randn(T, B, 2 * units)
+            found = []
+            for uses in (2, 0):
+                unpacked_up_to(uses)
+                with poisoned():
+                    y, _ = layer(x)
+                    found.append([y, *torch.autograd.grad((y * d).sum(), [x, *layer.parameters()])])
+            assert all(map(torch.equal, *found))

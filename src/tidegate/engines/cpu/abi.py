@@ -42,7 +42,7 @@ COMMON: Mapping[str, str] = {
     "index": "(T, B) int64 class indices, 0 <= index < D; null where x holds numbers",
     "direct": "for class indices: 1 to read the columns of w_ih, and to add to those of d_w_ih, that occur in x, where "
     "they lie; 0 for tables with a row for each class",
-    "unpacked": "1 to multiply by the weights where they lie, 0 to pack them first; the forward kernel only",
+    "unpacked": "1 to multiply by the weights where they lie, 0 to pack them first",
     "w_ih": "(Ga*H, D) input weights",
     "w_hh": "(Gq*H, H) recurrent weights",
     "v": "(V, H) per-unit vectors",

@@ -15,7 +15,16 @@ from tidegate.engines.cpu import tile
 from tidegate.engines.cpu.abi import BACKWARD, Form, Products, backward_arguments
 from tidegate.engines.cpu.forms import PACKED
 from tidegate.engines.cpu.gradients import Gradients
-from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, null, product
+from tidegate.engines.cpu.kernel import (
+    ROWS,
+    SIDE_BY_SIDE,
+    Arguments,
+    ElementWise,
+    Share,
+    null,
+    product,
+    unpacked_or,
+)
 from tidegate.engines.cpu.packed_gradients import MatrixGradients, PairGradients
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
 from tidegate.engines.plan import Backward, Phase, Place
@@ -193,8 +202,10 @@ class _Writer:
             else:
                 left = args.pointer("dq") + (((t - low) * B + r0) * self.plan.blocks + first) * H
                 panel = args.pointer("packed_u") + (share.groups * H * first + g0 * length) * L
+                where = args.pointer("w_hh") + (H * H * step.products.index(gates[0]) + g0 * L)
+                panel, column, row = unpacked_or(args, where, H, (panel, length * L, code.int(L)))
                 product(
-                    code, left, H * self.plan.blocks, 1, r1 - r0, panel, length * L, L, width, length,
+                    code, left, H * self.plan.blocks, 1, r1 - r0, panel, column, row, width, length,
                     null(code), sums, width * L, 0,
                 )  # fmt: skip
             self.run(args, K - k, sums, t, low, (r0, r1, g0, g1))
@@ -227,7 +238,8 @@ class _Writer:
                     )  # fmt: skip
                 else:
                     to = args.pointer("packed_u") + (share.groups * H * first + g0 * length + H * i) * L
-                    code.call(tile.symbol(code, "pack_rows"), source, H, H, units, to, length * L)
+                    with code.when(args["unpacked"].equals(0)):
+                        code.call(tile.symbol(code, "pack_rows"), source, H, H, units, to, length * L)
 
     def begin(self, args: Arguments, share: Share) -> None:
         """Start `carry` with the gradients with respect to the final states."""

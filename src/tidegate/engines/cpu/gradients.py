@@ -12,7 +12,17 @@ from collections.abc import Iterable, Mapping
 
 from tidegate.engines.cpu import tile
 from tidegate.engines.cpu.abi import BLOCK
-from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, ElementWise, Share, in_blocks, null, product
+from tidegate.engines.cpu.kernel import (
+    ROWS,
+    SIDE_BY_SIDE,
+    Arguments,
+    ElementWise,
+    Share,
+    in_blocks,
+    null,
+    product,
+    unpacked_or,
+)
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
 from tidegate.engines.plan import Backward, operand_state
 from tidegate.engines.ragged import ACTIVE
@@ -36,7 +46,8 @@ class Gradients:
 
     def pack(self) -> None:
         """Panels of W for dx, by [group of inputs][gate, unit]."""
-        with self.code.when(self.code.b.not_(self.args.pointer("d_x").is_null)):
+        code, args = self.code, self.args
+        with code.when(code.b.and_(code.b.not_(args.pointer("d_x").is_null), args["unpacked"].equals(0))):
             self._pack_w(self.share.slice_of(self.x_groups))
 
     def _pack_w(self, groups: tuple[Int, Int]) -> None:
@@ -202,8 +213,10 @@ class Gradients:
             for number, (gate, block, count) in enumerate(self._runs()):
                 left = args.pointer("dq") + (r0 * blocks + block) * H
                 panel = args.pointer("packed_w") + (g0 * length + H * gate) * L
+                where = args.pointer("w_ih") + (H * args["D"] * gate + g0 * L)
+                panel, column, row = unpacked_or(args, where, args["D"], (panel, length * L, code.int(L)))
                 product(
-                    code, left, H * blocks, 1, r1 - r0, panel, length * L, L, width, H * count,
+                    code, left, H * blocks, 1, r1 - r0, panel, column, row, width, H * count,
                     null(code), self.scratch, width * L, int(number > 0),
                 )  # fmt: skip
             self._store_inputs(low, (r0, r1), (g0, g1))

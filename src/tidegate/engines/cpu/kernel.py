@@ -168,5 +168,14 @@ def product(code: Code, *operands: Int | Ptr | int) -> None:
     code.call(tile.symbol(code, "product"), *(code.int(x) if isinstance(x, int) else x for x in operands))
 
 
+def unpacked_or(args: Arguments, where: Ptr, row: Int, packed: tuple[Ptr, Int, Int]) -> tuple[Ptr, Int, Int]:
+    """The right side of a product, (address, stride of vectors of columns, of k): rows of weights where they lie if
+    `unpacked` is set, whose rows consist of whole vectors then; else `packed`."""
+    code, is_packed = args.code, args["unpacked"].equals(0)
+    there = where, code.int(code.lanes), row
+    address, column, k = (code.select(is_packed, yes, no) for yes, no in zip(packed, there))
+    return address, column, k
+
+
 def null(code: Code) -> Ptr:
     return Ptr(code, ir.Constant(ir.PointerType(), None))

@@ -205,9 +205,18 @@ def direct(shape: Shape) -> bool:
 
 
 def few_uses(shape: Shape) -> bool:
-    """Whether the forward pass reads its weights so few times that packing them costs more than it saves. Without
-    effect on the bits."""
+    """Whether a pass reads its weights so few times that packing them costs more than it saves. Without effect on the
+    bits."""
     return shape.T * -(-shape.B // TALLEST) <= FEW_USES
+
+
+def whole_rows(shape: Shape, lanes: int) -> bool:
+    """Whether the backward pass can multiply by rows of the weights where they lie: they are whole vectors, and those
+    of the gates of a stage are one after the other."""
+    products = shape.step.products
+    at = [[products.index(gate) for gate in stage.gates] for stage in shape.step.stages]
+    together = all(rows == list(range(rows[0], rows[0] + len(rows))) for rows in at)
+    return together and shape.H % lanes == 0 and shape.D % lanes == 0
 
 
 @lru_cache(maxsize=512)
@@ -290,7 +299,9 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
         scratch.add("left", plan.blocks * padded * rows)
         scratch.add("right", right * rows)
     scratch.add("sums", plan.blocks * H + L)
-    fixed = {"chunk": chunk, "direct": int(direct(shape)), "sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
+    unpacked = few_uses(shape) and whole_rows(shape, L) and set(products) == {Form.NUMBERS}
+    fixed = {"chunk": chunk, "direct": int(direct(shape)), "unpacked": int(unpacked)}
+    fixed |= {"sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
     if padded != H:
         scratch.add("sum_w_hh", Gq * H * padded)
     if dense and padded_x != D:

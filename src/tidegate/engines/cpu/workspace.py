@@ -165,6 +165,11 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return torch.empty(0, dtype=dtype, device="cpu").set_(lent.untyped_storage(), 0, shape, lent.stride())
 
 
+def empty_like(t: Tensor) -> Tensor:
+    """As `empty`, with the size and the type of `t`."""
+    return empty(tuple(t.shape), t.dtype)
+
+
 class Layout:
     """Arrays in one piece of memory: their byte offsets by name."""
 
