@@ -50,21 +50,6 @@ def product(
                 )  # fmt: skip
 
 
-def project_unpacked(writer: Writer, args: Arguments, left: Ptr, row: Int, rows: tuple[Int, Int]) -> None:
-    """a = x W + b for some rows, by the weights where they lie; `left` are the rows of x as pairs."""
-    code, packing, L, G = writer.code, writer.w_packing, writer.code.lanes, len(writer.step.inputs)
-    assert packing is not None
-    D, H, bias = args["D"], args["H"], args.pointer("b_ih")
-    line = (H + (L - 1)) // L * (G * L)
-    out = args.pointer("a") + line * rows[0]
-    for i in range(G):
-        code.call(
-            tile.symbol(code, f"{packing.PREFIX}unpacked_product"), left, row, rows[1] - rows[0],
-            args.pointer("w_ih") + H * D * i, D, H, D, code.select(bias.is_null, null(code), bias + H * i),
-            out + i * L, line, code.int(G * L),
-        )  # fmt: skip
-
-
 def pack(writer: Writer, args: Arguments, source: Ptr, units: Int, at: Int, gates: int) -> None:
     """Pack the weights of some units of a gate, from vector number `at` of packed_u on; `gates` are packed side by
     side."""

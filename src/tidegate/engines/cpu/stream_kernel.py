@@ -42,7 +42,7 @@ def emit_step(code: Code, plan: Forward, stored: Stored, *, on_matrix: bool) -> 
             with code.either(classes.is_null) as (numbers, indices):
                 with numbers:
                     if on_matrix:
-                        writer.project_packed(args, Share(code, args), zero, code.int(1))
+                        writer.inputs.project_packed(args, Share(code, args), zero, code.int(1))
                         code.call(tile.symbol(code, "matrix_done"))
                     else:
                         x = args.pointer("x"), args["x_b"], B
