@@ -24,8 +24,9 @@ def headline(recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trai
     return (
         f"{recipe.cell}, {recipe.hidden} units{embedded}, {weights:,} weights, {length(recipe)} on {name}: "
         f"{len(train):,} {recipe.tokens} tokens to train on, {dataset.heldout_of:,} held out{evaluated}, "
-        f"{len(dataset.vocabulary):,} different.\nBaseline: an order-{baseline.order} n-gram scores {baseline.bpc:.3f} bits per held-out character "
-        f"(perplexity {baseline.ppl:.3f}){f', {baseline.sample}' if baseline.sample else ''}."
+        f"{len(dataset.vocabulary):,} different.\n"
+        f"Baseline: an order-{baseline.order} n-gram scores {baseline.bpc:.3f} bits per held-out character (perplexity "
+        f"{baseline.ppl:.3f}){f', {baseline.sample}' if baseline.sample else ''}."
     )
 
 
