@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import tidegate
 from tidegate.cells import CELLS
-from tidegate.errors import ArgumentError, CheckpointError, IndicesError, ShapeError
+from tidegate.errors import ArgumentError, ArgumentTypeError, CheckpointError, IndicesError, ShapeError
 from tidegate.train import checkpoint, direct, guard, snapshot
 from tidegate.train.interrupt import Interrupt
 from tidegate.train.loop import Stopped
@@ -138,6 +138,18 @@ def test_the_model_on_class_indices_is_the_same_function(cell, tie):
     assert model.head.weight.any()
 
 
+def test_a_parametrized_input_matrix_is_refused():
+    model, x = model_of("gru", tie=True).eval(), indices()
+    torch.nn.utils.parametrizations.weight_norm(model.recurrent, "weight_ih_l0")
+    expected = model(x)[0]
+    with pytest.raises(
+        ArgumentError, match=r"`model` must have plain input weights .* got a parametrized weight_ih_l0"
+    ):
+        tidegate.stream(model)
+    torch.nn.utils.parametrize.remove_parametrizations(model.recurrent, "weight_ih_l0")
+    torch.testing.assert_close(folded(model)(x)[0], expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("tie", [False, True])
 @pytest.mark.parametrize("cell", [*CELLS, Leaky])
 def test_a_stream_takes_token_indices(cell, tie):
@@ -145,6 +157,13 @@ def test_a_stream_takes_token_indices(cell, tie):
     s = tidegate.stream(model, B)
     found = torch.stack([torch.as_tensor(s.step(row)).clone() for row in x])
     torch.testing.assert_close(found, model(x)[0].detach(), rtol=0, atol=1e-5)
+    with torch.no_grad():
+        model.embedding.weight.mul_(-3)
+    s.refresh()
+    s.reset()
+    other = torch.as_tensor(s.step(x[0]))
+    torch.testing.assert_close(other, model(x[:1])[0][0].detach(), rtol=0, atol=1e-5)
+    assert not torch.allclose(other, found[0], atol=1e-4)
 
 
 def test_indices_are_checked():
@@ -153,7 +172,10 @@ def test_indices_are_checked():
         model(torch.full((T, B), V))
     with pytest.raises(ShapeError, match=r"`x` must hold token indices, int64 or int32 of shape .*got torch.float32"):
         model(torch.randn(T, B, E))
-    assert torch.equal(model(indices().int())[0].isfinite().all(), torch.tensor(True))
+    with pytest.raises(ArgumentTypeError, match="`x` must be a tensor of token indices, got list"):
+        model([[1, 2]])
+    x = indices()
+    assert torch.equal(model(x.int())[0], model(x)[0])
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrize import is_parametrized
 
 from tidegate.calculus import Step, trace
 from tidegate.cells import CELLS, Cell
 from tidegate.engines.call import checked_indices
-from tidegate.errors import ArgumentError, CheckpointError, ShapeError
+from tidegate.errors import ArgumentError, ArgumentTypeError, CheckpointError, ShapeError
 from tidegate.nn import Recurrent, build_layer, find_cell, linear_cross_entropy
 from tidegate.nn.sequence import readable
 
@@ -35,8 +36,8 @@ class LanguageModel(nn.Module):
 
     A call takes token indices x, (T, B) integers in 0..V-1, and a state (None is zero); it returns the scores (T, B, V)
     before the softmax, and the new state. The product of a one-hot row with W_ih is a row of W_ih, so no one-hot
-    tensor is made. Raises ArgumentError for an `embedding` that is not at least 1, or that cannot be tied; ShapeError
-    and IndicesError where x does not hold token indices.
+    tensor is made. Raises ArgumentError for an `embedding` that is not at least 1, or that cannot be tied; ShapeError,
+    ArgumentTypeError and IndicesError where x does not hold token indices.
 
     Save a trained model with `tidegate.save(path, model, vocabulary)`.
     """
@@ -81,9 +82,11 @@ class LanguageModel(nn.Module):
         """What the first layer reads: token vectors (T, B, E), without dropout, or the indices x themselves."""
         if self.embedding is None:
             return x
+        if not isinstance(x, Tensor):
+            raise ArgumentTypeError(f"`x` must be a tensor of token indices, got {type(x).__name__}.")
         if x.dtype not in (torch.int64, torch.int32):
             raise ShapeError(f"`x` must hold token indices, int64 or int32 of shape (T, B), got {x.dtype} of shape "
-                             f"{tuple(x.shape)}. Vectors are looked up by the model.")  # fmt: skip
+                             f"{tuple(x.shape)}. The model looks up the vectors itself.")  # fmt: skip
         if x.is_cpu and readable():  # elsewhere reading the values waits for the device
             checked_indices(x, self.embedding.num_embeddings)
         return self.embedding(x)
@@ -128,9 +131,15 @@ def checked_embedding(embedding: int | None, hidden: int, *, tie: bool) -> int |
 @torch.no_grad()
 def folded(model: LanguageModel) -> LanguageModel:
     """A model of the same function in evaluation mode whose first layer reads class indices: W_ih' = W_ih table^T has a
-    column for each token. It is `model` itself where it has no table, else a copy; scores differ by rounding."""
+    column for each token. It is `model` itself where it has no table, else a copy; scores differ by rounding.
+    ArgumentError where the input weights are parametrized."""
     if model.embedding is None:
         return model
+    if is_parametrized(model.recurrent, "weight_ih_l0"):
+        raise ArgumentError(
+            "`model` must have plain input weights to be read on class indices, got a parametrized weight_ih_l0. Use "
+            'torch.nn.utils.parametrize.remove_parametrizations(model.recurrent, "weight_ih_l0").'
+        )
     found, table = copy.deepcopy(model), model.embedding.weight
     del found.embedding
     found.embedding = None
