@@ -8,7 +8,20 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks import growth, layers, other_load, own_cell, precision, ragged, rates, start, steps, stream, textbook
+from benchmarks import (
+    growth,
+    layers,
+    other_load,
+    own_cell,
+    precision,
+    ragged,
+    rates,
+    start,
+    steps,
+    stream,
+    textbook,
+    words,
+)
 from benchmarks.pairs import Pair, machine
 
 PARTS = {
@@ -19,6 +32,7 @@ PARTS = {
     "stream": stream.run,
     "steps": steps.run,
     "precision": precision.run,
+    "words": words.run,
     "own-cell": own_cell.run,
     "start": start.run,
     "other-load": other_load.run,

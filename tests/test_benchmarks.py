@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from benchmarks import layers, onnx_cells, precision, rates, stream, textbook, training
+from benchmarks import layers, onnx_cells, precision, rates, stream, textbook, training, words
 from torch import nn
 
 
@@ -23,6 +23,13 @@ def test_with_our_parts_and_torchs_a_step_has_the_same_losses():
         torch.manual_seed(0)
         steps.append(textbook.training_step(nn.GRU(textbook.V, textbook.H), one_hot=True, torchs=torchs))
     textbook.check("GRU", *steps)
+
+
+def test_word_models_of_the_same_weights_have_the_same_losses(monkeypatch):
+    assert all(0 < step() < 10 for step in words.steps(30, 6, 4, 5).values())
+    monkeypatch.setattr(words.OfTorch, "loss", lambda self, x, y: 1.1 * self.head(self.embedding(x)).square().sum())
+    with pytest.raises(AssertionError, match="the losses differ"):
+        words.steps(30, 6, 4, 5)
 
 
 def test_layers_with_different_results_are_not_timed(monkeypatch):

@@ -40,12 +40,12 @@ function walk(model, indices) {
 """
 
 
-def make_model(cell, *, layers=1, hidden=7, seed=3):
+def make_model(cell, *, layers=1, hidden=7, seed=3, tie=False):
     torch.manual_seed(seed)
-    model = LanguageModel(cell, V, hidden, layers=layers).eval()
+    model = LanguageModel(cell, V, hidden, layers=layers, tie=tie).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(2)
+        for name, parameter in model.named_parameters():
+            parameter.mul_(20 if name == "embedding.weight" else 2)
     return model
 
 
@@ -59,7 +59,7 @@ def in_python(model, sequence):
     model = model.double()
     model.recurrent.engine = "reference"
     x = torch.tensor(sequence)[:, None]
-    traced = tidegate.trace(model.recurrent, x)
+    traced = tidegate.trace(model.recurrent, model.inputs(x))
     scores = model.head(traced.outputs)
     step = model.step
     layers = range(model.recurrent.num_layers)
@@ -93,6 +93,12 @@ def in_node(script):
 @pytest.mark.parametrize("name", ALL)
 def test_log_probabilities_in_node_are_those_of_python(name, layers):
     model, sequence = make_model(ALL[name], layers=layers), indices()
+    script = javascript(model).script() + WALK + f"console.log(JSON.stringify(walk(model, {sequence})));"
+    check_equal(in_node(script), in_python(model, sequence))
+
+
+def test_token_vectors_are_multiplied_into_the_input_weights():
+    model, sequence = make_model(CELLS["lstm"], layers=2, tie=True), indices()
     script = javascript(model).script() + WALK + f"console.log(JSON.stringify(walk(model, {sequence})));"
     check_equal(in_node(script), in_python(model, sequence))
 

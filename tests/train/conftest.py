@@ -30,11 +30,15 @@ def trainer_of(dataset, tmp_path):
         if not isinstance(cell, str):  # a class of the test
             fields["cell"] = cell.__name__
         recipe = Recipe(**{"hidden": 8, "batch": 4, "steps": 10, "epochs": 3, "device": "cpu"} | fields)
+        facts = ModelFacts(
+            recipe.cell, trace(CELLS.get(cell, cell)), recipe.hidden, recipe.layers, recipe.dropout,
+            recipe.embedding or None, recipe.tie,
+        )  # fmt: skip
         saved: list[str] = []
         trainer = Trainer(
             recipe,
             dataset,
-            ModelFacts(recipe.cell, trace(CELLS.get(cell, cell)), recipe.hidden, recipe.layers, recipe.dropout),
+            facts,
             log=Log(tmp_path / "log.jsonl"),
             status=Status(Console(quiet=True), recipe.tokens),
             save=lambda _, which: saved.append(which),

@@ -28,7 +28,13 @@ def train(
     ] = None,
     hidden: Annotated[int | None, integer_option("Units of a layer.")] = None,
     layers: Annotated[int | None, integer_option("Recurrent layers.")] = None,
-    dropout: Annotated[float | None, number_option("Dropout of the outputs.")] = None,
+    embedding: Annotated[
+        int | None, integer_option("Size of learned token vectors in front of the first layer; 0 for none [0].")
+    ] = None,
+    tie: Annotated[
+        bool, typer.Option("--tie", help="Use the token vectors as the weights of the output layer too.")
+    ] = False,
+    dropout: Annotated[float | None, number_option("Dropout of the outputs, and of the token vectors.")] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -75,12 +81,12 @@ def train(
     from tidegate.train.recipe import recipe as named
 
     options: dict[str, Any] = {
-        "cell": cell, "hidden": hidden, "layers": layers, "dropout": dropout, "init": init, "engine": engine,
-        "device": device, "batch": batch, "steps": steps, "optimizer": optimizer, "lr": lr, "schedule": schedule,
-        "weight_decay": weight_decay, "clip": clip, "epochs": epochs, "minutes": minutes, "seed": seed,
-        "preprocess": preprocess, "tokens": tokens, "min_freq": min_freq, "encoding": encoding, "first": first,
-        "heldout": heldout, "sampling": sampling, "eval_every": eval_every,
-        "prompts": tuple(prompt) if prompt else None,
+        "cell": cell, "hidden": hidden, "layers": layers, "embedding": embedding, "tie": tie or None,
+        "dropout": dropout, "init": init, "engine": engine, "device": device, "batch": batch, "steps": steps,
+        "optimizer": optimizer, "lr": lr, "schedule": schedule, "weight_decay": weight_decay, "clip": clip,
+        "epochs": epochs, "minutes": minutes, "seed": seed, "preprocess": preprocess, "tokens": tokens,
+        "min_freq": min_freq, "encoding": encoding, "first": first, "heldout": heldout, "sampling": sampling,
+        "eval_every": eval_every, "prompts": tuple(prompt) if prompt else None,
     }  # fmt: skip
     console = Console(highlight=False)
     try:

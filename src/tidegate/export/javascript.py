@@ -14,7 +14,7 @@ from tidegate.errors import ArgumentError, ArgumentTypeError
 from tidegate.export.element_wise import FUNCTIONS, literal, statements
 from tidegate.nn.equations import step_of
 from tidegate.nn.stack import read_weights
-from tidegate.train.model import LanguageModel
+from tidegate.train.model import LanguageModel, folded
 
 #: The types in which weights can be written, as NumPy's little-endian types.
 STORAGES = MappingProxyType({"float32": "<f4", "float16": "<f2"})
@@ -52,6 +52,8 @@ class JavaScript:
 def javascript(model: LanguageModel, *, storage: str = "float32") -> JavaScript:
     """The program of a language model, from the traced equations of its cell.
 
+    A table of token vectors is multiplied into the input weights of the first layer.
+
     `storage` is the type in which the weights are written, "float32" or "float16". Raises ArgumentTypeError for
     anything but a LanguageModel, and ArgumentError for another storage, or for weights that are not finite in it.
     """
@@ -59,6 +61,7 @@ def javascript(model: LanguageModel, *, storage: str = "float32") -> JavaScript:
         raise ArgumentTypeError(f"`model` must be a tidegate.LanguageModel, got {type(model).__name__}.")
     if storage not in STORAGES:
         raise ArgumentError(f"`storage` must be one of {', '.join(STORAGES)}, got {storage!r}.")
+    model = folded(model)
     with np.errstate(over="ignore"):
         written = np.concatenate([w.ravel() for w in weights(model)]).astype(STORAGES[storage])
     if not np.isfinite(written).all():

@@ -6,7 +6,7 @@ import torch
 
 from tidegate.train import initial
 from tidegate.train.load import Trained
-from tidegate.train.model import LanguageModel
+from tidegate.train.model import LanguageModel, folded
 
 SEED = 0  # of a model that was saved without a recipe
 
@@ -15,7 +15,7 @@ def initial_model(trained: Trained) -> LanguageModel:
     """The language model with its weights before training, in evaluation mode on the CPU.
 
     For a model that was saved without a recipe they are not known; the default initial weights of seed 0 are used. The
-    states of torch's generators are not changed.
+    states of torch's generators are not changed. A table of token vectors is multiplied into the input weights.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         if trained.recipe is not None:
@@ -23,4 +23,4 @@ def initial_model(trained: Trained) -> LanguageModel:
         else:
             torch.manual_seed(SEED)
             model = trained.facts.model.build(len(trained.vocabulary), "auto")
-    return model.eval()
+    return folded(model).eval()

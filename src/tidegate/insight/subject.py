@@ -17,7 +17,7 @@ from tidegate.nn.equations import step_of
 from tidegate.nn.layer import CellLayer
 from tidegate.text import Vocabulary
 from tidegate.train.load import Trained
-from tidegate.train.model import LanguageModel
+from tidegate.train.model import LanguageModel, folded
 
 Model = CellLayer | LanguageModel | Trained
 Data = Tensor | str | Sequence[int]
@@ -57,7 +57,8 @@ def as_subject(model: Any, *, language_model: bool = False, one_direction: bool 
     if isinstance(model, Trained):
         vocabulary, preprocess, model = model.vocabulary, model.facts.preprocess, model.model
     if isinstance(model, LanguageModel):
-        layer, head = model.recurrent, copy.deepcopy(model.head).to("cpu", torch.float64)
+        model = on_indices(model)
+        layer, head = model.recurrent, model.head
     elif isinstance(model, CellLayer):
         layer = model
     else:
@@ -86,6 +87,14 @@ def as_subject(model: Any, *, language_model: bool = False, one_direction: bool 
     return Subject(
         own.requires_grad_(False), head and head.requires_grad_(False), vocabulary, preprocess, layer.batch_first
     )
+
+
+def on_indices(model: LanguageModel) -> LanguageModel:
+    """A float64 copy on the CPU. A table of token vectors is multiplied into the input weights, so that the first layer
+    reads class indices."""
+    if model.embedding is not None and not model.embedding.weight.isfinite().all():
+        raise ArgumentError("`model` cannot be measured: embedding.weight has values that are NaN or infinite.")
+    return folded(copy.deepcopy(model).to("cpu", torch.float64))
 
 
 def as_input(subject: Subject, data: Any) -> Tensor:

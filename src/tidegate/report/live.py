@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.export import STORAGES, JavaScript, javascript
-from tidegate.train.model import LanguageModel
+from tidegate.train.model import LanguageModel, folded
 
 #: The largest difference, in nats, between a log-probability of the page and the stored one that is only rounding.
 TOLERANCE = {"float32": 1e-5, "float16": 0.1}
@@ -30,6 +30,7 @@ class Live:
 
 def live_part(models: Sequence[LanguageModel], room: int) -> Live:
     """The programs of the models in the largest storage in which all of them together fit into `room` characters."""
+    models = [folded(model) for model in models]
     numbers = sum(p.numel() for model in models for p in model.parameters())
     for storage, kind in STORAGES.items():
         if numbers * np.dtype(kind).itemsize * BASE64 <= room:

@@ -2,7 +2,8 @@
 
 A run folder may come from anyone, so everything is checked when it is read. It contains no code.
 
-model        {"cell": display name, "step": the traced equations as JSON, "hidden", "layers", "dropout"}
+model        {"cell": display name, "step": the traced equations as JSON, "hidden", "layers", "dropout"}, and of a model
+             with a table of token vectors {"embedding", "tie"}
 vocabulary   {"kind", "tokens"}                preprocess   how the text became tokens
 recipe       the settings of the run           text         {"source", "name", "sha256", "size"}
 baseline     the n-gram baseline               versions     of Tidegate, torch, NumPy and Python
@@ -35,18 +36,22 @@ class ModelFacts:
     hidden: int
     layers: int
     dropout: float
+    embedding: int | None = None
+    tie: bool = False
 
     def to_json(self) -> dict[str, Any]:
+        embedded = {} if self.embedding is None else {"embedding": self.embedding, "tie": self.tie}
         return {
             "cell": self.cell, "step": dumps(self.step), "hidden": self.hidden, "layers": self.layers,
-            "dropout": self.dropout,
+            "dropout": self.dropout, **embedded,
         }  # fmt: skip
 
     def build(self, vocabulary: int, engine: str) -> LanguageModel:
         """A model with new weights."""
         return LanguageModel(
-            self.step, vocabulary, self.hidden, layers=self.layers, engine=engine, dropout=self.dropout
-        )
+            self.step, vocabulary, self.hidden, layers=self.layers, engine=engine, dropout=self.dropout,
+            embedding=self.embedding, tie=self.tie,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,9 +106,14 @@ def read_model(raw: Mapping[str, Any], recipe: Recipe | None, where: str) -> Mod
         numbers = {name: found[name] for name in ("hidden", "layers")}
         if not all(isinstance(n, int) and 0 < n < 2**31 for n in numbers.values()) or not 0 <= found["dropout"] < 1:
             raise ValueError(f"a model with {numbers} and dropout {found['dropout']!r}")
+        embedding, tie = found.get("embedding"), found.get("tie", False)
+        sound = embedding is None or (type(embedding) is int and 0 < embedding < 2**31)
+        if not sound or type(tie) is not bool or (tie and embedding != found["hidden"]):
+            raise ValueError(f"a model of {found['hidden']!r} units with embedding {embedding!r} and tie {tie!r}")
         return ModelFacts(
-            str(found["cell"]), loads(found["step"]), found["hidden"], found["layers"], float(found["dropout"])
-        )
+            str(found["cell"]), loads(found["step"]), found["hidden"], found["layers"], float(found["dropout"]),
+            embedding, tie,
+        )  # fmt: skip
     if recipe is None:
         raise KeyError("model")
     if recipe.cell not in CELLS:

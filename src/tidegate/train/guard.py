@@ -62,14 +62,18 @@ def first_bad(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> str:
     bad = [(name, gate) for name, gate, rows in blocks(model) if not parameters[name][rows].isfinite().all()]
     if bad:
         return f"Not finite: the weights of {listed(bad)}."
+    if model.embedding is not None and not model.embedding.weight.isfinite().all():
+        return "Not finite: embedding.weight."
     value = bad_value(model, x, state)
     if value is not None:
         return f"The equations of {model.step.name} give a value that is not finite from finite weights: {value}."
     for n in range(1, len(x) + 1):
         gradients = suffix_gradients(model, x, y, state, n)
         bad = [(name, gate) for name, gate, rows in blocks(model) if not gradients[name][rows].isfinite().all()]
-        if bad or not gradients["head.weight"].isfinite().all():
-            where = listed(bad) if bad else "head.weight"
+        others = [name for name in ("embedding.weight", "head.weight") if name in gradients]
+        outside = [name for name in others if not gradients[name].isfinite().all()]
+        if bad or outside:
+            where = listed(bad) if bad else " and ".join(outside)
             return f"Not finite, {n} step{'s' * (n > 1)} back through time: the gradient of {where}."
     size = {(name, gate): parameters[name][rows].abs().max().item() for name, gate, rows in blocks(model)}
     largest = max(size, key=lambda block: size[block])
@@ -85,7 +89,7 @@ def bad_value(model: LanguageModel, x: Tensor, state: State) -> str | None:
     layer = model.recurrent
     engine, layer.engine = layer.engine, "eager"  # "eager" runs every cell on every device and returns every gate
     try:
-        traced = trace(layer, x, state)
+        traced = trace(layer, model.inputs(x), state)
     finally:
         layer.engine = engine
     names = [f"{name}_l{k}" for k in range(layer.num_layers) for name in (*model.step.gates, *model.step.state)]

@@ -109,7 +109,10 @@ def start(
 
     All options and the text are checked before the folder is made.
     """
-    model = ModelFacts(recipe.cell, trace(find_cell(recipe.cell)), recipe.hidden, recipe.layers, recipe.dropout)
+    model = ModelFacts(
+        recipe.cell, trace(find_cell(recipe.cell)), recipe.hidden, recipe.layers, recipe.dropout,
+        recipe.embedding or None, recipe.tie,
+    )  # fmt: skip
     find_device(recipe.device)
     if out is not None:
         folder.check_free(out)

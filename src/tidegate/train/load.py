@@ -64,7 +64,7 @@ def load(run: str | Path, checkpoint: str = "best", *, device: str = "cpu", engi
     engine = engine or (found.recipe.engine if found.recipe else "auto")
     model = found.model.build(len(found.vocabulary), engine)
     weights = model_weights(tensors)
-    model.to(where, weights["head.weight"].dtype)
+    model.to(where, weights[output_weight(found)].dtype)
     load_weights(model, weights)
     model.eval()
     return Trained(model, found.vocabulary, found.recipe, found.baseline, found.best, found.epochs, found.step, found)
@@ -83,13 +83,18 @@ def read_checkpoint(run: RunFolder, which: str) -> tuple[Facts, dict[str, Tensor
 def check_sizes(facts: Facts, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Raise CheckpointError unless the recorded sizes match the weights. Checked before a model is allocated."""
     V, H, layers = len(facts.vocabulary), facts.model.hidden, facts.model.layers
-    weights = model_weights(tensors)
-    head = tuple(weights["head.weight"].shape) if "head.weight" in weights else "none"
+    weights, name = model_weights(tensors), output_weight(facts)
+    head = tuple(weights[name].shape) if name in weights else "none"
     if head != (V, H) or f"recurrent.weight_hh_l{layers - 1}" not in weights:
         raise CheckpointError(
             f"{path} does not hold the model that it describes ({facts.model.cell}, {H} units, {layers} layers, {V} "
-            f"tokens): its head.weight is {head}. Restore the file, or train again."
+            f"tokens): its {name} is {head}. Restore the file, or train again."
         )
+
+
+def output_weight(facts: Facts) -> str:
+    """The name of the matrix of the output layer."""
+    return "embedding.weight" if facts.model.tie else "head.weight"
 
 
 def check_same_run(facts: Facts, run: RunFolder, path: Path) -> None:
@@ -103,6 +108,8 @@ def check_same_run(facts: Facts, run: RunFolder, path: Path) -> None:
         "equations": (facts.model.step, theirs.model.step),
         "hidden": (facts.model.hidden, theirs.model.hidden),
         "layers": (facts.model.layers, theirs.model.layers),
+        "embedding": (facts.model.embedding, theirs.model.embedding),
+        "tie": (facts.model.tie, theirs.model.tie),
         "text": (facts.text and facts.text["sha256"][:12], theirs.text and theirs.text["sha256"][:12]),
         "vocabulary": (facts.vocabulary, theirs.vocabulary),
     }

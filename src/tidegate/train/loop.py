@@ -107,7 +107,7 @@ class Trainer:
         """The name of the engine that runs the model."""
         if self.recipe.engine != "auto":
             return self.recipe.engine
-        return next(v.engine for v in why(self.model.recurrent, self.batch(0, 0)[0]) if v.chosen)
+        return next(v.engine for v in why(self.model.recurrent, self.model.inputs(self.batch(0, 0)[0])) if v.chosen)
 
     @cached_property
     def direct(self) -> Direct | None:

@@ -23,6 +23,8 @@ class Recipe:
     ends first. Minutes depend on the clock: only a run limited by epochs alone is reproducible bit for bit.
     `first` limits the training text to that many tokens; the held-out text follows the training text.
     `heldout` is its share of the text if below 1, otherwise its number of tokens: see `tidegate.text.split`.
+    `embedding` is the size of the learned token vectors in front of the first layer, 0 for none; `tie` uses them as the
+    weights of the output layer too, see `tidegate.LanguageModel`.
     `init` is the initialisation of the recurrent layer, see `tidegate.train.initial`.
     `eval_every` counts steps; None spreads twelve evaluations over the run.
     `prompts` are continued when the run has ended, see `tidegate.train.continuations`.
@@ -33,6 +35,8 @@ class Recipe:
     cell: str = "gru"
     hidden: int = 256
     layers: int = 1
+    embedding: int = 0
+    tie: bool = False
     init: str = "default"
     engine: str = "auto"
     device: str = "auto"
@@ -67,6 +71,12 @@ class Recipe:
         for name in ("eval_every", "epochs"):
             value = getattr(self, name)
             require(name, value, value is None or value >= 1, "an integer of at least 1")
+        require("embedding", self.embedding, self.embedding >= 0, "an integer of at least 0 (0: none)")
+        if self.tie and self.embedding != self.hidden:
+            raise ArgumentError(
+                f"--tie needs an --embedding of the size of --hidden, {self.hidden}, because one table is used on both "
+                f"sides, got {self.embedding}. Leave --embedding out, or --tie."
+            )
         require("seed", self.seed, 0 <= self.seed < 2**63, "an integer from 0 to 2^63 - 1")
         for name in ("lr", "clip"):
             value = getattr(self, name)
@@ -119,11 +129,14 @@ RECIPES = {
 def recipe(name: str, **explicit: object) -> Recipe:
     """The recipe `name`, overridden by the explicit options; None means that an option was not given.
 
-    An explicit length (`epochs`, `minutes` or both) replaces the recipe's.
+    An explicit length (`epochs`, `minutes` or both) replaces the recipe's. With `tie` the embedding is by default of
+    the size of the layer.
     """
     if name not in RECIPES:
         raise ArgumentError(f"--recipe must be one of {', '.join(RECIPES)}, got {name!r}.{did_you_mean(name, RECIPES)}")
     given = {field: value for field, value in explicit.items() if value is not None}
     if "epochs" in given or "minutes" in given:
         given = {"epochs": None, "minutes": None} | given
+    if given.get("tie"):
+        given = {"embedding": given.get("hidden", RECIPES[name].hidden)} | given
     return dataclasses.replace(RECIPES[name], **given)  # type: ignore[arg-type]

@@ -52,5 +52,6 @@ def describe(model: LanguageModel) -> ModelFacts:
     """The arguments that the model was built from."""
     layer: Any = model.recurrent
     return ModelFacts(
-        cell_name(model.step) or model.step.name, model.step, layer.hidden_size, layer.num_layers, model.dropout.p
-    )
+        cell_name(model.step) or model.step.name, model.step, layer.hidden_size, layer.num_layers, model.dropout.p,
+        None if model.embedding is None else model.embedding.embedding_dim, model.tied,
+    )  # fmt: skip

@@ -20,11 +20,13 @@ def headline(recipe: Recipe, dataset: Dataset, baseline: Baseline, trainer: Trai
     weights, name = sum(parameter.numel() for parameter in trainer.model.parameters()), dataset.text.name
     train, heldout = dataset.train, dataset.heldout
     evaluated = f" (the first {len(heldout):,} are evaluated)" if len(heldout) < dataset.heldout_of else ""
+    embedded = f", token vectors of {recipe.embedding}{', tied' * recipe.tie}" if recipe.embedding else ""
     return (
-        f"{recipe.cell}, {recipe.hidden} units, {weights:,} weights, {length(recipe)} on {name}: {len(train):,} "
-        f"{recipe.tokens} tokens to train on, {dataset.heldout_of:,} held out{evaluated}, {len(dataset.vocabulary):,} "
-        f"different.\nBaseline: an order-{baseline.order} n-gram scores {baseline.bpc:.3f} bits per held-out character "
-        f"(perplexity {baseline.ppl:.3f}){f', {baseline.sample}' if baseline.sample else ''}."
+        f"{recipe.cell}, {recipe.hidden} units{embedded}, {weights:,} weights, {length(recipe)} on {name}: "
+        f"{len(train):,} {recipe.tokens} tokens to train on, {dataset.heldout_of:,} held out{evaluated}, "
+        f"{len(dataset.vocabulary):,} different.\n"
+        f"Baseline: an order-{baseline.order} n-gram scores {baseline.bpc:.3f} bits per held-out character (perplexity "
+        f"{baseline.ppl:.3f}){f', {baseline.sample}' if baseline.sample else ''}."
     )
 
 
@@ -79,6 +81,8 @@ def write(run: RunFolder, recipe: Recipe, dataset: Dataset, baseline: Baseline, 
         "seed": recipe.seed,
         "hidden": recipe.hidden,
         "layers": recipe.layers,
+        "embedding": recipe.embedding,
+        "tie": recipe.tie,
         "weights": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "vocabulary": len(dataset.vocabulary),
         "tokens": recipe.tokens,
