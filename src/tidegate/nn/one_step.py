@@ -1,8 +1,8 @@
 """A short route for calls of one step: the checks of the general route in one call, the same kernel.
 
 A module that is called step by step takes the general route until the form of its calls is known: class, dtype, sizes
-and strides of every tensor, and the modes of torch, where the CPU kernels run the call. Later calls of the same form
-need no more than the addresses of their tensors. All other calls take the general route.
+and strides of every tensor, and the modes of torch, where the CPU kernels run the call. Later calls only check that
+their form is known, and look up the addresses of their tensors. All other calls take the general route.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def of_layer(layer: CellLayer, x: Any, hx: Any) -> Given | None:
 
 
 def possible(x: Any, engine: str) -> bool:
-    """Whether torch and the module are in a state in which a call can take the short route. Forms tell the rest."""
+    """Whether torch and the module are in a state in which a call can take the short route.
+    The remaining conditions are part of the form of the call."""
     return (
         not torch.compiler.is_compiling()
         and type(x) in PLAIN

@@ -29,10 +29,11 @@ def clip_and_step(optimizer: Optimizer, max_norm: float, *, error_if_nonfinite: 
 
         norm = sqrt(sum of g^2 over all gradients)      g <- g min(1, max_norm / (norm + 1e-6))
 
-    Returns the norm before clipping, a tensor with one number. If it is NaN or infinite, the parameters become NaN or
-    infinite, as with torch; with `error_if_nonfinite` a DivergenceError is raised instead, and nothing is changed.
+    Returns the norm before clipping, a tensor with one number. If it is NaN, the parameters that have a gradient become
+    NaN; if it is infinite, finite gradients become 0 and infinite ones NaN, as with torch. With `error_if_nonfinite` a
+    DivergenceError is raised instead, and nothing is changed.
 
-    For torch.optim.SGD without momentum and AdamW in their usual form, with dense float32 or float64 parameters on the
+    For torch.optim.SGD without momentum and AdamW without amsgrad, with dense float32 or float64 parameters on the
     CPU, our kernels compute it, equal to torch's up to rounding; the state of the optimiser is torch's. With hooks, a
     learning rate scheduler, other optimisers and on other devices, torch's own functions are called.
     """

@@ -16,8 +16,8 @@ from tidegate.engines.cpu.launch_plan import LaunchPlan, Shape, backward_launch,
 
 
 class Filled:
-    """Calls of one launch plan whose arguments are the same but for some. Threads may call it at once: each has memory
-    of its own.
+    """Repeated calls of one launch plan: most arguments are filled in once, the others in each call. Concurrent calls
+    use separate memory.
 
     fixed: arguments besides those of the plan's template, by name. own: arrays in memory of the calls' own.
     """

@@ -18,7 +18,7 @@ SIDE_BY_SIDE = 4
 
 
 def heights(code: Code) -> list[int]:
-    """Those of HEIGHTS whose accumulators leave registers for a square."""
+    """The entries of HEIGHTS whose accumulators leave enough registers to transpose a square."""
     return [rows for rows in HEIGHTS if 4 * rows <= code.target.registers]
 
 
