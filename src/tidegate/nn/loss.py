@@ -35,8 +35,8 @@ def linear_cross_entropy(
 
     x is (..., H), weight (V, H), bias (V,) or None, and target (...) class indices, 0 to V - 1 or `ignore_index`.
 
-    In float32 and float64 on the CPU our kernels compute it, with one (rows, V) matrix in memory, the gradients of the
-    scores, written over the scores; without gradients there is none. In all other cases (other types and devices,
+    In float32 and float64 on the CPU our kernels compute it. If a gradient is needed, they keep one (rows, V)
+    matrix: the scores, overwritten by their gradients. Otherwise no (rows, V) matrix is stored. In all other cases (other types and devices,
     autocast, torch.compile, torch.func, "none", second derivatives) it is torch's linear and cross_entropy. Results of
     our kernels have the same bits for any number of threads.
 

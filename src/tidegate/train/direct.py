@@ -1,6 +1,6 @@
 """The gradients of a language model's loss without torch's graph: the kernels of every layer are called one after the
-other, forward and backward. The bits are those of `loss.backward()`; recording and walking the graph takes longer than
-the output layer.
+other, forward and backward. The bits are those of `loss.backward()`; building and traversing
+torch's graph would take longer than computing the output layer.
 """
 
 from __future__ import annotations

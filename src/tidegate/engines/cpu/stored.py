@@ -1,5 +1,5 @@
 """The two passes of `engines.autograd.Kernels` for calls whose tensors are stored in 16 bits: they are converted to
-float32 for the kernels, in memory that the pool lends, and results are rounded once."""
+float32 for the kernels, in memory of the workspace pool, and results are rounded once."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
 
 
 def in_arithmetic(call: Call) -> Call:
-    """The call with float32 tensors, which are no functions of its own in torch's graph."""
+    """The call with its tensors converted to float32; the conversions are not nodes of torch's graph."""
     return replace(
         call,
         x=call.x if call.indexed else converted(call.x),
