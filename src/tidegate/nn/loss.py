@@ -35,10 +35,10 @@ def linear_cross_entropy(
 
     x is (..., H), weight (V, H), bias (V,) or None, and target (...) class indices, 0 to V - 1 or `ignore_index`.
 
-    In float32 and float64 on the CPU our kernels compute it. If a gradient is needed, they keep one (rows, V)
-    matrix: the scores, overwritten by their gradients. Otherwise no (rows, V) matrix is stored. In all other cases (other types and devices,
-    autocast, torch.compile, torch.func, "none", second derivatives) it is torch's linear and cross_entropy. Results of
-    our kernels have the same bits for any number of threads.
+    In float32 and float64 on the CPU our kernels compute it. If a gradient is needed, they keep one (rows, V) matrix:
+    the scores, overwritten by their gradients. Otherwise no (rows, V) matrix is stored. In all other cases (other
+    types and devices, autocast, torch.compile, torch.func, "none", second derivatives) it is torch's linear and
+    cross_entropy. Results of our kernels have the same bits for any number of threads.
 
     Raises ShapeError, ArgumentTypeError or ArgumentError for arguments that do not fit, and on the CPU IndicesError for
     a target that is not a class; on other devices such a target is an error of torch.
