@@ -34,8 +34,9 @@ class Stored:
 
 def every(steps: Sequence[Step], target: Target, real: str) -> list[Making]:
     """Functions that each compile a kernel of these cells, or one that all cells share: for training and for
-    evaluation, with and without `lengths` and `resets`, for class indices and numbers, for a trained model's output layer and for single
-    steps. Only a trace of every gate, streams with rounded weights, and bfloat16 products need others."""
+    evaluation, with and without `lengths` and `resets`, for class indices and numbers, for a trained model's output
+    layer and for single steps. Only a trace of every gate, streams with rounded weights, and bfloat16 products need
+    others."""
     return [*_shared(target, real), *(making for step in steps for making in _of_cell(step, target, real))]
 
 
