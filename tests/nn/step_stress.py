@@ -63,8 +63,10 @@ def compare(module: nn.Module, choose: random.Random) -> str | None:
     """One step by the module and by the engine; what differs."""
     B, D, H = choose.choice((1, 2, 5, 9, 17)), module.input_size, module.hidden_size
     training, names = choose.random() < 0.5, module.cell.state
-    x = torch.randn(B, D, requires_grad=training)
-    states = tuple(torch.randn(B, H, requires_grad=training) for _ in names)
+    # Another thread may hold the lock of torch's own generator while this process is forked.
+    generator = torch.Generator().manual_seed(choose.getrandbits(32))
+    x = torch.randn(B, D, generator=generator).requires_grad_(training)
+    states = tuple(torch.randn(B, H, generator=generator).requires_grad_(training) for _ in names)
     with torch.set_grad_enabled(training):
         found = module(x, states if len(states) > 1 else states[0])
         found = found if isinstance(found, tuple) else (found,)
@@ -73,7 +75,7 @@ def compare(module: nn.Module, choose: random.Random) -> str | None:
         if not all(map(torch.equal, found, expected)):
             return "results"
         if training:
-            d = [torch.randn_like(y) for y in found]
+            d = [torch.randn(y.shape, generator=generator) for y in found]
             wanted = [x, *states, *module.parameters()]
             pairs = zip(*(torch.autograd.grad(y, wanted, d, allow_unused=True) for y in (found, expected)))
             if any((a is None) != (b is None) or (a is not None and not torch.equal(a, b)) for a, b in pairs):
