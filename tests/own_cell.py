@@ -1,4 +1,4 @@
-"""A cell that a user could write: a gate with a recurrent product, and a candidate without one."""
+"""Cells that a user could write: one with a recurrent product in its gate only, and the program of another."""
 
 import tidegate
 
@@ -11,3 +11,18 @@ class Own(tidegate.Cell):
         k = tidegate.sigmoid(a.k + U.k(h))
         n = tidegate.tanh(a.n)
         return (k * h + (1 - k) * n,), (k, n)
+
+
+#: A program with a cell, for commands that take FILE.py:CLASS.
+PROGRAM = """
+import tidegate
+
+
+class Leaky(tidegate.Cell):
+    gates = ("n",)
+    state = ("h",)
+
+    def equations(a, U, h):
+        n = tidegate.tanh(a.n + U.n(h))
+        return (0.5 * h + 0.5 * n,), (n,)
+"""

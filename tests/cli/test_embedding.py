@@ -3,22 +3,11 @@
 import json
 
 import pytest
+from tests.own_cell import PROGRAM
 
 from tidegate.cells import CELLS
 from tidegate.train.load import load
 
-OWN = """
-import tidegate
-
-
-class Leaky(tidegate.Cell):
-    gates = ("n",)
-    state = ("h",)
-
-    def equations(a, U, h):
-        n = tidegate.tanh(a.n + U.n(h))
-        return (0.5 * h + 0.5 * n,), (n,)
-"""
 SMALL = ("--tokens", "word", "--hidden", 8, "--layers", 2, "--batch", 4, "--steps", 10, "--dropout", 0.2)
 
 
@@ -30,7 +19,7 @@ def trained(tidegate, folder, text, *options):
 
 @pytest.mark.parametrize("name", [*CELLS, "own"])
 def test_a_tied_word_model_is_read_by_every_command(tidegate, text, tmp_path, name):
-    (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "mine.py").write_text(PROGRAM)
     cell, folder = "mine.py:Leaky" if name == "own" else name, tmp_path / "run"
     outcome = trained(tidegate, folder, text, "--cell", cell, "--tie", "--epochs", 1)
     assert "8 units, token vectors of 8, tied, " in outcome.out

@@ -5,20 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.own_cell import PROGRAM
 
 from tidegate.cells import CELLS
 from tidegate.engines.cpu import ahead, kernels, target
-
-OWN = """
-import tidegate
-
-class Leaky(tidegate.Cell):
-    gates = ("n",)
-    state = ("h",)
-    def equations(a, U, h):
-        n = tidegate.tanh(a.n + U.n(h))
-        return (0.5 * h + 0.5 * n,), (n,)
-"""
 
 COMMAND = "from tidegate.cli.app import main; main({})"
 
@@ -56,7 +46,7 @@ def python(program, folder, **environment):
 
 @pytest.mark.parametrize(("cell", "dtype"), [("lstm", "float32"), ("mine.py:Leaky", "float64")])
 def test_after_it_a_process_compiles_nothing(tmp_path, cell, dtype):
-    (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "mine.py").write_text(PROGRAM)
     command = COMMAND.format(["kernels", "--cell", cell, "--dtype", dtype])
     first, second = python(command, tmp_path), python(command, tmp_path)
     count = len(list((tmp_path / "kernels").glob("*.o")))
@@ -67,7 +57,7 @@ def test_after_it_a_process_compiles_nothing(tmp_path, cell, dtype):
     used = python(USE.format(forbidden, cell=cell, dtype=dtype), tmp_path)
     assert used.stdout == "done\n", used.stderr
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "mine.py").write_text(OWN)
+    (tmp_path / "empty" / "mine.py").write_text(PROGRAM)
     unused = python(USE.format(forbidden, cell=cell, dtype=dtype), tmp_path / "empty")
     assert "a kernel is compiled" in unused.stderr
 
