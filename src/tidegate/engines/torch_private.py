@@ -102,6 +102,11 @@ def same_version(tensor: torch.Tensor):
     return _unsafe_preserve_version_counter(tensor)
 
 
+def apply_of(function: type[torch.autograd.Function]) -> Callable[..., Any]:
+    """`function.apply` for plain tensors outside transforms of torch.func, without its preparation for the others."""
+    return super(torch.autograd.Function, function).apply  # type: ignore[misc]
+
+
 def same_form(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
     """A function that tells whether its arguments have the form that `tensors` have now, one by one: class, dtype,
     device, layout, sizes, strides, dispatch keys with those that torch's present modes add or exclude, and whether it

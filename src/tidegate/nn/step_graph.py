@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from tidegate.engines import Call, Weights, autograd, eager
-from tidegate.engines.torch_private import same_form
+from tidegate.engines.torch_private import apply_of, same_form
 from tidegate.nn.step_form import Steps, extent
 
 if TYPE_CHECKING:
     from tidegate.engines.cpu.one_step import OneStepBack
+
+
+#: The arguments for the weights of a layer.
+WEIGHTS = ("w_ih", "w_hh", "b_ih", "b_hh", "v")
+#: Gradients of so many bytes have memory of the engine's pool, which has been written before; for fewer, taking and
+#: returning it would cost more than it saves.
+LARGE = 1 << 19
 
 
 class GraphForm:
@@ -29,23 +36,28 @@ class GraphForm:
         self.shape, self.boundary, self.given = shape_of(call), boundary, given
         self.same = same_form(tensors)
         self.extents = [(t.itemsize, extent(t)) for t in tensors]
-        # Gradients of large tensors have memory of the engine's pool, which has been written before.
-        self.new = [torch.empty_like if t.nbytes < workspace.SMALL else workspace.empty_like for t in tensors]
+        self.new = [
+            None if not t.requires_grad else torch.empty_like if t.nbytes < LARGE else workspace.empty_like
+            for t in tensors
+        ]
         self.zero = zero_row(w.w_hh.dtype, max(call.H, call.D) + 64).data_ptr()
         self.zeros = [] if given else [self.zero] * len(self.names)
         self.state = torch.empty(steps.state, dtype=w.w_hh.dtype, device="cpu")
         self.outputs = steps.outputs
         self.present = [t is not None for t in w.tensors()[:5]]
-        absent = [name for name, present in zip(("w_ih", "w_hh", "b_ih", "b_hh", "v"), self.present) if not present]
+        absent = [name for name, present in zip(WEIGHTS, self.present) if not present]
         rows = {f"start_b.{name}": s.stride(-2) if s.dim() > 1 else 0 for name, s in zip(self.names, states)}
         self.x = {"x_t": call.x.stride(0), "x_b": call.x.stride(1)}
         self.step = OneStep(self.shape, [*absent, "index"], rows | self.x, save=True)
         self.kept = torch.empty(self.step.bytes_saved, dtype=torch.uint8, device="cpu")
-        self.back: dict[tuple[bool, bool], OneStepBack] = {}
+        self.back: OneStepBack | None = None
+        self.read: list[tuple[int, int]] = []  # the extents of the tensors that it reads
+        #: The forms of incoming gradients that the kernel can take, by which of them are given.
+        self.incoming: dict[tuple[bool, ...], Callable[..., bool]] = {}
 
     def run(self, tensors: tuple[Tensor, ...]) -> Any:
         """What the module returns."""
-        found: Any = Node.apply(self, *tensors)
+        found = apply(self, *tensors)
         states = found if self.outputs is None else found[1:]
         state = states[0] if len(states) == 1 else states
         return state if self.outputs is None else (found[0], state)
@@ -60,41 +72,46 @@ class GraphForm:
         self.step.run_and_save([*found, *[s.data_ptr() for s in states]], kept.data_ptr())
         return (states if self.outputs is None else (states[0].view(self.outputs).clone(), *states)), kept
 
-    def backward(
-        self, tensors: Sequence[Tensor], kept: Tensor, d: Sequence[Tensor | None], needs: Sequence[bool]
-    ) -> list[Tensor | None]:
-        """The gradients with respect to `tensors`, where they are needed, given those of the results."""
-        boundary, last = self.boundary, 1 + self.given
-        found = [new(t) if need else None for new, t, need in zip(self.new, tensors, needs)]
-        d_at = [0 if t is None else t.data_ptr() for t in found]
-        at = boundary.addresses(tensors, self.extents)
-        weights, d_weights = iter(at[last:]), iter(d_at[last:])
-        w_ih, w_hh, _, _, v = [next(weights) if present else 0 for present in self.present]
-        words = [at[0], w_ih, w_hh, v, d_at[0], *[next(d_weights) if present else 0 for present in self.present]]
-        above = [None if t is None else boundary.whole(boundary.gradient(t, self.state)) for t in d]
-        if self.outputs is not None:
-            d_outputs = above.pop(0)
-            words += (self.zero, 0, 0) if d_outputs is None else (boundary.address(d_outputs), 0, self.shape.H)
-        else:
-            words += self.zero, 0, 0
-        # The kernel writes the gradients of all initial states, also of those that need none.
-        d_starts = found[1:last] or [None] * len(self.names)
-        unneeded = [torch.empty_like(self.state) for t in d_starts if t is None]
-        free = iter(unneeded)
-        for d_start, d_final in zip(d_starts, above):
-            words += ((next(free) if d_start is None else d_start).data_ptr(),)
-            words += (self.zero, 0) if d_final is None else (boundary.address(d_final), self.shape.H)
-        key = bool(needs[0]), bool(needs[last])
-        (self.back.get(key) or self.make_back(*key)).run(words, boundary.address(kept))
+    def takes(self, d: tuple[Tensor | None, ...]) -> bool:
+        """Whether the backward kernel can run for these gradients of the results."""
+        if torch.is_grad_enabled():
+            return False
+        key, given = tuple([t is None for t in d]), [t for t in d if t is not None]
+        known = self.incoming.get(key)
+        if known is None or not known(*given):
+            if autograd.for_eager_engine(d):
+                return False
+            for t in given:
+                self.boundary.gradient(t, self.state)
+            self.incoming[key] = same_form(given)
+        return True
+
+    def backward(self, tensors: Sequence[Tensor], kept: Tensor, d: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The gradients with respect to `tensors` that require one, given those of the results."""
+        boundary, back = self.boundary, self.back or self.make_back()
+        found = [None if new is None else new(t) for new, t in zip(self.new, tensors)]
+        addresses = [t.data_ptr() for t in found if t is not None]
+        words = boundary.addresses([tensors[k] for k in back.read], self.read)
+        words += addresses
+        words += [addresses[k] for k in back.sums]
+        if self.outputs is None:
+            d = None, *d
+        # Named until the kernel has run, which reads their memory.
+        whole = [None if t is None else boundary.whole(t) for t in d]
+        for t in whole:
+            words += (self.zero, 0) if t is None else (boundary.address(t), self.shape.H)
+        back.run(words, boundary.address(kept))
         return found
 
-    def make_back(self, need_x: bool, need_w_ih: bool) -> OneStepBack:
+    def make_back(self) -> OneStepBack:
         from tidegate.engines.cpu.one_step import OneStepBack
 
-        fixed = self.x | {"no_x": self.zero}
-        made = self.back[need_x, need_w_ih] = OneStepBack(
-            self.shape, self.step, fixed, need_x=need_x, need_w_ih=need_w_ih
-        )
+        weights = [name for name, present in zip(WEIGHTS, self.present) if present]
+        roles = ["x", *[f"start.{s}" for s in self.names[: self.given]], *weights]
+        needed = [new is not None for new in self.new]
+        made = OneStepBack(self.step, roles, needed, self.x | {"no_x": self.zero})
+        self.read = [self.extents[k] for k in made.read]
+        self.back = made
         return made
 
     def replay(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -128,6 +145,9 @@ class Node(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         form, (*tensors, kept) = ctx.form, ctx.saved_tensors
-        if autograd.for_eager_engine(d):
-            return None, *autograd.replayed(form.replay, tuple(tensors), d)
-        return None, *form.backward(tensors, kept, d, ctx.needs_input_grad[1:])
+        if form.takes(d):
+            return None, *form.backward(tensors, kept, d)
+        return None, *autograd.replayed(form.replay, tuple(tensors), d)
+
+
+apply = apply_of(Node)

@@ -73,6 +73,7 @@ class OneStep(Filled):
                 if f"seq.{s}" not in plan.scratch.offset:  # updated in place
                     own.add(f"seq.{s}", row)
         super().__init__(plan, fixed, own)
+        self.shape = shape
         self.item, self.stride = shape.arithmetic.itemsize, plan.at[f"seq_t.{first}"]
         words = "".join("8x" if name in absent else "q" for name in addressed(shape.step))  # a skipped word becomes 0
         self.fill = struct.Struct("=" + words).pack_into
@@ -100,32 +101,46 @@ class OneStep(Filled):
 
 
 class OneStepBack(Filled):
-    """Backward calls of one shape, of one step that `OneStep.run_and_save` has run."""
+    """Backward calls of one shape, of one step that `OneStep.run_and_save` has run.
 
-    NAMES = (
-        "x", "w_ih", "w_hh", "v", "d_x", "d_w_ih", "d_w_hh", "d_b_ih", "d_b_hh", "d_v",
-        "d_outputs", "d_outputs_t", "d_outputs_b",
-    )  # fmt: skip
+    roles: the argument for each tensor of a call, as "x", "start.h" or "w_ih". needed: which of them get a gradient.
+    """
 
-    def __init__(self, shape: Shape, forward: OneStep, fixed: Mapping[str, int], *, need_x: bool, need_w_ih: bool):
-        plan = backward_launch(shape, need_x=need_x, need_w_ih=need_w_ih)
-        super().__init__(plan, fixed, workspace.Layout(shape.arithmetic.itemsize))
-        states = [f"{name}.{s}" for s in shape.step.state for name in ("d_start", "d_final", "d_final_b")]
-        self.slots = [plan.at[name] for name in (*self.NAMES, *states)]
-        names = [*forward.plan.kept.offset, f"seq.{shape.step.state[0]}"]
-        self.saved = [(plan.at[name], offset) for name, (_, offset) in zip(names, forward.saved)]
-        sums = (("sum_w_ih", "d_w_ih"), ("sum_w_hh", "d_w_hh"))
-        self.sums = [(plan.at[at], self.NAMES.index(d)) for at, d in sums if at not in plan.scratch.offset]
+    #: The tensors that the kernel reads again.
+    READ = ("x", "w_ih", "w_hh", "v")
+
+    def __init__(self, forward: OneStep, roles: Sequence[str], needed: Sequence[bool], fixed: Mapping[str, int]):
+        shape, given = forward.shape, [role for role, need in zip(roles, needed) if need]
+        plan = backward_launch(shape, need_x="x" in given, need_w_ih="w_ih" in given)
+        own = workspace.Layout(shape.arithmetic.itemsize)
+        for s in shape.step.state:  # the kernel writes these gradients also where nobody needs them
+            if f"start.{s}" not in given:
+                own.add(f"d_start.{s}", shape.B * shape.H)
+        super().__init__(plan, fixed, own)
+        at, first = plan.at, shape.step.state[0]
+        self.read = [k for k, role in enumerate(roles) if role in self.READ]
+        sums = [name for name in ("w_ih", "w_hh") if name in given and f"sum_{name}" not in plan.scratch.offset]
+        #: The gradients whose address is also that of a sum, by their number among those that are needed.
+        self.sums = [given.index(name) for name in sums]
+        incoming = [f"d_outputs{end}" for end in ("", "_b")]
+        incoming += [f"d_final{end}.{s}" for s in shape.step.state for end in ("", "_b")]
+        self.slots = [
+            *[at[roles[k]] for k in self.read],
+            *[at[f"d_{role}"] for role in given],
+            *[at[f"sum_{name}"] for name in sums],
+            *[at[name] for name in incoming],
+        ]
+        names = [*forward.plan.kept.offset, f"seq.{first}"]
+        self.saved = [(at[name], offset) for name, (_, offset) in zip(names, forward.saved)]
 
     def run(self, words: Sequence[int], kept: int) -> None:
-        """words: the arguments NAMES, then for each state the address of its gradient before the step, and address and
-        row stride of that after the step. kept: what the forward call has kept."""
+        """words: the addresses of the tensors `read`, of the needed gradients, and again of those in `sums`; then of
+        the gradients of the outputs and of each new state, each followed by its row stride. kept: what the forward call
+        has kept."""
         memory = self.take()
         array = memory.array
         for i, word in zip(self.slots, words):
             array[i] = word
         for i, offset in self.saved:
             array[i] = kept + offset
-        for i, k in self.sums:
-            array[i] = words[k]
         self.start(memory)

@@ -13,8 +13,8 @@ from tidegate.engines.cpu.vector import Code, Int, Ptr, Vec, fma
 #: Rows of a tile, the tallest first. All rows of a tile share one reading of the weights.
 HEIGHTS = (8, 4, 2, 1)
 #: Groups of units that a tile of one row computes side by side, because one chain of multiply-adds would wait for the
-#: result of each.
-SIDE_BY_SIDE = 4
+#: result of each. More groups would read more rows of weights at once than the processor's prefetcher follows.
+SIDE_BY_SIDE = 2
 
 
 def heights(code: Code) -> list[int]:
@@ -57,8 +57,8 @@ def tile(code: Code, rows: int, groups: int) -> None:
         left, row_stride, weights, weight_row, units, K, init, out, out_row, out_group = arguments
         L = code.lanes
         inside = [code.first_lanes(units - g * L) for g in range(groups)]
-        # The last unit is read again in place of units beyond it.
-        offset = [weight_row * (units - 1).least(i) for i in range(groups * L)]
+        # Of the last group, the last unit is read again in place of units beyond it; several groups are always whole.
+        offset = [weight_row * (code.int(i) if groups > 1 else (units - 1).least(i)) for i in range(groups * L)]
         state = [left, weights, *[init.load(g * L, inside[g]) for g in range(groups) for _ in range(rows)]]
         for count, rest in ((K // L, None), ((K % L).least(1), K % L)):
             mask = None if rest is None else code.first_lanes(rest)
