@@ -39,8 +39,8 @@ def test_show_prints_numpy_torch_nn_and_autograd_side_by_side():
     done = run("rnn", "--show", "--dtype", "float64", *SMALL)
     lines = done.output.splitlines()
     title = next(i for i, line in enumerate(lines) if line.startswith("dW_hh[n]: "))
-    assert lines[title + 1].split() == ["j", "k", "NumPy", "BPTT", "torch.nn", "torch", "autograd", "difference"]
-    values = [float(v) for v in lines[title + 2].split()[2:5]]
+    assert lines[title + 2].split() == ["j", "k", "NumPy", "BPTT", "torch.nn", "torch", "autograd", "difference"]
+    values = [float(v) for v in lines[title + 3].split()[2:5]]
     assert values == pytest.approx([values[0]] * 3, rel=1e-8)
     assert "Largest difference between two columns" in lines[-1]
 

@@ -87,6 +87,13 @@ def test_no_difference_names_the_difference_that_would_have_been_seen():
     assert "would have been detected in 80 % of such comparisons" in verdict_sentence(found)
 
 
+def test_a_share_cannot_differ_by_more_than_1():
+    differences = np.array([1.0, -1.0] * 3)
+    share, loss = (verdicts([Paired("x", "y", name, differences, 1)])[0] for name in ("accuracy", "mse"))
+    assert "; not even a difference of 1 would have been detected in 80 %" in verdict_sentence(share)
+    assert "; a difference of 1." in verdict_sentence(loss)
+
+
 def solved(seed: int, at: int, score: float = 1.0) -> Outcome:
     return Outcome(seed=seed, status="solved", score=score, solved_at=at)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tidegate.comparing.comparison import ArmResult, Comparison
 from tidegate.comparing.statistics import POWER
-from tidegate.comparing.verdict import Kind, Verdict
+from tidegate.comparing.verdict import SHARES, Kind, Verdict
 
 
 def sentences(found: Comparison) -> Iterator[str]:
@@ -100,10 +100,12 @@ def verdict_sentence(v: Verdict) -> str:
         )
     if v.detectable is None:
         return f"{pair}: no difference seen; the difference in {v.measure} is 0 with every seed."
+    seen = f"a difference of {shown(v.detectable)} would have been detected in {100 * POWER:.0f} % of such comparisons."
+    if v.measure in SHARES and v.detectable > 1:
+        seen = f"not even a difference of 1 would have been detected in {100 * POWER:.0f} % of such comparisons."
     return (
         f"{pair}: no difference seen (difference in {v.measure} {v.difference:+.3g}, {level} interval {v.low:+.3g} to "
-        f"{v.high:+.3g}; p = {v.adjusted:.2g}, {corrected}); a difference of {shown(v.detectable)} would have been "
-        f"detected in {100 * POWER:.0f} % of such comparisons."
+        f"{v.high:+.3g}; p = {v.adjusted:.2g}, {corrected}); {seen}"
     )
 
 

@@ -56,7 +56,8 @@ class Table:
             yield title + ("" if GIVEN in self.columns else f"; {next(iter(self.columns))} only")
             yield from self.vectors()
             return
-        yield f"{title}; largest difference {self.differences[self.largest]:.1e} at {list(self.largest)}"
+        yield title
+        yield f"largest difference {self.differences[self.largest]:.1e} at {list(self.largest)}"
         index = "".join(f"{axis:>4}" for axis in self.axes)
         yield index + "".join(f"{column:>18}" for column in self.columns) + f"{'difference':>12}"
         chosen = abbreviated(list(np.ndindex(self.shape)), MOST_ROWS, ENDS, self.largest)
