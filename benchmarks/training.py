@@ -1,5 +1,6 @@
 """The share of a training step that is spent outside the kernels of the recurrent layer."""
 
+import ctypes
 import random
 import string
 import tempfile
@@ -10,8 +11,11 @@ from statistics import median
 
 from rich.console import Console
 
+from benchmarks.pairs import clock
 from tidegate.calculus import trace
 from tidegate.cells import CELLS
+from tidegate.engines.cpu.chain import FAILED, Chain
+from tidegate.engines.cpu.chain_abi import HEAD
 from tidegate.engines.cpu.kernels import Kernel
 from tidegate.text import Text, make_dataset
 from tidegate.train.facts import ModelFacts
@@ -20,32 +24,46 @@ from tidegate.train.loop import Trainer
 from tidegate.train.recipe import Recipe
 from tidegate.train.status import Status
 
+BARRIERS, BARRIER_WORDS = HEAD.index("barriers"), HEAD.index("barrier_words")
 LETTERS = string.ascii_lowercase + " "  # 28 tokens with the one for unknown characters
 
 
 def outside(step: Callable[[], object], count: int = 200) -> float:
-    """The fraction of a step outside those kernels: the median of `count` steps, after 20 that are not counted."""
+    """The fraction of a step outside those kernels, after 20 steps that are not counted: medians of `count` steps as
+    they are, and of as many between them in which every kernel is timed. In the latter the kernels of a chain are
+    called one by one, which takes longer."""
     inside, call = 0.0, Kernel.__call__
 
-    def timed(self: Kernel, *arguments) -> None:
+    def timed(self: Kernel, arguments: ctypes.Array, threads: int) -> None:
         nonlocal inside
         started = time.perf_counter()
-        call(self, *arguments)
+        call(self, arguments, threads)
         if "w_hh" in self.arguments:
             inside += time.perf_counter() - started
 
     for _ in range(20):
         step()
-    found = []
-    Kernel.__call__ = timed
-    try:
-        for _ in range(count):
-            inside, started = 0.0, time.perf_counter()
+    steps, kernels, run = [], [], Chain.run
+    for _ in range(count):
+        steps.append(clock(step))
+        inside, Kernel.__call__, Chain.run = 0.0, timed, one_by_one
+        try:
             step()
-            found.append(1 - inside / (time.perf_counter() - started))
-    finally:
-        Kernel.__call__ = call
-    return median(found)
+        finally:
+            Kernel.__call__, Chain.run = call, run
+        kernels.append(inside)
+    return 1 - median(kernels) / median(steps)
+
+
+def one_by_one(self: Chain) -> bool:
+    """As Chain.run, with a call of Python for each kernel."""
+    words, threads = self.words, self.pace.threads()
+    words[FAILED] = 0
+    for kernel_call, array in zip(self.calls, self.arrays):
+        if not words[FAILED]:
+            ctypes.memset(words[BARRIERS], 0, 8 * words[BARRIER_WORDS])
+            kernel_call.kernel(array, min(threads, kernel_call.pace.team))
+    return not words[FAILED]
 
 
 def outside_in_our_loop(cell: str, batch: int, steps: int, hidden: int) -> float:

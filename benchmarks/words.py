@@ -45,14 +45,16 @@ def step_of(model: LanguageModel, x: Tensor, y: Tensor) -> Callable[[], float]:
     direct = Direct(model) if usable(model, "cpu") else None
 
     def step() -> float:
-        if direct is not None:
-            loss, _ = direct.set_gradients(x, y, None)
-        else:
+        found = None if direct is None else direct.set_gradients(x, y, None)
+        if found is None:
             loss, _ = model.loss(x, y)
             optimizer.zero_grad()
             loss.backward()
+            nats = loss.item()
+        else:
+            nats = found.loss
         tidegate.clip_and_step(optimizer, MAX_NORM)
-        return loss.item()
+        return nats
 
     return step
 

@@ -68,8 +68,8 @@ def test_every_cell_and_every_kind_of_kernel_is_among_them():
     steps = [trace(cell) for cell in CELLS.values()]
     here, with_unit = target.AVX512, target.AMX
     plain, unit = (ahead.every(steps, where, "float") for where in (here, with_unit))
-    assert len(plain) == 4 + 7 * len(steps)
-    assert len(unit) == 4 + 16 * len(steps)
+    assert len(plain) == 5 + 7 * len(steps)
+    assert len(unit) == 5 + 16 * len(steps)
     assert sum(making.func is kernels.backward_kernel for making in unit) == 6 * len(steps)  # type: ignore[attr-defined]
 
 

@@ -125,6 +125,25 @@ def test_a_batch_beyond_the_epoch_is_refused(partition, k):
         partition(TOKENS[:100], 2, 5).at(0, k)
 
 
+@pytest.mark.parametrize("partition", PARTITIONS)
+@pytest.mark.parametrize(("count", "batch", "steps"), SIZES)
+def test_batches_that_are_read_together_are_those_that_are_read_one_by_one(partition, count, batch, steps):
+    batches = partition(TOKENS[:count], batch, steps, seed=3)
+    for epoch in range(2):
+        last = batches.count(epoch)
+        for first, several in {(0, last), (last - 1, 1), (last // 2, last - last // 2)}:
+            found = batches.several(epoch, first, several)
+            assert len(found) == several
+            for k, (x, y) in enumerate(found):
+                assert x.is_contiguous()
+                assert y.is_contiguous()
+                assert torch.equal(x, batches.at(epoch, first + k)[0])
+                assert torch.equal(y, x + 1)
+        for first, several in ((0, last + 1), (last, 1), (-1, 1), (0, 0)):
+            with pytest.raises(ArgumentError):
+                batches.several(epoch, first, several)
+
+
 @pytest.mark.parametrize("count", [2, 3, 17, 101, 1000])
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (3, 5), (32, 35), (7, 1000)])
 def test_every_held_out_token_is_predicted_once(count, batch, steps):

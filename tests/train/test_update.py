@@ -54,14 +54,10 @@ def test_it_is_torchs_clipping_and_step(kind, options, decay, max_norm):
 
 def test_our_kernels_made_these_steps(monkeypatch):
     ours, torchs = twins()
+    called, run = [], kernels.Update.run
+    monkeypatch.setattr(kernels.Update, "run", lambda self, *a, **k: called.append(1) or run(self, *a, **k))
     for kind, first in ((SGD, 0), (AdamW, 1)):  # torch makes AdamW's state in its first step
-        called, own = [], update.KINDS[kind]
-
-        def run(*tensors, called=called, own=own, **options):
-            called.append(1)
-            own.run(*tensors, **options)
-
-        monkeypatch.setattr(update, "KINDS", {**update.KINDS, kind: own._replace(run=run)})
+        called.clear()
         a, _ = optimisers(kind, ours, torchs)
         for _ in range(3):
             set_gradients(ours)
@@ -185,3 +181,91 @@ def test_without_gradients_the_norm_is_zero_and_nothing_changes():
 def test_a_limit_that_is_not_positive_is_an_error():
     with pytest.raises(ArgumentError, match=r"`max_norm` must be a positive number, got 0\."):
         update.clip_and_step(SGD(twins()[0], lr=0.1), 0)
+
+
+# -- the same update in many steps -------------------------------------------------------------------------------------
+
+
+def other_settings(optimizer):
+    optimizer.param_groups[0]["lr"] = torch.tensor(0.1)
+
+
+def with_a_hook(optimizer):
+    optimizer.register_step_post_hook(lambda *_: None)
+
+
+def another_parameter(optimizer):
+    p = torch.nn.Parameter(torch.randn(3))
+    p.grad = torch.randn(3)
+    optimizer.state[p] = {"exp_avg": torch.zeros(3), "exp_avg_sq": torch.zeros(3), "step": torch.tensor(1.0)}
+    optimizer.add_param_group({"params": [p]})
+
+
+def one_gradient_less(optimizer):
+    optimizer.param_groups[0]["params"][1].grad = None
+
+
+def another_gradient(optimizer):
+    p = optimizer.param_groups[0]["params"][1]
+    p.grad = p.grad.clone()
+
+
+def loaded(optimizer):
+    optimizer.load_state_dict(optimizer.state_dict())
+
+
+def moved_average(optimizer):
+    average = optimizer.state[optimizer.param_groups[0]["params"][1]]["exp_avg"]
+    average.data = average.data.clone()
+
+
+def other_step(optimizer):
+    optimizer.state[optimizer.param_groups[0]["params"][1]]["step"] += 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_settings,
+        with_a_hook,
+        another_parameter,
+        one_gradient_less,
+        another_gradient,
+        loaded,
+        moved_average,
+        other_step,
+    ],
+)
+def test_a_recorded_update_notices_what_has_changed(change):
+    ours, _ = twins()
+    optimizer = AdamW(ours, lr=0.1)
+    set_gradients(ours)
+    optimizer.step()
+    recorded = update.RecordedUpdate.of(optimizer, [])
+    for _ in range(3):
+        assert recorded.fits()
+        recorded.update.step(1.0, 1.0)
+        optimizer.param_groups[0]["lr"] *= 0.9
+    change(optimizer)
+    assert not recorded.fits()
+
+
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_recorded_updates_are_those_that_are_made_anew(kind):
+    ours, others = twins()
+    a, b = optimisers(kind, ours, others, weight_decay=0.1)
+    set_gradients(ours, others)
+    for optimizer in (a, b):
+        optimizer.step()
+    recorded = update.RecordedUpdate.of(a, [])
+    for k in range(4):
+        with torch.no_grad():
+            for p, q in zip(ours, others):
+                p.grad.normal_()
+                q.grad.copy_(p.grad)
+        a.param_groups[0]["lr"] = b.param_groups[0]["lr"] = 0.1 / (k + 1)
+        assert recorded.fits()
+        recorded.update.step(3.0, 1.0)
+        update_on_kernels(b).step(3.0, 1.0)
+        assert all(torch.equal(p, q) and torch.equal(p.grad, q.grad) for p, q in zip(ours, others))
+        assert str(a.state_dict()) == str(b.state_dict())

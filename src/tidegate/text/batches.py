@@ -64,8 +64,12 @@ class Batches(ABC):
         """How many batches the epoch has; the offset changes it by at most one."""
 
     @abstractmethod
+    def several(self, epoch: int, first: int, count: int) -> list[Batch]:
+        """Batches `first`, `first` + 1 and so on, `count` of them, read at once; they share memory."""
+
     def at(self, epoch: int, k: int) -> Batch:
         """Inputs x (T, B) and targets y (T, B) of batch `k`, each target the token after its input."""
+        return self.several(epoch, k, 1)[0]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in order, from number `start`."""
@@ -87,11 +91,13 @@ class Sequential(Batches):
     def count(self, epoch: int) -> int:
         return self._row(self._offset(epoch)) // self.steps
 
-    def at(self, epoch: int, k: int) -> Batch:
-        offset = self._offset(epoch)
+    def several(self, epoch: int, first: int, count: int) -> list[Batch]:
+        offset, T = self._offset(epoch), self.steps
         row = self._row(offset)
-        _check_number(k, row // self.steps)
-        return _windows(self.tokens, offset + k * self.steps + row * np.arange(self.batch), self.steps)
+        _check_numbers(first, count, row // T)
+        begins = offset + first * T + row * np.arange(self.batch)
+        found = TokenArray.of(self.tokens).at(begins + np.arange(count * T + 1)[:, None])
+        return [(found[t : t + T], found[t + 1 : t + 1 + T]) for t in range(0, count * T, T)]
 
     def _offset(self, epoch: int) -> int:
         return _offset(self.steps, self.seed, epoch)
@@ -115,17 +121,13 @@ class RandomSampling(Batches):
     def count(self, epoch: int) -> int:
         return _window_count(len(self.tokens), self.steps, self.seed, epoch) // self.batch
 
-    def at(self, epoch: int, k: int) -> Batch:
-        _check_number(k, self.count(epoch))
+    def several(self, epoch: int, first: int, count: int) -> list[Batch]:
+        _check_numbers(first, count, self.count(epoch))
         order = _window_order(len(self.tokens), self.steps, self.seed, epoch)
-        windows = order[k * self.batch : (k + 1) * self.batch].astype(np.int64)
-        return _windows(self.tokens, _random_offset(self.steps, self.seed, epoch) + self.steps * windows, self.steps)
-
-
-def _windows(tokens: TokenArray | torch.Tensor, begins: np.ndarray, steps: int) -> Batch:
-    """Inputs and targets (T, B) of the windows that begin at `begins` (B,)."""
-    found = TokenArray.of(tokens).at(begins + np.arange(steps + 1)[:, None])
-    return found[:-1], found[1:]
+        windows = order[first * self.batch : (first + count) * self.batch].astype(np.int64)
+        begins = _random_offset(self.steps, self.seed, epoch) + self.steps * windows.reshape(count, 1, self.batch)
+        found = TokenArray.of(self.tokens).at(begins + np.arange(self.steps + 1)[:, None])
+        return [(window[:-1], window[1:]) for window in found.unbind()]
 
 
 @lru_cache(maxsize=2)
@@ -151,9 +153,12 @@ def _window_order(count: int, steps: int, seed: int, epoch: int) -> np.ndarray:
     return random.permutation(np.arange(windows, dtype=np.uint32 if windows < 2**32 else np.int64))
 
 
-def _check_number(k: int, count: int) -> None:
-    if not 0 <= k < count:
-        raise ArgumentError(f"`k` must be a batch of the epoch, 0 to {count - 1}, got {k}.")
+def _check_numbers(first: int, several: int, count: int) -> None:
+    if several < 1:
+        raise ArgumentError(f"`count` must be at least 1, got {several}.")
+    for k in (first, first + several - 1):
+        if not 0 <= k < count:
+            raise ArgumentError(f"`k` must be a batch of the epoch, 0 to {count - 1}, got {k}.")
 
 
 def heldout_windows(tokens: TokenArray | torch.Tensor, batch: int, steps: int) -> Iterator[Batch]:

@@ -1,23 +1,23 @@
-"""The gradients of a language model's loss without torch's graph: the kernels of every layer are called one after the
-other, forward and backward. The bits are those of `loss.backward()`; building and traversing
-torch's graph would take longer than computing the output layer.
+"""The gradients of a language model's loss without torch's graph: the kernels of every layer run one after the other in
+one call, with arguments that were written in the first step. The bits are those of `loss.backward()`; building and
+traversing torch's graph, and writing the arguments again, would take longer than computing the output layer.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from operator import is_
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from tidegate.engines import precision
+from tidegate.engines.torch_private import same_form
+from tidegate.errors import ShapeError
 from tidegate.nn.loss import refuse as refuse_loss
 from tidegate.nn.stack import read_weights
 from tidegate.train.model import LanguageModel, State
-
-if TYPE_CHECKING:
-    from tidegate.engines.autograd import Forward
-    from tidegate.engines.call import Call
 
 
 def usable(model: LanguageModel, engine: str) -> bool:
@@ -29,6 +29,8 @@ def usable(model: LanguageModel, engine: str) -> bool:
         engine == "cpu"
         and type(model) is LanguageModel
         and type(head) is nn.Linear
+        and type(model.dropout) is nn.Dropout
+        and max(layer.dropout, model.dropout.p) < 1
         and [name for name, _ in model.named_children()] == ["recurrent", "dropout", "head"]
         and list(map(id, known)) == list(map(id, model.parameters()))
         and all(p.requires_grad for p in known)
@@ -37,87 +39,123 @@ def usable(model: LanguageModel, engine: str) -> bool:
     )
 
 
+class Found(NamedTuple):
+    """The loss in nats per token, the norm of all gradients, and the new state."""
+
+    loss: float
+    norm: float
+    state: State
+
+
 class Direct:
-    """A language model of that form, with its weights."""
+    """A language model of that form."""
 
     def __init__(self, model: LanguageModel) -> None:
-        self.model, self.weights = model, read_weights(model.recurrent)
+        self.model = model
+        self.recorded: RecordedStep | None = None
 
-    @torch.no_grad()
-    def set_gradients(self, x: Tensor, y: Tensor, state: State) -> tuple[Tensor, State]:
-        """Set the gradients of `model.loss(x, y, state)`, and return it with the new state."""
-        from tidegate.engines.call import Call
-        from tidegate.engines.cpu import launch
+    def set_gradients(self, x: Tensor, y: Tensor, state: State) -> Found | None:
+        """Set the gradients of `model.loss(x, y, state)`: the tensors of the last call, with new numbers, if they are
+        still the gradients of the parameters, otherwise new tensors. None, and nothing is changed, if the model is no
+        longer of that form. Raises ShapeError and IndicesError as the model does."""
+        if self.recorded is None or not self.recorded.fits(x, y, state):
+            if not usable(self.model, "cpu"):
+                return None
+            x, y, state = plain(self.model, x, y, state)
+            if self.recorded is None or not self.recorded.fits(x, y, state):
+                self.recorded = None  # so that its memory can be used again
+                self.recorded = RecordedStep(self.model, x, y)
+        return self.recorded.run(x, y, state)
 
-        model, passes, outputs, products = self.model, [], x, precision.asked()
-        for weights, start, rate in zip(self.weights, starts(model, state, x.shape[1]), rates(model)):
-            call = Call(model.step, outputs, start, weights, precision=products)
-            found = launch.forward(call, save=True)
-            kept = None if rate == 0 else mask(found.outputs, rate)
-            outputs = found.outputs if kept is None else found.outputs * kept
-            passes.append((call, found, kept))
-        loss, d = set_head_gradients(model.head, outputs, y)
-        set_layer_gradients(passes, d)
-        return loss, as_state([found.finals for _, found, _ in passes])
-
-
-def set_head_gradients(head: nn.Linear, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Set the gradients of the output layer; returns the loss, and its gradient with respect to `outputs` (T, B, H)."""
-    from tidegate.engines.cpu import linear_loss
-
-    rows, has_bias = outputs.view(-1, outputs.shape[-1]), head.bias is not None
-    found = linear_loss.losses(rows, head.weight, head.bias, y.reshape(-1), -100, keep=True)
-    assert found.d is not None
-    d, head.weight.grad, d_bias = linear_loss.gradients(
-        rows, head.weight, found.d, 1 / max(found.count, 1), need_x=True, need_w=True, need_b=has_bias
-    )
-    if has_bias:
-        head.bias.grad = d_bias
-    assert d is not None
-    return head.weight.new_tensor(found.mean), d.view(outputs.shape)
+    @property
+    def checked(self) -> Sequence[Tensor]:
+        """The parameters and gradients that were at the same addresses in the last call and in the one before it, or
+        else are new."""
+        return () if self.recorded is None else self.recorded.fixed.tensors
 
 
-def set_layer_gradients(passes: list[tuple[Call, Forward, Tensor | None]], d: Tensor | None) -> None:
-    """Set the gradients of every layer, from the last to the first; d (T, B, H) is that of the last outputs."""
-    from tidegate.engines.autograd import Cotangents, Needed
-    from tidegate.engines.cpu import launch
+class RecordedStep:
+    """A step with class indices and targets of the form of x and y, (T, B) and contiguous, whose kernels have all of
+    their arguments. `fits` checks all that these depend on."""
 
-    for call, found, kept in reversed(passes):
-        assert found.saved is not None
-        assert d is not None
-        cotangents = Cotangents(d if kept is None else d * kept, (None,) * len(call.states), None, None)
-        gradients = launch.backward(call, found.saved, cotangents, Needed(not call.indexed, True, True))
-        for weight, gradient in zip(call.weights.tensors(), gradients.weights):
-            if weight is not None:
-                weight.grad = gradient
-        d = gradients.x
+    def __init__(self, model: LanguageModel, x: Tensor, y: Tensor) -> None:
+        from tidegate.engines.cpu import boundary, team
+        from tidegate.engines.cpu.fixed import FixedTensors
+        from tidegate.engines.cpu.training_pass import Form, TrainingPass
+
+        layer, head, step = model.recurrent, model.head, model.step
+        (T, B), weights = x.shape, read_weights(layer)
+        self.threads, self.addresses = team.threads, boundary.addresses
+        self.model, self.modules = model, (layer, model.dropout, head)
+        self.settings = self.settings_now()
+        (between, last), products, _ = self.settings
+        rates = (between,) * (layer.num_layers - 1) + (last,)
+        self.training_pass = TrainingPass(step, weights, (head.weight, head.bias), Form(T, B, rates, products))
+        self.parameters, self.gradients = list(model.parameters()), self.training_pass.gradients
+        tables = layer._parameters, head._parameters
+        self.slots = [(table, name) for table in tables for name, p in table.items() if p is not None]
+        self.fixed = FixedTensors([*self.parameters, *self.gradients])
+        self.attached = False  # whether the gradients are those of the parameters
+        self.state = head.weight.detach().new_empty(layer.num_layers, B, layer.hidden_size)
+        self.count = len(step.state)
+        given = [x, y, *[self.state] * self.count]
+        self.same = {count: same_form(given[: 2 + count]) for count in (0, self.count)}
+        extents = [(t.itemsize, t.nbytes) for t in given]
+        self.extents = {count: extents[: 2 + count] for count in self.same}
+
+    def settings_now(self) -> tuple[tuple[float, float], str, int]:
+        """What a step depends on besides tensors: the rates of dropout between layers and behind the last one, the
+        precision of products, and the number of threads."""
+        layer, last, _ = self.modules
+        rates = layer.dropout if layer.training else 0.0, last.p if last.training else 0.0
+        return rates, precision.asked(), self.threads()
+
+    def fits(self, x: Tensor, y: Tensor, state: State) -> bool:
+        """Whether a step from this state is of the recorded form, and the parameters and their gradients are where they
+        were."""
+        parts = parts_of(state)
+        same = self.same.get(len(parts))
+        return (
+            same is not None
+            and same(x, y, *parts)
+            and all(map(is_, self.model._modules.values(), self.modules))
+            and all(map(is_, [table.get(name) for table, name in self.slots], self.parameters))
+            and all(map(is_, [p.grad for p in self.parameters], self.gradients))
+            and self.settings_now() == self.settings
+            and self.fixed.unchanged()
+        )
+
+    def run(self, x: Tensor, y: Tensor, state: State) -> Found:
+        """Set the gradients; IndicesError for class indices or targets out of range, before they are changed."""
+        finals = [torch.empty_like(self.state) for _ in range(self.count)]
+        parts, found = parts_of(state), self.training_pass
+        x_at, y_at, *starts = self.addresses((x, y, *parts), self.extents[len(parts)])
+        if not found.run(x_at, y_at, starts, [t.data_ptr() for t in finals]):
+            raise found.wrong(x, y)
+        if not self.attached:
+            for parameter, gradient in zip(self.parameters, self.gradients):
+                parameter.grad = gradient
+            self.attached = True
+        return Found(found.loss, found.norm, finals[0] if self.count == 1 else tuple(finals))
 
 
-def starts(model: LanguageModel, state: State, B: int) -> list[tuple[Tensor, ...]]:
-    """The initial states of every layer, (B, H) each."""
-    layer, count = model.recurrent, len(model.step.state)
+def plain(model: LanguageModel, x: Tensor, y: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+    """The same as contiguous tensors, class indices as int64; ShapeError where their shapes do not fit."""
+    if x.dim() != 2 or x.shape != y.shape:
+        raise ShapeError(f"`x` and `y` must have the same shape (T, B), got {tuple(x.shape)} and {tuple(y.shape)}.")
+    layer, parts = model.recurrent, parts_of(state)
+    for part in parts:
+        expected = (layer.num_layers, x.shape[1], layer.hidden_size)
+        if tuple(part.shape) != expected:
+            raise ShapeError(f"`state` must have shape (layers, B, H) = {expected}, got {tuple(part.shape)}.")
+    dtype = model.head.weight.dtype
+    parts = tuple(part.detach().to(dtype).contiguous() for part in parts)
+    x, y = (t.to(torch.int64).contiguous() for t in (x, y))
+    return x, y, parts[0] if isinstance(state, Tensor) else parts or None
+
+
+def parts_of(state: State) -> tuple[Tensor, ...]:
+    """The tensors of a state."""
     if state is None:
-        return [(model.head.weight.new_zeros(B, layer.hidden_size),) * count] * layer.num_layers
-    tensors = (state,) if isinstance(state, Tensor) else state
-    return list(zip(*(t.unbind(0) for t in tensors)))
-
-
-def as_state(finals: list[tuple[Tensor, ...]]) -> State:
-    """The final states of every layer, (B, H) each, as the state of the model."""
-    if len(finals) == 1:
-        stacked = tuple([t.unsqueeze(0) for t in finals[0]])
-    else:
-        stacked = tuple([torch.stack(tensors) for tensors in zip(*finals)])
-    return stacked[0] if len(stacked) == 1 else stacked
-
-
-def rates(model: LanguageModel) -> list[float]:
-    """The rates of dropout behind every layer."""
-    if not model.training:
-        return [0.0] * model.recurrent.num_layers
-    return [model.recurrent.dropout] * (model.recurrent.num_layers - 1) + [model.dropout.p]
-
-
-def mask(y: Tensor, rate: float) -> Tensor:
-    """The factors of dropout, 0 or 1 / (1 - rate), as torch draws them from the same random state."""
-    return torch.empty_like(y).bernoulli_(1 - rate).div_(1 - rate)
+        return ()
+    return (state,) if isinstance(state, Tensor) else state

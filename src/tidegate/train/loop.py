@@ -16,7 +16,7 @@ from tidegate.errors import DivergenceError
 from tidegate.nn import why
 from tidegate.text import Dataset, RandomSampling, Sequential
 from tidegate.train.device import find_device
-from tidegate.train.direct import Direct, usable
+from tidegate.train.direct import Direct, Found, usable
 from tidegate.train.evaluate import Score, evaluate, perplexity
 from tidegate.train.facts import ModelFacts
 from tidegate.train.guard import diverged, equations_remedy, sound, weights_sound
@@ -30,7 +30,7 @@ from tidegate.train.sample import sample
 from tidegate.train.schedule import rate
 from tidegate.train.status import Figures, Status
 from tidegate.train.text_length import check_length
-from tidegate.train.update import gradient_norm, step_by_torch, update_on_kernels
+from tidegate.train.update import KernelUpdate, RecordedUpdate, gradient_norm, step_by_torch, update_on_kernels
 
 EVALUATIONS = 12  # number of evaluations in a run without `eval_every`
 TICK = 1.0  # seconds between two records of the log
@@ -39,6 +39,7 @@ BEFORE_THE_END = math.nextafter(1.0, 0.0)  # progress of a run that exceeds its 
 SAVE_EVERY = 30.0  # maximum seconds between two checkpoints; every evaluation saves one too
 PROMPT = 20  # tokens of the held-out text that a sample continues
 SAMPLE = 100  # tokens of the sample
+READ = 1 << 16  # tokens of the batches that are read at once
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
@@ -95,11 +96,14 @@ class Trainer:
         check_length(recipe, dataset, kind)
         self.batches = kind(dataset.train.ids, recipe.batch, recipe.steps, recipe.seed)
         self.count = lru_cache(self.batches.count)  # batches in an epoch
+        self.read: list[tuple[Tensor, Tensor]] = []  # batches of the epoch `read_epoch`, from `read_first` on
+        self.read_epoch = self.read_first = 0
         self.state: State = None
         self.position = Position()
         self.saved_step = 0
         self.heldout: Score | None = None
         self.norms: deque[float] = deque(maxlen=WINDOW)
+        self.recorded: RecordedUpdate | None = None
         self.rate = 0.0  # tokens per second since the last record
 
     @cached_property
@@ -187,8 +191,12 @@ class Trainer:
 
     def batch(self, epoch: int, k: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets (T, B) of batch k of an epoch, on the trainer's device."""
-        x, y = self.batches.at(epoch, k)
-        return x.to(self.device), y.to(self.device)
+        if epoch != self.read_epoch or not 0 <= k - self.read_first < len(self.read):
+            several = max(1, READ // (self.recipe.batch * self.recipe.steps))
+            found = self.batches.several(epoch, k, min(several, max(1, self.count(epoch) - k)))
+            self.read = [(x.to(self.device), y.to(self.device)) for x, y in found]
+            self.read_epoch, self.read_first = epoch, k
+        return self.read[k - self.read_first]
 
     def step(self) -> None:
         """One batch: forward, backward, guard, clip, update. The guard raises DivergenceError before a bad update."""
@@ -197,9 +205,7 @@ class Trainer:
         x, y = self.batch(position.epoch, position.batch)
         if not self.batches.carries_state or position.batch == 0:
             self.state = None
-        loss, state = self.set_gradients(x, y)
-        kernels = update_on_kernels(self.optimizer)
-        nats, norm = on_host(loss, gradient_norm(self.parameters) if kernels is None else kernels.norm())
+        (nats, norm, state), kernels = self.set_gradients(x, y)
         lr = rate(recipe.schedule, recipe.lr, self.progress)
         if not sound(nats, norm):
             what = diverged(self.model, x, y, self.state, step=position.step + 1, loss=nats, norm=norm)
@@ -214,15 +220,23 @@ class Trainer:
         self.advance(nats, norm, y.numel())
         position.stepping += time.perf_counter() - begin
 
-    def set_gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, State]:
-        """Set the gradients of every parameter; returns the loss and the new state."""
-        if self.direct is not None:
-            return self.direct.set_gradients(x, y, self.state)
+    def set_gradients(self, x: Tensor, y: Tensor) -> tuple[Found, KernelUpdate | None]:
+        """Set the gradients of every parameter; returns the loss, their norm and the new state, and the update with
+        these gradients on our kernels, None where they cannot make it."""
+        found = None if self.direct is None else self.direct.set_gradients(x, y, self.state)
+        if self.direct is not None and found is not None:
+            if self.recorded is None or not self.recorded.fits():
+                self.recorded = RecordedUpdate.of(self.optimizer, self.direct.checked)
+            if self.recorded is None:  # torch makes the update, so it computes the norm too
+                return found._replace(norm=gradient_norm(self.parameters).item()), None
+            return found, self.recorded.update
         loss, state = self.model.loss(x, y, self.state)
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
-        return loss.detach(), detach(state)
+        kernels = update_on_kernels(self.optimizer)
+        norm = gradient_norm(self.parameters) if kernels is None else kernels.norm()
+        return Found(*on_host(loss.detach(), norm), detach(state)), kernels
 
     def advance(self, nats: float, gradient_norm: float, tokens: int) -> None:
         """Update the position after a step."""

@@ -3,8 +3,10 @@
 On the CPU our kernels read the gradients once for the norm and once for the update; everywhere else it is torch's.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -14,14 +16,13 @@ from torch.autograd.graph import increment_version
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
-from tidegate.engines.cpu import host_refuses
+from tidegate.engines.cpu import host_refuses, update_abi
 from tidegate.engines.torch_private import has_step_hooks
 from tidegate.errors import ArgumentError, DivergenceError
 
 TINY = 1e-6  # is added to the norm, as in clip_grad_norm_
 
 Group = dict[str, Any]  # the settings of a group of parameters
-State = Mapping[str, Tensor]  # what an optimiser keeps for a parameter
 
 
 def clip_and_step(optimizer: Optimizer, max_norm: float, *, error_if_nonfinite: bool = False) -> Tensor:
@@ -74,17 +75,23 @@ def step_by_torch(optimizer: Optimizer, norm: float, max_norm: float) -> None:
     optimizer.step()
 
 
-@dataclass(frozen=True)
 class KernelUpdate:
     """The update of an optimiser on our kernels, with the gradients that its parameters have now.
 
-    `tensors` are rows of the tensors that a kernel takes, (parameter, gradient, ...); `factors` returns those of a
-    row, by the scale of the gradients, in the same order.
+    `settings` has the settings of every parameter with a gradient, `tensors` the rows of tensors that the kernel takes,
+    (parameter, gradient, ...). Parameters with the same settings and the same number of steps have the same factors.
     """
 
-    run: Callable[..., None]
-    tensors: Sequence[tuple[Tensor, ...]]
-    factors: Callable[[float], list[tuple[float, ...]]]
+    def __init__(self, kind: Kind, settings: Sequence[Group], tensors: Sequence[tuple[Tensor, ...]]):
+        from tidegate.engines.cpu import update
+
+        self.kind, self.settings, self.tensors = kind, settings, tensors
+        self.flat = [t for row in tensors for t in row]
+        known = [(id(group), row[4].item() if len(row) > 4 else 0) for group, row in zip(settings, tensors)]
+        distinct = list(dict.fromkeys(known))
+        self.groups = [distinct.index(key) for key in known]
+        self.first = [self.groups.index(k) for k in range(len(distinct))]
+        self.update = update.Update(kind.name, tensors, self.groups)
 
     def norm(self) -> Tensor:
         """The global norm of the gradients."""
@@ -96,8 +103,58 @@ class KernelUpdate:
         """Clip and update; `norm` is the global norm."""
         scale = max_norm / (norm + TINY)
         clipped = not scale >= 1  # NaN too
-        self.run(self.tensors, self.factors(scale if clipped else 1.0), clipped=clipped)
-        increment_version([t for row in self.tensors for t in row])
+        steps, factors, scale = self.update.steps, self.kind.factors, scale if clipped else 1.0
+        self.update.run(
+            [x for i in self.first for x in factors(scale, self.settings[i], steps[i].value if steps else 0.0)],
+            clipped=clipped,
+        )
+        increment_version(self.flat)
+
+    def steps_agree(self) -> bool:
+        """Whether parameters that have the same factors have still made the same number of steps."""
+        steps = self.update.steps
+        return all(step.value == steps[self.first[k]].value for step, k in zip(steps, self.groups))
+
+
+class RecordedUpdate:
+    """The update of one optimiser in many steps, whose kernel has the addresses of all tensors. A caller checks before
+    each step that the tensors in `checked` and their addresses are the same."""
+
+    def __init__(self, optimizer: Optimizer, update: KernelUpdate, checked: Sequence[Tensor]):
+        from tidegate.engines.cpu.fixed import FixedTensors
+
+        self.optimizer, self.update, self.kind = optimizer, update, type(optimizer)
+        known = set(map(id, checked))
+        self.fixed = FixedTensors([t for t in update.flat if id(t) not in known])
+
+    @classmethod
+    def of(cls, optimizer: Optimizer, checked: Sequence[Tensor]) -> RecordedUpdate | None:
+        """The update with the gradients of now; None where our kernels cannot make it."""
+        update = update_on_kernels(optimizer)
+        return None if update is None else cls(optimizer, update, checked)
+
+    def fits(self) -> bool:
+        """Whether the optimiser still makes this update, with the same tensors at the same addresses."""
+        if type(self.optimizer) is not self.kind or has_step_hooks(self.optimizer):
+            return False
+        found, update = rows(self.optimizer, self.update.kind), self.update
+        return (
+            found is not None
+            and list(map(id, found[0])) == list(map(id, update.settings))
+            and list(map(id, chain.from_iterable(found[1]))) == list(map(id, update.flat))
+            and self.fixed.unchanged()
+            and update.steps_agree()
+        )
+
+
+def rows(optimizer: Optimizer, kind: Kind) -> tuple[list[Group], list[tuple[Tensor, ...]]] | None:
+    """`settings` and `tensors` of a KernelUpdate; None if a group has settings that the kernel does not know, or torch
+    has not made the state of the optimiser yet."""
+    if not all(map(kind.is_usual, optimizer.param_groups)):
+        return None
+    given = [(group, p) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    tensors = [kind.tensors(optimizer, p) for _, p in given]
+    return ([group for group, _ in given], tensors) if all(tensors) else None
 
 
 def update_on_kernels(optimizer: Optimizer) -> KernelUpdate | None:
@@ -107,49 +164,32 @@ def update_on_kernels(optimizer: Optimizer) -> KernelUpdate | None:
         return None
     from tidegate.engines.cpu import update
 
-    run, is_usual, tensors_of, factors_of = kind
-    if not all(map(is_usual, optimizer.param_groups)):
+    found = rows(optimizer, kind)
+    if found is None or update.refuse([t for row in found[1] for t in row]) is not None:
         return None
-    given = [(group, p) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    tensors = [tensors_of(optimizer.state.get(p, {}), p) for _, p in given]
-    if not all(tensors) or update.refuse([t for row in tensors for t in row]) is not None:
-        return None
-    return KernelUpdate(
-        run, tensors, lambda scale: [factors_of(scale, group, row) for (group, _), row in zip(given, tensors)]
-    )
+    return KernelUpdate(kind, *found)
 
 
 class Kind(NamedTuple):
-    """A kind of optimiser: its kernel; whether a group has settings that the kernel knows; the tensors of a parameter,
-    by its state, empty before torch has made that; and their factors, by the scale of the gradients."""
+    """A kind of optimiser: the name of its kernel; whether a group has settings that the kernel knows; the tensors of a
+    parameter, none before torch has made its state; and their factors, by the scale of the gradients, the
+    settings, and the number of steps so far."""
 
-    run: Callable[..., None]
+    name: str
     is_usual: Callable[[Group], bool]
-    tensors: Callable[[State, Tensor], tuple[Tensor, ...]]
-    factors: Callable[[float, Group, tuple[Tensor, ...]], tuple[float, ...]]
-
-
-def run_sgd(tensors: Sequence[tuple[Tensor, Tensor]], factors: Sequence[Sequence[float]], *, clipped: bool) -> None:
-    from tidegate.engines.cpu import update
-
-    update.sgd(tensors, factors, clipped=clipped)
-
-
-def run_adamw(tensors: Sequence[tuple[Tensor, ...]], factors: Sequence[Sequence[float]], *, clipped: bool) -> None:
-    from tidegate.engines.cpu import update
-
-    update.adamw(tensors, factors, clipped=clipped)
+    tensors: Callable[[Optimizer, Tensor], tuple[Tensor, ...]]
+    factors: Callable[[float, Group, float], tuple[float, ...]]
 
 
 def usual_sgd(group: Group) -> bool:
     return not (group["momentum"] or group["maximize"] or group["differentiable"] or isinstance(group["lr"], Tensor))
 
 
-def sgd_tensors(_: State, p: Tensor) -> tuple[Tensor, ...]:
+def sgd_tensors(_: Optimizer, p: Tensor) -> tuple[Tensor, ...]:
     return (p, p.grad)  # type: ignore[return-value]
 
 
-def sgd_factors(scale: float, group: Group, _: tuple[Tensor, ...]) -> tuple[float, ...]:
+def sgd_factors(scale: float, group: Group, _: float) -> tuple[float, ...]:
     return scale, group["lr"], group["weight_decay"]
 
 
@@ -158,12 +198,13 @@ def usual_adamw(group: Group) -> bool:
     return not (special or any(isinstance(x, Tensor) for x in (group["lr"], *group["betas"])))
 
 
-def adamw_tensors(state: State, p: Tensor) -> tuple[Tensor, ...]:
+def adamw_tensors(optimizer: Optimizer, p: Tensor) -> tuple[Tensor, ...]:
+    state = optimizer.state.get(p)
     return (p, p.grad, state["exp_avg"], state["exp_avg_sq"], state["step"]) if state else ()  # type: ignore[return-value]
 
 
-def adamw_factors(scale: float, group: Group, tensors: tuple[Tensor, ...]) -> tuple[float, ...]:
-    lr, (beta1, beta2), step = group["lr"], group["betas"], tensors[-1].item() + 1
+def adamw_factors(scale: float, group: Group, steps: float) -> tuple[float, ...]:
+    lr, (beta1, beta2), step = group["lr"], group["betas"], steps + 1
     return (
         scale, 1 - lr * group["weight_decay"], 1 - beta1, beta2, 1 - beta2, lr / (1 - beta1**step),
         (1 - beta2**step) ** -0.5, group["eps"],
@@ -171,6 +212,6 @@ def adamw_factors(scale: float, group: Group, tensors: tuple[Tensor, ...]) -> tu
 
 
 KINDS: Mapping[type, Kind] = MappingProxyType({
-    SGD: Kind(run_sgd, usual_sgd, sgd_tensors, sgd_factors),
-    AdamW: Kind(run_adamw, usual_adamw, adamw_tensors, adamw_factors),
+    SGD: Kind(update_abi.SGD, usual_sgd, sgd_tensors, sgd_factors),
+    AdamW: Kind(update_abi.ADAMW, usual_adamw, adamw_tensors, adamw_factors),
 })  # fmt: skip

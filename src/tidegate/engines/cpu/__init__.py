@@ -1,6 +1,6 @@
 """The CPU engine: whole sequences in one fused kernel, compiled by LLVM from the cell's equations.
 
-The route of a call: `run` -> `engines.autograd.differentiable` -> `launch.forward` -> `LaunchPlan.start` -> the kernel.
+The route of a call: `run` -> `engines.autograd.differentiable` -> `launch.forward` -> `KernelCall.run` -> the kernel.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from tidegate.calculus import Step
-from tidegate.engines.cpu import cache, kernels, linear_loss, stream_kernels, update
+from tidegate.engines.cpu import cache, chain_calls, kernels, linear_loss, stream_kernels, update
 from tidegate.engines.cpu.abi import Form, Products
 from tidegate.engines.cpu.ownership import own_folder
 from tidegate.engines.cpu.target import Target
@@ -44,6 +44,7 @@ def _shared(target: Target, real: str) -> Iterator[Making]:
     yield partial(kernels.shared, target, real)
     yield partial(linear_loss.loss_kernel, target, real)
     yield partial(update.update_library, target, real)
+    yield partial(chain_calls.chain_library, target, real)
     yield partial(stream_kernels.linear_kernel, target, real, UNROUNDED)
 
 

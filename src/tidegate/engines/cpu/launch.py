@@ -1,8 +1,11 @@
 """Launching the kernels: the two passes of `engines.autograd.Kernels`, from tensors to addresses and back."""
 
+import ctypes
+from collections.abc import Mapping
 from functools import cache as once
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +15,7 @@ from tidegate.engines.autograd import Cotangents, Forward, Gradients, Needed, Sa
 from tidegate.engines.call import Call, Weights
 from tidegate.engines.cpu import kernels, team, workspace
 from tidegate.engines.cpu.boundary import address, gradient, indices, rows, whole
+from tidegate.engines.cpu.kernel_call import KernelCall
 from tidegate.engines.cpu.launch_plan import LaunchPlan, Shape, backward_launch, direct, forward_launch
 from tidegate.engines.cpu.prepared import Prepared
 from tidegate.engines.cpu.target import Target
@@ -64,6 +68,40 @@ def forward(call: Call, *, save: bool, prepared: Prepared | None = None) -> Forw
 
     Where neither lengths nor resets are given, the outputs are the sequence of the first state and share its memory.
     """
+    ready = forward_call(call, save=save, prepared=prepared)
+    ready.kernel_call.run()
+    return ready.result
+
+
+def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradients:
+    """The backward pass of the same call, from what `forward` saved."""
+    ready = backward_call(call, saved, d, needed)
+    ready.kernel_call.run()
+    if ready.table is not None and ready.table is not ready.result.weights[0]:
+        ready.result.weights[0].copy_(ready.table.t())  # type: ignore[union-attr]
+    return ready.result
+
+
+class ForwardCall(NamedTuple):
+    """A call of the forward kernel, the index of each of its arguments, and the tensors to which it writes."""
+
+    kernel_call: KernelCall
+    at: Mapping[str, int]
+    result: Forward
+
+
+class BackwardCall(NamedTuple):
+    """A call of the backward kernel, the index of each of its arguments, and the tensors to which it writes. With class
+    indices, `table` must be zeros before the call; if it is not the gradient of w_ih, it is its transpose after it."""
+
+    kernel_call: KernelCall
+    at: Mapping[str, int]
+    result: Gradients
+    table: Tensor | None
+
+
+def forward_call(call: Call, *, save: bool, prepared: Prepared | None = None) -> ForwardCall:
+    """The kernel call of `forward`."""
     shape = shape_of(call)
     plan = forward_launch(shape, save=save, prepared=prepared is not None)
     step, w, T, B, H, dtype = shape.step, contiguous(call.weights), shape.T, shape.B, shape.H, shape.arithmetic
@@ -89,17 +127,16 @@ def forward(call: Call, *, save: bool, prepared: Prepared | None = None) -> Forw
         if f"seq.{s}" not in plan.scratch.offset and f"seq.{s}" not in plan.kept.offset:
             arguments[f"seq.{s}"] = final.data_ptr()
     arguments[f"seq.{step.state[0]}"] = first.data_ptr()
-    start_kernel(plan, arguments, kept, prepared)
-    del x, starts  # only needed to keep the memory alive until the kernel had run
-    if kept is None:
-        return Forward(outputs, finals, states, gates, None)
-    return Forward(
-        outputs, finals, states, gates, Saved((first, kept, mask), None if shape.ragged else outputs.detach())
+    saved = Saved((first, kept, mask), None if shape.ragged else outputs.detach()) if save else None
+    return ForwardCall(
+        kernel_call(plan, arguments, kept, prepared, (w, x, starts, first, mask)),
+        plan.at,
+        Forward(outputs, finals, states, gates, saved),
     )
 
 
-def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradients:
-    """The backward pass of the same call, from what `forward` saved."""
+def backward_call(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> BackwardCall:
+    """The kernel call of `backward`."""
     shape = shape_of(call)
     first, kept, mask = saved.tensors
     assert first is not None
@@ -127,6 +164,7 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
     for name, sums in (("sum_w_hh", d_w_hh), ("sum_w_ih", d_w_ih)):
         if name not in plan.scratch.offset:
             arguments[name] = address(sums)
+    d_states = d_gates = None
     if shape.traced:
         d_states = full(d.states, (T, B, len(step.state), H), dtype)
         d_gates = full(d.gates, (T, B, len(step.gates), H), dtype)
@@ -140,11 +178,12 @@ def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradien
         arguments[f"d_start.{s}"] = d_start.data_ptr()
         arguments[f"d_final.{s}"] = zeros if d_final is None else address(d_final)
         arguments[f"d_final_b.{s}"] = 0 if d_final is None else d_final.stride(0)
-    start_kernel(plan, arguments, kept)
-    del x, d_outputs, d_finals  # only needed to keep the memory alive until the kernel had run
-    if d_w_ih is not None and table is not None and table is not d_w_ih:
-        d_w_ih.copy_(table.t())
-    return Gradients(d_x, d_starts, (d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_v, None))
+    return BackwardCall(
+        kernel_call(plan, arguments, kept, None, (w, x, first, mask, d_states, d_gates, d_outputs, d_finals)),
+        plan.at,
+        Gradients(d_x, d_starts, (d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_v, None)),
+        table,
+    )
 
 
 def prepare(step: Step, weights: Weights, *, indexed: bool = False) -> Prepared:
@@ -162,18 +201,24 @@ def prepare(step: Step, weights: Weights, *, indexed: bool = False) -> Prepared:
     return packed
 
 
-def start_kernel(
-    plan: LaunchPlan, arguments: dict[str, int], kept: Tensor | None, prepared: Prepared | None = None
-) -> None:
-    """Start the kernel with scratch memory, which includes the packed weights unless they are prepared."""
+def kernel_call(
+    plan: LaunchPlan, arguments: Mapping[str, int], kept: Tensor | None, prepared: Prepared | None, alive: object
+) -> KernelCall:
+    """A call of the plan's kernel. Its scratch memory includes the packed weights unless they are prepared; `alive`
+    are the objects, besides the results, whose memory the arguments point to."""
     if prepared is not None:
         prepared.check(plan)
-    scratch = workspace.take(plan.scratch.size + (plan.packed.size if prepared is None else 0))
-    packed = scratch.address + plan.scratch.size if prepared is None else prepared.memory.address
-    try:
-        plan.start(arguments, scratch.address, packed, address(kept), prepared=prepared is not None)
-    finally:
-        workspace.give_back(scratch)
+    at_kept = address(kept)
+
+    def filled(scratch: int) -> ctypes.Array:
+        packed = scratch + plan.scratch.size if prepared is None else prepared.memory.address
+        array = plan.filled(arguments, (scratch, plan.scratch), (packed, plan.packed), (at_kept, plan.kept))
+        if prepared is not None:
+            array[plan.at["prepared"]] = 1
+        return array
+
+    size = plan.scratch.size + (plan.packed.size if prepared is None else 0)
+    return KernelCall(plan.kernel, plan.pace, size, filled, (kept, prepared, alive))
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------

@@ -94,14 +94,6 @@ class LaunchPlan:
     at: Mapping[str, int]
     template: ctypes.Array
 
-    def start(self, arguments: Mapping[str, int], scratch: int, packed: int, kept: int, *, prepared: bool) -> None:
-        """Run the kernel with these arguments besides those of the template, and memory at these addresses; with
-        `prepared`, the packed weights are filled already."""
-        array = self.filled(arguments, (scratch, self.scratch), (packed, self.packed), (kept, self.kept))
-        if prepared:
-            array[self.at["prepared"]] = 1
-        self.launch(array)
-
     def launch(self, array: ctypes.Array) -> None:
         """Run the kernel with all of its arguments."""
         threads, started = self.pace.threads(), perf_counter()

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache as once
 from functools import lru_cache
-from math import nan
-from time import perf_counter
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from tidegate.engines.cpu import kernels, runtime, team, workspace
 from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.boundary import address, rows, whole
+from tidegate.engines.cpu.kernel_call import KernelCall
 from tidegate.engines.cpu.kernels import Kernel, Once, function_of, shared
 from tidegate.engines.cpu.key import key
 from tidegate.engines.cpu.launch import zero_row
@@ -37,70 +37,115 @@ BARRIERS = 2 * APART
 
 @dataclass(frozen=True)
 class Losses:
-    """`total`, the sum of the losses (a number of the tensors' type); `losses` (B,); `d` (B, P), the gradients of each
-    row's loss with respect to its scores, None if they are not kept; `count`, the number of rows that are not
-    ignored."""
+    """`total`, the sum of the losses, and `mean`, that over the rows that are not ignored (NaN if there are none):
+    numbers of the tensors' type; `losses` (B,); `d` (B, P), the gradients of each row's loss with respect to its
+    scores, None if they are not kept; `count`, the number of rows that are not ignored."""
 
     total: float
+    mean: float
     losses: Tensor
     d: Tensor | None
     count: int
-
-    @property
-    def mean(self) -> float:
-        """The mean over the rows that are not ignored, rounded to the tensors' type; NaN if there are none."""
-        return NUMBER[self.losses.dtype](self.total / self.count).value if self.count else nan
 
 
 def losses(x: Tensor, w: Tensor, b: Tensor | None, target: Tensor, ignored: int, *, keep: bool) -> Losses:
     """The losses of the rows of x (B, H) with weights w (V, H), biases b (V,) and targets (B,), int64. Raises
     IndicesError for a target that is neither a class nor `ignored`."""
-    form = form_of(x, w)
-    (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
-    x, w, target = rows(x), whole(w), whole(target)
-    b = zero_row(dtype, V) if b is None else whole(b)
-    groups, threads = -(-V // L), form.pace.threads()
-    losses = torch.empty(B, dtype=dtype, device="cpu")
-    d = workspace.empty((B if keep else threads * TOGETHER, groups * L), dtype)
-    scratch = workspace.take((groups * L * (H + 1)) * w.itemsize)
-    counted, total = (ctypes.c_int64 * (threads * APART))(), (NUMBER[dtype] * L)()
-    form.run(form.loss, scratch, threads, {
-        "x": address(x), "x_b": x.stride(0), "w": address(w), "b": address(b), "target": address(target),
-        "ignored": ignored, "keep": int(keep), "rows": TOGETHER, "d": d.data_ptr(), "losses": losses.data_ptr(),
-        "total": ctypes.addressof(total), "counted": ctypes.addressof(counted), "packed_w": scratch.address,
-        "packed_b": scratch.address + groups * L * H * w.itemsize,
-    })  # fmt: skip
-    if any(counted[1::APART]):
-        low, high = map(int, torch.aminmax(target[target != ignored]))
-        raise IndicesError(
-            f"`target` must be class indices in 0..{V - 1} (weight has V = {V} rows) or `ignore_index` = {ignored}, "
-            f"got {low}..{high}."
-        )
-    return Losses(total[0], losses, d if keep else None, sum(counted[0::APART]))
+    call = LossCall.of(x, w, b, target, ignored, keep=keep)
+    call.kernel_call.run()
+    count, wrong = call.found
+    if wrong:
+        raise wrong_target(target, len(w), ignored)
+    return Losses(call.total[0], call.mean.value, call.losses, call.d if keep else None, count)
+
+
+def wrong_target(target: Tensor, V: int, ignored: int) -> IndicesError:
+    """The error for targets that are neither one of V classes nor `ignored`."""
+    low, high = map(int, torch.aminmax(target[target != ignored]))
+    return IndicesError(
+        f"`target` must be class indices in 0..{V - 1} (weight has V = {V} rows) or `ignore_index` = {ignored}, "
+        f"got {low}..{high}."
+    )
 
 
 def gradients(
     x: Tensor, w: Tensor, d: Tensor, scale: float, *, need_x: bool, need_w: bool, need_b: bool
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """The gradients of the sum of the losses times `scale` with respect to x, w and the biases."""
-    form = form_of(x, w)
-    (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
-    x, w, factor = rows(x), whole(w), NUMBER[dtype](scale)
-    inputs, classes, summed = -(-H // L) * L, d.shape[1], min(B, SUMMED)
-    d_x = workspace.empty((B, inputs), dtype) if need_x else None
-    d_w = torch.empty((V, inputs), dtype=dtype, device="cpu") if need_w else None
-    d_b = torch.empty(classes, dtype=dtype, device="cpu") if need_b else None
-    scratch = workspace.take(inputs * (V + summed) * w.itemsize)
-    form.run(form.gradients, scratch, form.pace.threads(), {
-        "x": address(x), "x_b": x.stride(0), "w": address(w), "d": address(d), "scale": ctypes.addressof(factor),
-        "rows": summed, "packed_w": scratch.address, "right": scratch.address + inputs * V * w.itemsize,
-        "d_x": address(d_x), "d_w": address(d_w), "d_b": address(d_b),
-    })  # fmt: skip
-    return (
-        d_x if d_x is None or inputs == H else d_x[:, :H],
-        d_w if d_w is None or inputs == H else d_w[:, :H].contiguous(),
-        d_b if d_b is None or classes == V else d_b[:V].clone(),
-    )
+    call = GradientCall.of(x, w, d, NUMBER[w.dtype](scale), need_x=need_x, need_w=need_w, need_b=need_b)
+    call.kernel_call.run()
+    return call.gradients
+
+
+class LossCall(NamedTuple):
+    """A call of the kernel of the losses, and where it leaves its results, named as in LOSS_ARGUMENTS."""
+
+    kernel_call: KernelCall
+    losses: Tensor
+    d: Tensor
+    found: ctypes.Array
+    total: ctypes.Array
+    mean: Any
+    share: Any
+
+    @classmethod
+    def of(cls, x: Tensor, w: Tensor, b: Tensor | None, target: Tensor, ignored: int, *, keep: bool) -> LossCall:
+        """The arguments are those of `losses`."""
+        form = form_of(x, w)
+        (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
+        x, w, target = rows(x), whole(w), whole(target)
+        b = zero_row(dtype, V) if b is None else whole(b)
+        groups, threads = -(-V // L), form.pace.team
+        losses = torch.empty(B, dtype=dtype, device="cpu")
+        d = workspace.empty((B if keep else threads * TOGETHER, groups * L), dtype)
+        found, total = (ctypes.c_int64 * 2)(), (NUMBER[dtype] * L)()
+        mean, share = NUMBER[dtype](), NUMBER[dtype]()
+        scratch = workspace.Layout(w.itemsize)
+        scratch.add("counted", threads * APART * 8 // w.itemsize)
+        scratch.add("packed_w", groups * L * H)
+        scratch.add("packed_b", groups * L)
+        words = {
+            "x": address(x), "x_b": x.stride(0), "w": address(w), "b": address(b), "target": address(target),
+            "ignored": ignored, "keep": int(keep), "rows": TOGETHER, "d": d.data_ptr(), "losses": losses.data_ptr(),
+            "total": ctypes.addressof(total), "found": ctypes.addressof(found), "mean": ctypes.addressof(mean),
+            "share": ctypes.addressof(share),
+        }  # fmt: skip
+        call = form.loss.call(form.pace, words, scratch, (x, w, b, target))
+        return cls(call, losses, d, found, total, mean, share)
+
+
+class GradientCall(NamedTuple):
+    """A call of the kernel of the gradients, and the tensors (x, w, biases) to which it writes them."""
+
+    kernel_call: KernelCall
+    gradients: tuple[Tensor | None, Tensor | None, Tensor | None]
+
+    @classmethod
+    def of(
+        cls, x: Tensor, w: Tensor, d: Tensor, scale: Any, *, need_x: bool, need_w: bool, need_b: bool
+    ) -> GradientCall:
+        """The arguments are those of `gradients`, but for the scale: a number in memory, which the kernel reads."""
+        form = form_of(x, w)
+        (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
+        x, w = rows(x), whole(w)
+        inputs, classes, summed = -(-H // L) * L, d.shape[1], min(B, SUMMED)
+        d_x = workspace.empty((B, inputs), dtype) if need_x else None
+        d_w = workspace.empty((V, H), dtype) if need_w else None
+        d_b = torch.empty(V, dtype=dtype, device="cpu") if need_b else None
+        scratch = workspace.Layout(w.itemsize)
+        scratch.add("packed_w", inputs * V)
+        scratch.add("right", inputs * summed)
+        scratch.add("sum_b", classes)
+        if inputs != H:
+            scratch.add("sum_w", V * inputs)
+        words = {
+            "x": address(x), "x_b": x.stride(0), "w": address(w), "d": address(d), "scale": ctypes.addressof(scale),
+            "rows": summed, "d_x": address(d_x), "d_w": address(d_w), "d_b": address(d_b),
+        }  # fmt: skip
+        if inputs == H:
+            words["sum_w"] = address(d_w)
+        call = form.gradients.call(form.pace, words, scratch, (x, w, d, scale))
+        return cls(call, (d_x if d_x is None or inputs == H else d_x[:, :H], d_w, d_b))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,21 +157,6 @@ class Form:
     gradients: Prepared
     pace: Pace
     lanes: int
-
-    def run(self, prepared: Prepared, scratch: workspace.Memory, threads: int, words: Mapping[str, int]) -> None:
-        """Run a kernel with these arguments besides those that are always the same; the scratch memory is given
-        back."""
-        array = type(prepared.template).from_buffer_copy(prepared.template)
-        at = prepared.at
-        for name, word in words.items():
-            array[at[name]] = word
-        array[at["barriers"]] = ctypes.addressof(array) + 8 * len(at)
-        try:
-            started = perf_counter()
-            prepared.kernel(array, threads)
-            self.pace.took(threads, perf_counter() - started)
-        finally:
-            workspace.give_back(scratch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +174,20 @@ class Prepared:
         for name, size in sizes.items():
             template[at[name]] = size
         return cls(kernel, at, template)
+
+    def call(self, pace: Pace, words: Mapping[str, int], scratch: workspace.Layout, alive: object) -> KernelCall:
+        """A call with these arguments besides those that are always the same."""
+
+        def filled(base: int) -> ctypes.Array:
+            array, at = type(self.template).from_buffer_copy(self.template), self.at
+            for name, word in words.items():
+                array[at[name]] = word
+            for name, offset in scratch.offset.items():
+                array[at[name]] = base + offset
+            array[at["barriers"]] = ctypes.addressof(array) + 8 * len(at)
+            return array
+
+        return KernelCall(self.kernel, pace, scratch.size, filled, alive)
 
 
 def form_of(x: Tensor, w: Tensor) -> Form:

@@ -33,6 +33,9 @@ LOSS_ARGUMENTS: Mapping[str, str] = COMMON | {
     "losses": "(B,) losses; 0 in rows that are ignored",
     "total": "(L,) the sum of the losses, in every place",
     "counted": "(threads, 16) 64-bit words: of each thread the rows with a loss, then those with a wrong target",
+    "found": "(2,) 64-bit words: the numbers of all rows with a loss and of those with a wrong target",
+    "mean": "one number: the sum of the losses / n, n the number of rows with a loss; NaN if there are none",
+    "share": "one number: 1 / n; 1 if there are none",
 }
 GRADIENT_ARGUMENTS: Mapping[str, str] = COMMON | {
     "scale": "one number, by which all gradients are multiplied",
@@ -40,6 +43,8 @@ GRADIENT_ARGUMENTS: Mapping[str, str] = COMMON | {
     "packed_w": "(Q / L, V, L) weights times scale",
     "right": "(Q / L, rows, L) features, packed",
     "d_x": "(B, Q) gradients with respect to x; null if not needed",
-    "d_w": "(V, Q) gradients with respect to w; null if not needed",
-    "d_b": "(P,) gradients with respect to the biases; null if not needed",
+    "d_w": "(V, H) gradients with respect to w; null if not needed",
+    "sum_w": "(V, Q) where they are added up; d_w itself if Q = H",
+    "d_b": "(V,) gradients with respect to the biases; null if not needed",
+    "sum_b": "(P,) where they are added up",
 }

@@ -78,7 +78,25 @@ def emit_loss(code: Code) -> None:
             code.b.store(slot.get().v, args.pointer("counted").words(share.me * APART + word).v, align=8)
         share.wait_for_all()
         with code.when(share.me.equals(0)):
-            args.pointer("total").store(sum_of(code, losses, args["B"]))
+            total = sum_of(code, losses, args["B"])
+            args.pointer("total").store(total)
+            with code.accumulate([code.int(0)] * 2, 0, share.size) as (i, before, counts):
+                for word in range(2):
+                    counts[word] = before[word] + args.pointer("counted").integer(i * APART + word)
+            for word in range(2):
+                code.b.store(counts[word].v, args.pointer("found").words(word).v, align=8)
+            one = ir.Constant(code.real, 1.0)
+            store_quotient(code, args.pointer("share"), one, counts[0].most(1))
+            first = code.b.extract_element(total.v, ir.Constant(I32, 0))
+            store_quotient(code, args.pointer("mean"), first, counts[0])
+
+
+def store_quotient(code: Code, at: Ptr, number: Value, count: Int) -> None:
+    """Store number / count, computed in double precision and rounded."""
+    double, b = ir.DoubleType(), code.b
+    wide = number if code.real == double else b.fpext(number, double)
+    found = b.fdiv(wide, b.sitofp(count.v, double))
+    b.store(found if code.real == double else b.fptrunc(found, code.real), at.v, align=code.bytes)
 
 
 def sum_of(code: Code, numbers: Ptr, count: Int) -> Vec:
@@ -142,15 +160,25 @@ def emit_gradients(code: Code) -> None:
                 v0, v1 = share.slice_of(wide)
                 product(
                     code, code.ones(), 0, 0, 1, d + v0 * L, L, wide * L, v1 - v0, rows, null(code),
-                    args.pointer("d_b") + v0 * L, 0, more,
+                    args.pointer("sum_b") + v0 * L, 0, more,
                 )  # fmt: skip
-        scale = args.pointer("scale").splat()
-        for name, rows, (c0, c1) in (
-            ("d_w", V, share.slice_of(share.groups)),
-            ("d_b", code.int(1), share.slice_of(wide)),
-        ):
-            with code.when(code.b.not_(args.pointer(name).is_null)), code.loop(0, rows) as v:
-                each_vector(code, args.pointer(name) + (v * share.groups + c0) * L, c1 - c0, lambda x: x * scale)
+        for name, rows, columns, groups in (("w", V, args["H"], share.groups), ("b", code.int(1), V, wide)):
+            with code.when(code.b.not_(args.pointer(f"d_{name}").is_null)):
+                emit_scaled(code, args, name, (rows, columns), share.slice_of(groups))
+
+
+def emit_scaled(code: Code, args: Arguments, name: str, size: tuple[Int, Int], bounds: tuple[Int, Int]) -> None:
+    """Some columns of a gradient of `size`, from its sum, whose rows are padded to whole vectors."""
+    (rows, columns), scale, sums, out = size, args.pointer("scale").splat(), *(
+        args.pointer(f"{kind}_{name}") for kind in ("sum", "d")
+    )  # fmt: skip
+    with code.loop(0, rows) as r:
+        row, to = sums + r * columns.round_up(code.lanes), out + r * columns
+
+        def store(g: Int, mask: Value | None) -> None:
+            to.store(row.load(g * code.lanes) * scale, g * code.lanes, mask)
+
+        ElementWise(code).units(columns, bounds, store)
 
 
 def emit_inputs(code: Code, args: Arguments, share: Share) -> None:
@@ -176,5 +204,5 @@ def emit_weights(
     x, right, groups = args.pointer("x") + (args["x_b"] * first + g0 * L), args.pointer("right"), (H + (L - 1)) // L
     to, units = right + g0 * args["rows"] * L, (g1 * L).least(H) - (g0 * L).least(H)
     code.call(tile.symbol(code, "pack_rows"), x, args["x_b"], rows, units, to, rows * L)
-    out = args.pointer("d_w") + g0 * L
+    out = args.pointer("sum_w") + g0 * L
     product(code, d, 1, wide, V, to, rows * L, L, g1 - g0, rows, null(code), out, groups * L, more)

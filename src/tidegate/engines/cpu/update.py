@@ -1,9 +1,12 @@
 """Norm, clipping and update of parameters on the CPU kernels, in one pass over the gradients each."""
 
+from __future__ import annotations
+
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,11 +15,13 @@ from tidegate.engines import transforms
 from tidegate.engines.cpu import kernels, runtime, team
 from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.boundary import address
+from tidegate.engines.cpu.kernel_call import KernelCall
 from tidegate.engines.cpu.kernels import Kernel, Once, function_of
 from tidegate.engines.cpu.key import key
 from tidegate.engines.cpu.launch_plan import REAL
+from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.target import Target
-from tidegate.engines.cpu.update_abi import ADAMW, ARGUMENTS, BLOCK, NORM, ROW, SGD
+from tidegate.engines.cpu.update_abi import ADAMW, ADAMW_FACTORS, ARGUMENTS, BLOCK, NORM, ROW, SGD, SGD_FACTORS
 
 #: Elements below which a second thread costs more than it saves.
 SMALL = 1 << 16
@@ -24,6 +29,8 @@ SMALL = 1 << 16
 BARRIERS = 2 * APART
 #: The number types of factors and sums.
 NUMBER = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
+#: The number of factors that a tensor has.
+FACTORS = {SGD: len(SGD_FACTORS), ADAMW: len(ADAMW_FACTORS)}
 
 
 def refuse(tensors: Sequence[Tensor]) -> str | None:
@@ -43,64 +50,74 @@ def refuse(tensors: Sequence[Tensor]) -> str | None:
 
 def norm(gradients: Sequence[Tensor]) -> float:
     """The square root of the sum of the squares of all elements; the same bits for any number of threads."""
-    dtype = gradients[0].dtype
-    kernel = update_kernel(NORM, kernels.here(), REAL[dtype])
-    firsts = [0, *accumulate([-(-g.numel() // BLOCK) for g in gradients])]
-    blocks = firsts[-1]
-    sums, found = (NUMBER[dtype] * (blocks + kernel.lanes))(), NUMBER[dtype]()
-    rows = [(0, address(g), 0, 0, 0, 0, g.numel(), first) for g, first in zip(gradients, firsts)]
-    _run(kernel, rows, sums=ctypes.addressof(sums), blocks=blocks, norm=ctypes.addressof(found))
-    return found.value
+    call = NormCall.of(gradients)
+    call.kernel_call.run()
+    return call.norm.value
 
 
-def sgd(tensors: Sequence[tuple[Tensor, Tensor]], factors: Sequence[Sequence[float]], *, clipped: bool) -> None:
-    """Update each (parameter, gradient) with its SGD_FACTORS; with `clipped` the scaled gradients are stored."""
-    kernel, numbers = _prepared(SGD, tensors[0][0].dtype, factors)
-    rows = [
-        (address(p), address(g), 0, 0, 0, at, p.numel(), 0) for (p, g), at in zip(tensors, _addresses(numbers, factors))
-    ]
-    _run(kernel, rows, clipped=int(clipped))
+class NormCall(NamedTuple):
+    """A call of the kernel of the norm, and the number to which it writes it."""
+
+    kernel_call: KernelCall
+    norm: Any
+
+    @classmethod
+    def of(cls, gradients: Sequence[Tensor]) -> NormCall:
+        dtype = gradients[0].dtype
+        kernel = update_kernel(NORM, kernels.here(), REAL[dtype])
+        firsts = [0, *accumulate([-(-g.numel() // BLOCK) for g in gradients])]
+        blocks = firsts[-1]
+        sums, found = (NUMBER[dtype] * (blocks + kernel.lanes))(), NUMBER[dtype]()
+        rows = [(0, address(g), 0, 0, 0, 0, g.numel(), first) for g, first in zip(gradients, firsts)]
+        words = {"sums": ctypes.addressof(sums), "blocks": blocks, "norm": ctypes.addressof(found)}
+        return cls(_call(kernel, rows, words, (gradients, sums, found)), found)
 
 
-def adamw(tensors: Sequence[tuple[Tensor, ...]], factors: Sequence[Sequence[float]], *, clipped: bool) -> None:
-    """Update each (parameter, gradient, average, average of squares, step) with its ADAMW_FACTORS."""
-    kernel, numbers = _prepared(ADAMW, tensors[0][0].dtype, factors)
-    rows = [(*map(address, each), at, each[0].numel(), 0) for each, at in zip(tensors, _addresses(numbers, factors))]
-    _run(kernel, rows, clipped=int(clipped))
+class Update:
+    """Updates of the same tensors by one kernel, SGD or ADAMW: rows of (parameter, gradient) or of (parameter,
+    gradient, average, average of squares, step), whose addresses are written once. Row i has the factors number
+    `groups[i]`, 0, 1 and so on."""
+
+    def __init__(self, name: str, tensors: Sequence[tuple[Tensor, ...]], groups: Sequence[int]):
+        count, words = FACTORS[name], len(ROW) - 3
+        kind = NUMBER[tensors[0][0].dtype]
+        self.factors = (kind * (count * (max(groups) + 1)))()
+        start, each = ctypes.addressof(self.factors), count * ctypes.sizeof(kind)
+        rows = [
+            (*map(address, row), *[0] * (words - len(row)), start + each * group, row[0].numel(), 0)
+            for row, group in zip(tensors, groups)
+        ]
+        kernel = update_kernel(name, kernels.here(), REAL[tensors[0][0].dtype])
+        self.call = _call(kernel, rows, {}, tensors)
+        self.array, self.clipped = self.call.filled(0), list(kernel.arguments).index("clipped")
+        self.barriers = ctypes.addressof(self.array) + 8 * len(kernel.arguments)
+        #: The number of steps of each tensor, which the kernel counts.
+        self.steps = [kind.from_address(address(row[4])) for row in tensors if len(row) > 4]
+
+    def run(self, factors: Sequence[float], *, clipped: bool) -> None:
+        """Update all tensors with these factors, one group after the other; with `clipped` the scaled gradients are
+        stored."""
+        self.factors[:] = factors
+        self.array[self.clipped] = clipped
+        threads = self.call.pace.team
+        if threads > 1:
+            ctypes.memset(self.barriers, 0, 8 * BARRIERS)
+        self.call.kernel(self.array, threads)
 
 
-def _prepared(name: str, dtype: torch.dtype, factors: Sequence[Sequence[float]]) -> tuple[Kernel, ctypes.Array]:
-    """The kernel, and the factors of all tensors in memory."""
-    numbers = [x for each in factors for x in each]
-    return update_kernel(name, kernels.here(), REAL[dtype]), (NUMBER[dtype] * len(numbers))(*numbers)
-
-
-def _addresses(numbers: ctypes.Array, factors: Sequence[Sequence[float]]) -> range:
-    """The address of the factors of each tensor."""
-    start, each = ctypes.addressof(numbers), len(factors[0]) * ctypes.sizeof(numbers) // len(numbers)
-    return range(start, start + each * len(factors), each)
-
-
-def _run(
-    kernel: Kernel,
-    rows: Sequence[Sequence[int]],
-    *,
-    sums: int = 0,
-    blocks: int = 0,
-    norm: int = 0,
-    clipped: int = 0,
-) -> None:
-    """Run a kernel on tensors, given as rows of their words."""
-    words = (ctypes.c_int64 * (len(ROW) * len(rows)))(*[word for row in rows for word in row])
-    values = {
-        "count": len(rows), "tensors": ctypes.addressof(words), "row_teams": 1, "sums": sums, "blocks": blocks,
-        "norm": norm, "clipped": clipped,
-    }  # fmt: skip
+def _call(kernel: Kernel, rows: Sequence[Sequence[int]], words: Mapping[str, int], alive: object) -> KernelCall:
+    """A call of a kernel on tensors, given as rows of their words."""
+    tensors = (ctypes.c_int64 * (len(ROW) * len(rows)))(*[word for row in rows for word in row])
+    values = {"count": len(rows), "tensors": ctypes.addressof(tensors), "row_teams": 1, **words}
     names = kernel.arguments
-    array = (ctypes.c_int64 * (len(names) + BARRIERS))(*[values.get(name, 0) for name in names])
-    array[names.index("barriers")] = ctypes.addressof(array) + 8 * len(names)
+
+    def filled(_: int) -> ctypes.Array:
+        array = (ctypes.c_int64 * (len(names) + BARRIERS))(*[values.get(name, 0) for name in names])
+        array[names.index("barriers")] = ctypes.addressof(array) + 8 * len(names)
+        return array
+
     size = sum(row[ROW.index("size")] for row in rows)
-    kernel(array, 1 if size < SMALL else team.threads())
+    return KernelCall(kernel, Pace(1 if size < SMALL else team.threads()), 0, filled, (tensors, alive))
 
 
 @lru_cache
