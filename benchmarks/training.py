@@ -29,41 +29,58 @@ LETTERS = string.ascii_lowercase + " "  # 28 tokens with the one for unknown cha
 
 
 def outside(step: Callable[[], object], count: int = 200) -> float:
-    """The fraction of a step outside those kernels, after 20 steps that are not counted: medians of `count` steps as
-    they are, and of as many between them in which every kernel is timed. In the latter the kernels of a chain are
-    called one by one, which takes longer."""
-    inside, call = 0.0, Kernel.__call__
+    """The fraction of a step outside those kernels: medians of `count` steps, after 20 that are not counted.
 
-    def timed(self: Kernel, arguments: ctypes.Array, threads: int) -> None:
-        nonlocal inside
-        started = time.perf_counter()
-        call(self, arguments, threads)
-        if "w_hh" in self.arguments:
-            inside += time.perf_counter() - started
-
+    In turn, a step is made as it is; its kernels are timed, with a chain as one of them; and, to be subtracted, the
+    kernels of its chain that are not those of the layer are timed, in calls of their own.
+    """
     for _ in range(20):
         step()
-    steps, kernels, run = [], [], Chain.run
+    steps, kernels, others = [], [], []
     for _ in range(count):
         steps.append(clock(step))
-        inside, Kernel.__call__, Chain.run = 0.0, timed, one_by_one
+        kernels.append(Times(apart=False).of(step))
+        others.append(Times(apart=True).of(step))
+    return 1 - (median(kernels) - median(others)) / median(steps)
+
+
+class Times:
+    """The seconds of a step in the kernels of the layer, a chain counted as a whole; or `apart`, in the other kernels
+    of its chain."""
+
+    def __init__(self, *, apart: bool) -> None:
+        self.apart, self.seconds = apart, 0.0
+
+    def of(self, step: Callable[[], object]) -> float:
+        call, run, times = Kernel.__call__, Chain.run, self
+
+        def timed_call(self: Kernel, arguments: ctypes.Array, threads: int) -> None:
+            seconds = clock(lambda: call(self, arguments, threads))
+            times.seconds += seconds if "w_hh" in self.arguments and not times.apart else 0.0
+
+        def timed_run(self: Chain) -> bool:
+            started = time.perf_counter()
+            found = run(self)
+            times.seconds += time.perf_counter() - started
+            return found
+
+        def one_by_one(self: Chain) -> bool:
+            words, threads = self.words, self.pace.threads()
+            words[FAILED] = 0
+            for kernel_call, array in zip(self.calls, self.arrays):
+                if not words[FAILED]:
+                    ctypes.memset(words[BARRIERS], 0, 8 * words[BARRIER_WORDS])
+                    kernel, team = kernel_call.kernel, min(threads, kernel_call.pace.team)
+                    seconds = clock(lambda: call(kernel, array, team))  # noqa: B023  called at once
+                    times.seconds += 0.0 if "w_hh" in kernel.arguments else seconds
+            return not words[FAILED]
+
+        Kernel.__call__, Chain.run = timed_call, one_by_one if self.apart else timed_run
         try:
             step()
         finally:
             Kernel.__call__, Chain.run = call, run
-        kernels.append(inside)
-    return 1 - median(kernels) / median(steps)
-
-
-def one_by_one(self: Chain) -> bool:
-    """As Chain.run, with a call of Python for each kernel."""
-    words, threads = self.words, self.pace.threads()
-    words[FAILED] = 0
-    for kernel_call, array in zip(self.calls, self.arrays):
-        if not words[FAILED]:
-            ctypes.memset(words[BARRIERS], 0, 8 * words[BARRIER_WORDS])
-            kernel_call.kernel(array, min(threads, kernel_call.pace.team))
-    return not words[FAILED]
+        return self.seconds
 
 
 def outside_in_our_loop(cell: str, batch: int, steps: int, hidden: int) -> float:
