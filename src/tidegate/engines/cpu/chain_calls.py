@@ -10,7 +10,7 @@ from tidegate.engines.cpu import kernels, runtime, team
 from tidegate.engines.cpu.boundary import address
 from tidegate.engines.cpu.chain_abi import ARGUMENTS, CHAIN, CHECK, MULTIPLY, TRANSPOSE, ZERO
 from tidegate.engines.cpu.kernel_call import KernelCall
-from tidegate.engines.cpu.kernels import Kernel, Once, function_of
+from tidegate.engines.cpu.kernels import Kernel, Once, function_of, shared
 from tidegate.engines.cpu.key import key
 from tidegate.engines.cpu.launch_plan import REAL
 from tidegate.engines.cpu.pace import Pace
@@ -79,4 +79,5 @@ def chain_library(target: Target, real: str) -> Kernel:
         return str(code.module)
 
     made = runtime.object_code(key(target, real, CHAIN), program, target)
-    return function_of(runtime.Library(made, target, team.symbols()), CHAIN, [], target.lanes(real))
+    symbols = {**shared(target, real)[1], **team.symbols()}
+    return function_of(runtime.Library(made, target, symbols), CHAIN, [], target.lanes(real))

@@ -2,9 +2,9 @@
 
 import llvmlite.ir as ir
 
-from tidegate.engines.cpu import transposed
+from tidegate.engines.cpu import tile
 from tidegate.engines.cpu.chain_abi import ARGUMENTS, CHAIN, CHECK, HEAD, MULTIPLY, NODE, TRANSPOSE, ZERO
-from tidegate.engines.cpu.kernel import Arguments, ElementWise, Share, StackSlot
+from tidegate.engines.cpu.kernel import Arguments, ElementWise, Share, StackSlot, null
 from tidegate.engines.cpu.vector import ADDRESS, I32, I64, VOID, Code, Int, Ptr, Value
 
 
@@ -79,15 +79,14 @@ def emit_transpose(code: Code) -> None:
     """In squares of a vector's lanes; each thread writes some rows of the result."""
     with code.function(TRANSPOSE, "p", public=True) as (at,):
         args, share = shared(code, TRANSPOSE, at)
-        rows, columns, L = args["rows"], args["columns"], code.lanes
+        rows, columns, L, square = args["rows"], args["columns"], code.lanes, code.stack(code.lanes)
         c0, c1 = share.slice_of((columns + (L - 1)) // L)
         with code.loop(c0 * L, c1 * L, L) as c, code.loop(0, rows, L) as r:
-            there = code.first_lanes(columns - c)
-            source = args.pointer("source") + (r * columns + c)
-            # The last row is read again in place of rows beyond it, which are not stored.
-            last = rows - r - 1
-            square = [(source + last.least(i) * columns).load(0, there) for i in range(L)]
-            out = args.pointer("out") + (c * rows + r)
-            for k, column in enumerate(transposed.square(code, square)):
-                present = code.select(columns - c > k, rows - r, code.int(0))
-                (out + rows * k).store(column, 0, code.first_lanes(present))
+            source, out = args.pointer("source") + (r * columns + c), args.pointer("out") + (c * rows + r)
+            width, height, whole = (columns - c).least(L), (rows - r).least(L), code.int(L)
+            code.call(
+                tile.symbol(code, "pack_transposed"), source, columns, height, width, square, whole, whole, null(code),
+                code.int(0),
+            )  # fmt: skip
+            with code.loop(0, width) as k:
+                (out + rows * k).store((square + k * L).load(), 0, code.first_lanes(height))
