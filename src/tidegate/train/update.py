@@ -87,11 +87,7 @@ class KernelUpdate:
 
         self.kind, self.settings, self.tensors = kind, settings, tensors
         self.flat = [t for row in tensors for t in row]
-        known = [(id(group), row[4].item() if len(row) > 4 else 0) for group, row in zip(settings, tensors)]
-        distinct = list(dict.fromkeys(known))
-        self.groups = [distinct.index(key) for key in known]
-        self.first = [self.groups.index(k) for k in range(len(distinct))]
-        self.update = update.Update(kind.name, tensors, self.groups)
+        self.update = update.Update(kind.name, tensors, settings)
 
     def norm(self) -> Tensor:
         """The global norm of the gradients."""
@@ -104,16 +100,9 @@ class KernelUpdate:
         scale = max_norm / (norm + TINY)
         clipped = not scale >= 1  # NaN too
         steps, factors, scale = self.update.steps, self.kind.factors, scale if clipped else 1.0
-        self.update.run(
-            [x for i in self.first for x in factors(scale, self.settings[i], steps[i].value if steps else 0.0)],
-            clipped=clipped,
-        )
+        found = [factors(scale, self.settings[i], steps[i].value if steps else 0.0) for i in self.update.first]
+        self.update.run([x for own in found for x in own], clipped=clipped)
         increment_version(self.flat)
-
-    def steps_agree(self) -> bool:
-        """Whether parameters that have the same factors have still made the same number of steps."""
-        steps = self.update.steps
-        return all(step.value == steps[self.first[k]].value for step, k in zip(steps, self.groups))
 
 
 class RecordedUpdate:
@@ -143,7 +132,7 @@ class RecordedUpdate:
             and list(map(id, found[0])) == list(map(id, update.settings))
             and list(map(id, chain.from_iterable(found[1]))) == list(map(id, update.flat))
             and self.fixed.unchanged()
-            and update.steps_agree()
+            and update.update.steps_agree()
         )
 
 

@@ -75,24 +75,36 @@ class NormCall(NamedTuple):
 
 class Update:
     """Updates of the same tensors by one kernel, SGD or ADAMW: rows of (parameter, gradient) or of (parameter,
-    gradient, average, average of squares, step), whose addresses are written once. Row i has the factors number
-    `groups[i]`, 0, 1 and so on."""
+    gradient, average, average of squares, step), whose addresses are written once.
 
-    def __init__(self, name: str, tensors: Sequence[tuple[Tensor, ...]], groups: Sequence[int]):
-        count, words = FACTORS[name], len(ROW) - 3
-        kind = NUMBER[tensors[0][0].dtype]
-        self.factors = (kind * (count * (max(groups) + 1)))()
-        start, each = ctypes.addressof(self.factors), count * ctypes.sizeof(kind)
+    Rows with the same object in `settings` that have made the same number of steps form a group, whose factors are the
+    same: `groups` has the group of every row, `first` a row of every group. `steps` are the numbers of steps, which the
+    kernel counts.
+    """
+
+    def __init__(self, name: str, tensors: Sequence[tuple[Tensor, ...]], settings: Sequence[object]):
+        number, count = NUMBER[tensors[0][0].dtype], FACTORS[name]
+        at = [[address(t) for t in row] for row in tensors]
+        self.steps = [number.from_address(row[4]) for row in at if len(row) > 4]
+        known = [(id(own), step.value) for own, step in zip(settings, self.steps)] or [(id(own), 0) for own in settings]
+        order = {key: group for group, key in enumerate(dict.fromkeys(known))}
+        self.groups = [order[key] for key in known]
+        self.first = [self.groups.index(group) for group in range(len(order))]
+        self.factors = (number * (count * len(order)))()
+        start, each = ctypes.addressof(self.factors), count * ctypes.sizeof(number)
+        none = [0] * (len(ROW) - 3 - len(at[0]))
         rows = [
-            (*map(address, row), *[0] * (words - len(row)), start + each * group, row[0].numel(), 0)
-            for row, group in zip(tensors, groups)
+            (*own, *none, start + each * group, row[0].numel(), 0) for own, row, group in zip(at, tensors, self.groups)
         ]
         kernel = update_kernel(name, kernels.here(), REAL[tensors[0][0].dtype])
         self.call = _call(kernel, rows, {}, tensors)
         self.array, self.clipped = self.call.filled(0), list(kernel.arguments).index("clipped")
         self.barriers = ctypes.addressof(self.array) + 8 * len(kernel.arguments)
-        #: The number of steps of each tensor, which the kernel counts.
-        self.steps = [kind.from_address(address(row[4])) for row in tensors if len(row) > 4]
+
+    def steps_agree(self) -> bool:
+        """Whether the rows of a group have still made the same number of steps."""
+        steps = self.steps
+        return all(step.value == steps[self.first[group]].value for step, group in zip(steps, self.groups))
 
     def run(self, factors: Sequence[float], *, clipped: bool) -> None:
         """Update all tensors with these factors, one group after the other; with `clipped` the scaled gradients are
