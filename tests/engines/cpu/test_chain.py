@@ -44,10 +44,11 @@ def test_the_small_kernels_are_torchs_functions(rows, columns, dtype):
 
 
 @pytest.mark.usefixtures("threads")
-def test_a_product_may_be_in_place_with_rows_apart():
-    wide = torch.randn(4, 3, 20)
-    before, factors = wide.clone(), torch.randn(4, 3, 17)
-    part = wide[..., :17]
+@pytest.mark.parametrize("size", [3, 1])
+def test_a_product_may_be_in_place_with_rows_apart(size):
+    rows = torch.randn(4 * size, 20)
+    wide, part = rows.view(4, size, 20), rows[:, :17].unflatten(0, (4, size))
+    before, factors = wide.clone(), torch.randn(4, size, 17)
     assert Chain([chain_calls.multiply(part, factors, part)], "float").run()
     assert torch.equal(part, before[..., :17] * factors)
     assert torch.equal(wide[..., 17:], before[..., 17:])

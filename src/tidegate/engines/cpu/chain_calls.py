@@ -33,11 +33,13 @@ def zero(t: Tensor) -> KernelCall:
 
 
 def multiply(left: Tensor, right: Tensor, out: Tensor) -> KernelCall:
-    """out = left * right, rows of adjacent numbers; right is contiguous."""
+    """out = left * right, rows of adjacent numbers at equal distances; right is contiguous."""
     columns = right.shape[-1]
+    # As two dimensions: in more, the stride of a dimension of size 1 may be any number.
+    rows = [t.view(-1, columns) for t in (left, right, out)]
     words = {
-        "rows": right.numel() // columns, "columns": columns, "left": address(left), "left_row": left.stride(-2),
-        "right": address(right), "out": address(out), "out_row": out.stride(-2),
+        "rows": len(rows[0]), "columns": columns, "left": address(left), "left_row": rows[0].stride(0),
+        "right": address(right), "out": address(out), "out_row": rows[2].stride(0),
     }  # fmt: skip
     return _call(MULTIPLY, right.dtype, right.numel(), words, (left, right, out))
 
