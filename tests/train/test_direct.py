@@ -439,6 +439,45 @@ def test_other_models_use_the_graph(make):
     assert not direct.usable(make(), "cpu")
 
 
+def embedded(model):
+    model.embedding = torch.nn.Embedding(V, V)
+
+
+def parametrized(model):
+    torch.nn.utils.parametrizations.weight_norm(model.recurrent, "weight_hh_l0")
+
+
+def partly_frozen(model):
+    model.recurrent.bias_hh_l0.requires_grad_(False)
+
+
+def bidirectional(model):
+    model.recurrent = tidegate.GRU(V, H, bidirectional=True)
+
+
+@pytest.mark.parametrize("change", [embedded, parametrized, partly_frozen, bidirectional, torch.nn.Module.bfloat16])
+def test_a_model_that_is_no_longer_of_the_known_form_uses_the_graph(change):
+    model = LanguageModel("gru", V, H)
+    recorded = direct.Direct(model)
+    assert recorded.set_gradients(*batch(), None) is not None
+    change(model)
+    assert recorded.set_gradients(*batch(), None) is None
+
+
+def test_a_run_goes_on_with_the_graph_and_without_it_again(trainer_of):
+    found = []
+    for graph in (False, True):
+        trainer = trainer_of(epochs=1, dropout=0.0)
+        if graph:
+            trainer.direct = None
+        frozen = trainer.model.recurrent.bias_hh_l0
+        for k in range(9):
+            frozen.requires_grad_(not 3 <= k < 6)
+            trainer.step()
+        found.append([*trainer.position.losses, *(p.detach().clone() for p in trainer.parameters)])
+    assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(*found))
+
+
 def test_other_engines_use_the_graph(trainer_of):
     assert trainer_of(engine="eager").direct is None
     assert trainer_of(engine="cpu").direct is not None

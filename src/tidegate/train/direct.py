@@ -118,7 +118,7 @@ class RecordedStep:
         return (
             same is not None
             and same(x, y, *parts)
-            and all(map(is_, self.model._modules.values(), self.modules))
+            and tuple(self.model._modules.values()) == self.modules
             and all(map(is_, [table.get(name) for table, name in self.slots], self.parameters))
             and all(map(is_, [p.grad for p in self.parameters], self.gradients))
             and self.settings_now() == self.settings
