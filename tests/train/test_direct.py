@@ -1,76 +1,19 @@
-"""Recorded steps without torch's graph: bit by bit those of `loss.backward()`, whatever changes between two steps."""
+"""Recorded steps without torch's graph: bit by bit those of `loss.backward()`."""
 
 import os
-import random
 import threading
 
 import pytest
 import torch
 from tests.engines.cpu.memory import fenced_take, poisoned
+from tests.train.recorded import B, H, Leaky, T, V, batch, both, same, step, with_graph
 
-import tidegate
 from tidegate.cells import CELLS
-from tidegate.engines.cpu import fixed, kernels, workspace
+from tidegate.engines.cpu import kernels, workspace
 from tidegate.errors import IndicesError, ShapeError
 from tidegate.train import direct
 from tidegate.train.interrupt import Interrupt
-from tidegate.train.model import LanguageModel, detach
-
-V, H, T, B = 11, 9, 7, 5
-
-
-class Leaky(tidegate.Cell):
-    """n = tanh(W_n x + b_n + U_n h + c_n), h' = h / 2 + n / 2"""
-
-    gates = ("n",)
-    state = ("h",)
-
-    def equations(a, U, h):
-        n = tidegate.tanh(a.n + U.n(h))
-        return (0.5 * h + 0.5 * n,), (n,)
-
-
-def batch(steps=T, size=B):
-    return torch.randint(V, (steps, size)), torch.randint(V, (steps, size))
-
-
-def with_graph(model, x, y, state):
-    """(loss, states, gradients) with torch's graph; the gradients of the model are left as they were."""
-    before = [p.grad for p in model.parameters()]
-    model.zero_grad()
-    loss, after = model.loss(x, y, state)
-    loss.backward()
-    found = [loss.item(), *parts(detach(after)), *(p.grad for p in model.parameters())]
-    for p, gradient in zip(model.parameters(), before):
-        p.grad = gradient
-    return found
-
-
-def parts(state):
-    return (state,) if isinstance(state, torch.Tensor) else state
-
-
-def step(recorded, x, y, state):
-    """(loss, states, gradients) of a recorded step, and its result."""
-    found = recorded.set_gradients(x, y, state)
-    return [found.loss, *parts(found.state), *(p.grad for p in recorded.model.parameters())], found
-
-
-def same(ours, graph):
-    assert len(ours) == len(graph)
-    assert all(not t.requires_grad for t in ours[1:])
-    return ours[0] == graph[0] and all(torch.equal(a, b) for a, b in zip(ours[1:], graph[1:]))
-
-
-def both(recorded, x, y, state):
-    """Whether a step has the bits of the graph, with the same random numbers; and its state."""
-    drawn = torch.get_rng_state()
-    graph = with_graph(recorded.model, x, y, state)
-    torch.set_rng_state(drawn)
-    ours, found = step(recorded, x, y, state)
-    norm = torch.stack([p.grad.double().norm() for p in recorded.model.parameters()]).norm().item()
-    overflows = norm > 1e18  # the square does, in float32
-    return same(ours, graph) and (overflows or found.norm == pytest.approx(norm, rel=1e-5)), found.state
+from tidegate.train.model import LanguageModel
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -106,139 +49,6 @@ def test_a_vocabulary_that_is_large_for_a_batch():
     for _ in range(3):
         equal, state = both(recorded, torch.randint(500, (T, B)), torch.randint(500, (T, B)), state)
         assert equal
-
-
-# -- what changes between two steps -----------------------------------------------------------------------------------
-
-
-def new_values(model):
-    with torch.no_grad():
-        for p in model.parameters():
-            p.mul_(1.5)
-
-
-def loaded(model):
-    model.load_state_dict({name: torch.randn_like(value) for name, value in model.state_dict().items()})
-
-
-def moved(model):
-    for p in model.parameters():
-        p.data = p.data.clone() * 2
-
-
-def one_moved(model):
-    model.recurrent.weight_hh_l0.data = torch.randn_like(model.recurrent.weight_hh_l0)
-
-
-def replaced(model):
-    model.recurrent.weight_hh_l0 = torch.nn.Parameter(torch.randn_like(model.recurrent.weight_hh_l0))
-
-
-def other_head(model):
-    model.head = torch.nn.Linear(H, V, dtype=model.head.weight.dtype)
-
-
-def no_gradients(model):
-    model.zero_grad()
-
-
-def gradients_of_zeros(model):
-    model.zero_grad(set_to_none=False)
-
-
-def one_other_gradient(model):
-    p = model.recurrent.weight_hh_l0
-    p.grad = torch.randn_like(p)
-
-
-def moved_gradient(model):
-    g = model.head.weight.grad
-    if g is not None:
-        g.data = g.data.clone()
-
-
-def evaluated(model):
-    model.eval()
-
-
-def other_dropout(model):
-    model.dropout.p = 0.6
-
-
-def two_threads(_):
-    torch.set_num_threads(2)
-
-
-def medium(_):
-    torch.set_float32_matmul_precision("medium")
-
-
-CHANGES = [
-    new_values, loaded, moved, one_moved, replaced, other_head, no_gradients, gradients_of_zeros, one_other_gradient,
-    moved_gradient, evaluated, other_dropout, two_threads, medium,
-]  # fmt: skip
-
-
-@pytest.fixture
-def switches():
-    """Switches of torch, which are restored."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("highest")
-
-
-@pytest.mark.usefixtures("switches")
-@pytest.mark.parametrize("change", CHANGES)
-def test_after_any_change_a_step_has_the_bits_of_the_graph(change):
-    model = LanguageModel("gru", V, H, layers=2, dropout=0.3)
-    recorded, state = direct.Direct(model), None
-    for _ in range(2):
-        _, state = both(recorded, *batch(), state)
-    change(model)
-    for _ in range(2):
-        equal, state = both(recorded, *batch(), state)
-        assert equal
-
-
-@pytest.mark.usefixtures("switches")
-@pytest.mark.parametrize("seed", range(4))
-def test_after_many_changes_in_a_row_every_step_has_the_bits_of_the_graph(seed, monkeypatch):
-    """Also other sizes and states; in memory whose end is guarded."""
-    monkeypatch.setattr(workspace, "SMALL", 0)
-    chosen = random.Random(seed)
-    model = LanguageModel(chosen.choice([*CELLS, Leaky]), V, H, layers=chosen.choice([1, 2]), dropout=0.3)
-    recorded, state, size = direct.Direct(model), None, B
-    with poisoned(fenced_take):
-        for _ in range(25):
-            if chosen.random() < 0.5:
-                chosen.choice(CHANGES)(model)
-            if chosen.random() < 0.2:
-                size, state = chosen.randint(1, 9), None
-            equal, state = both(recorded, *batch(chosen.choice([T, T, 3]), size), state)
-            assert equal
-            model.train()
-
-
-@pytest.mark.parametrize("change", [moved, one_moved, moved_gradient])
-def test_without_the_check_of_addresses_these_changes_would_give_wrong_gradients(change, monkeypatch):
-    model = LanguageModel("gru", V, H, layers=2)
-    recorded, state = direct.Direct(model), None
-    _, state = both(recorded, *batch(), state)
-    monkeypatch.setattr(fixed.FixedTensors, "unchanged", lambda _: True)
-    change(model)
-    equal, _ = both(recorded, *batch(), state)
-    assert not equal
-
-
-def test_without_the_check_of_identity_a_step_would_leave_another_gradient_as_it_is(monkeypatch):
-    model = LanguageModel("gru", V, H)
-    recorded = direct.Direct(model)
-    both(recorded, *batch(), None)
-    monkeypatch.setattr(direct, "is_", lambda *_: True)
-    one_other_gradient(model)
-    equal, _ = both(recorded, *batch(), None)
-    assert not equal
 
 
 def test_a_planted_error_in_dropout_is_found(monkeypatch):
@@ -437,31 +247,6 @@ def with_another_part():
 )
 def test_other_models_use_the_graph(make):
     assert not direct.usable(make(), "cpu")
-
-
-def embedded(model):
-    model.embedding = torch.nn.Embedding(V, V)
-
-
-def parametrized(model):
-    torch.nn.utils.parametrizations.weight_norm(model.recurrent, "weight_hh_l0")
-
-
-def partly_frozen(model):
-    model.recurrent.bias_hh_l0.requires_grad_(False)
-
-
-def bidirectional(model):
-    model.recurrent = tidegate.GRU(V, H, bidirectional=True)
-
-
-@pytest.mark.parametrize("change", [embedded, parametrized, partly_frozen, bidirectional, torch.nn.Module.bfloat16])
-def test_a_model_that_is_no_longer_of_the_known_form_uses_the_graph(change):
-    model = LanguageModel("gru", V, H)
-    recorded = direct.Direct(model)
-    assert recorded.set_gradients(*batch(), None) is not None
-    change(model)
-    assert recorded.set_gradients(*batch(), None) is None
 
 
 def test_a_run_goes_on_with_the_graph_and_without_it_again(trainer_of):
