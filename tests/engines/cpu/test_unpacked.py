@@ -11,7 +11,17 @@ from tidegate.cells import CELLS
 from tidegate.engines.cpu import kernels, launch_plan
 
 REALS = {np.float32: "float", np.float64: "double"}
-SIZES = [(1, 1, 1), (3, 5, 7), (2, 33, 50), (8, 16, 16), (13, 40, 64), (16, 64, 130), (7, 17, 1), (5, 300, 35), (35, 21, 33)]
+SIZES = [
+    (1, 1, 1),
+    (3, 5, 7),
+    (2, 33, 50),
+    (8, 16, 16),
+    (13, 40, 64),
+    (16, 64, 130),
+    (7, 17, 1),
+    (5, 300, 35),
+    (35, 21, 33),
+]
 
 
 def fenced(values: np.ndarray) -> np.ndarray:
