@@ -2,6 +2,7 @@
 
 A kernel takes one argument, an array of 64-bit words, each an integer or the address of numbers. `FORWARD_ARGUMENTS`
 and `BACKWARD_ARGUMENTS` document every word; numbers are of the arithmetic type and row-major unless stated otherwise.
+Kernels for bfloat16 tensors read and write the arguments in CALLERS as bfloat16 numbers: see `bfloats`.
 This file imports no module that generates kernels, so a kernel from the disk cache runs without loading them.
 
 Letters: T steps, B sequences, D inputs, H units, Ga gates with an input, Gq gates with a recurrent product, K stages,
@@ -61,7 +62,8 @@ COMMON_STATES: Mapping[str, str] = {
 FORWARD_ARGUMENTS: Mapping[str, str] = COMMON | {
     "b_ih": "(Ga*H,) input biases, or null",
     "b_hh": "(Gq*H,) recurrent biases, or null",
-    "outputs": "(T, B, H) outputs; written only with a mask: without one, seq of the first state holds the outputs",
+    "outputs": "(T, B, H) outputs; written only with a mask, or as bfloat16 numbers: without these, seq of the first "
+    "state holds the outputs",
     "states": "(T, B, S, H) the states after every step; null unless traced",
     "prepared": "1 if the packed weights below are filled already, 0 to fill them first",
     "packed_w": "(U, Ga, D, L) input weights, or (U, Ga, panel) of terms or pairs",
@@ -113,6 +115,12 @@ BACKWARD_STATES: Mapping[str, str] = COMMON_STATES | {
     "d_start": "(B, H) gradients with respect to the initial state",
 }
 
+#: The arguments that are tensors of the caller: what precedes the dot in the name of each.
+CALLERS = frozenset({
+    "x", "w_ih", "w_hh", "v", "b_ih", "b_hh", "outputs", "start", "final",
+    "d_outputs", "d_final", "d_x", "d_start", "d_w_ih", "d_w_hh", "d_b_ih", "d_b_hh", "d_v",
+})  # fmt: skip
+
 #: 64-bit words between two barrier counters: two cache lines, for processors that fetch lines in pairs.
 APART = 16
 
@@ -142,6 +150,15 @@ SHARED_PAIRS = (
     "pairs_pack_pair",
     "pairs_pack_right",
     "pairs_pack_left",
+)
+#: Those of them that read bfloat16 numbers, which only kernels for bfloat16 tensors call.
+SHARED_BFLOATS = (
+    "pairs_bfloats_unpacked_product",
+    "pairs_bfloats_split_rows",
+    "pairs_bfloats_pack_pair",
+    "pairs_bfloats_pack_right",
+    "bfloats_pack_transposed",
+    "bfloats_gather_column",
 )
 
 N = TypeVar("N", int, "Int")

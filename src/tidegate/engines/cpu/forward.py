@@ -144,6 +144,8 @@ class Writer:
         code, zero = self.code, self.code.vec(0.0)
         if alive is None or reset_next is None:
             base[f"new{s}"].store(value, u, mask)
+            if s == 0 and code.stored is not None:
+                base["outputs"].store(value, u, mask)
             if self.plan.traced:
                 base["states"].store(value, H * s + u, mask)
             return
@@ -262,13 +264,16 @@ class Writer:
         H, D = args["H"], args["D"]
         g0, g1 = share.slice_of(share.groups)
         u0, units = g0 * L, (g1 * L).least(H) - g0 * L
-        transposed, packed = tile.symbol(code, "pack_transposed"), args["unpacked"].equals(0)
+        packed = args["unpacked"].equals(0)
+
+        def transpose(source: Ptr, *others: Int | Ptr) -> None:
+            code.call(tile.symbol(code, f"{source.tag}pack_transposed"), source, *others)
 
         def bias(source: str, target: str, row: int, group_stride: Int | int, at: Int) -> None:
             with code.when(code.b.not_(args.pointer(source).is_null)):
-                code.call(
-                    transposed, args.pointer(source) + (H * row + u0), code.int(1), units, code.int(1),
-                    args.pointer(target) + at, code.int(group_stride), code.int(L), null(code), code.int(0),
+                transpose(
+                    args.pointer(source) + (H * row + u0), code.int(1), units, code.int(1), args.pointer(target) + at,
+                    code.int(group_stride), code.int(L), null(code), code.int(0),
                 )  # fmt: skip
 
         offset = 0
@@ -282,9 +287,9 @@ class Writer:
                     if self.u_packing is not None:
                         pair_rows.pack(self, args, source, units, share.groups * offset + g0 * G + i, G)
                     else:
-                        code.call(
-                            transposed, source, H, units, H, args.pointer("packed_u") + at * H, H * (G * L),
-                            code.int(L), null(code), code.int(0),
+                        transpose(
+                            source, H, units, H, args.pointer("packed_u") + at * H, H * (G * L), code.int(L),
+                            null(code), code.int(0),
                         )  # fmt: skip
                     bias("b_hh", "packed_c", row, G * L, at)
             offset += G
@@ -298,21 +303,22 @@ class Writer:
             weights = args.pointer("w_ih") + (H * i + u0) * D
             with code.when(table):
                 added = code.select(args.pointer("b_ih").is_null, null(code), args.pointer("packed_b") + at)
-                code.call(
-                    transposed, weights, D, units, D, args.pointer("a") + at, code.int(G * L),
-                    share.groups * (G * L), added, code.int(G * L),
+                transpose(
+                    weights, D, units, D, args.pointer("a") + at, code.int(G * L), share.groups * (G * L), added,
+                    code.int(G * L),
                 )  # fmt: skip
             with code.when(dense):
                 if self.w_packing is not None:
                     panel = self.w_packing.blocks(D) * self.w_packing.PANEL
                     to = args.pointer("packed_w") + (g0 * G + i) * panel
                     code.call(
-                        tile.symbol(code, f"{self.w_packing.PREFIX}pack_right"), weights, D, units, D, to, panel * G
-                    )
+                        tile.symbol(code, f"{self.w_packing.PREFIX}{weights.tag}pack_right"), weights, D, units, D, to,
+                        panel * G,
+                    )  # fmt: skip
                 else:
-                    code.call(
-                        transposed, weights, D, units, D, args.pointer("packed_w") + at * D, D * (G * L),
-                        code.int(L), null(code), code.int(0),
+                    transpose(
+                        weights, D, units, D, args.pointer("packed_w") + at * D, D * (G * L), code.int(L), null(code),
+                        code.int(0),
                     )  # fmt: skip
 
     def begin(self, args: Arguments, share: Share) -> None:

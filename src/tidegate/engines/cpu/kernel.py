@@ -9,7 +9,8 @@ import llvmlite.ir as ir
 from tidegate.calculus import evaluate
 from tidegate.calculus.expression import Expression
 from tidegate.engines.cpu import functions, tile
-from tidegate.engines.cpu.abi import APART
+from tidegate.engines.cpu.abi import APART, CALLERS
+from tidegate.engines.cpu.bfloats import BFloats
 from tidegate.engines.cpu.vector import I32, I64, VOID, Code, Int, Ptr, Value, Vec
 from tidegate.engines.plan import Phase, Place
 
@@ -29,7 +30,10 @@ class Arguments:
         self.index = {name: i for i, name in enumerate(names)}
 
     def pointer(self, name: str) -> Ptr:
-        return self.at.pointer(self.index[name])
+        at = self.at.pointer(self.index[name])
+        if self.code.stored == "bfloat" and name.partition(".")[0] in CALLERS:
+            return BFloats(self.code, at.v)
+        return at
 
     def __getitem__(self, name: str) -> Int:
         return self.at.integer(self.index[name])

@@ -18,6 +18,7 @@ from tidegate.engines.cpu.abi import (
     BACKWARD,
     FORWARD,
     SHARED,
+    SHARED_BFLOATS,
     SHARED_MATRIX,
     SHARED_PAIRS,
     Form,
@@ -149,59 +150,92 @@ def shared_pairs(target: Target, real: str) -> tuple[runtime.Library, dict[str, 
     return library, {name: library[name] for name in (symbol(real, name) for name in SHARED_PAIRS)}
 
 
+@once
+def shared_bfloats(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
+    """The packing of operands that are bfloat16 numbers in memory."""
+
+    def program() -> str:
+        from tidegate.engines.cpu import pairs
+        from tidegate.engines.cpu.vector import Code
+
+        code = Code(target, real)
+        pairs.emit_for_bfloats(code)
+        return str(code.module)
+
+    made = runtime.object_code(key(target, real, "packing of bfloat16 numbers"), program, target)
+    library = runtime.Library(made, target, {})
+    return library, {name: library[name] for name in (symbol(real, name) for name in SHARED_BFLOATS)}
+
+
 def forward_program(
-    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, products: Products = NUMBERS
-) -> Code:
+    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, products: Products = NUMBERS,
+    stored: str | None = None,
+) -> Code:  # fmt: skip
     """The LLVM module of the forward kernel, for any target."""
     from tidegate.engines.cpu import forward
     from tidegate.engines.cpu.vector import Code
 
-    code = Code(target, real)
+    code = Code(target, real, stored)
     forward.emit(code, forward_plan(step, save=save, ragged=ragged, traced=traced), ragged=ragged, products=products)
     return code
 
 
 def backward_program(
-    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, products: Products = NUMBERS
-) -> Code:
+    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, products: Products = NUMBERS,
+    stored: str | None = None,
+) -> Code:  # fmt: skip
     """The LLVM module of the backward kernel, for any target."""
     from tidegate.engines.cpu import backward
     from tidegate.engines.cpu.vector import Code
 
-    code = Code(target, real)
+    code = Code(target, real, stored)
     backward.emit(code, backward_plan(step, ragged=ragged, traced=traced), ragged=ragged, products=products)
     return code
 
 
 @Once
 def forward_kernel(
-    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, products: Products = NUMBERS
-) -> Kernel:
+    step: Step, target: Target, real: str, *, save: bool, ragged: bool, traced: bool, products: Products = NUMBERS,
+    stored: str | None = None,
+) -> Kernel:  # fmt: skip
+    """The forward kernel. stored: "bfloat" for tensors of bfloat16 numbers, whose products are of pairs."""
+
     def program() -> str:
-        made = forward_program(step, target, real, save=save, ragged=ragged, traced=traced, products=products)
-        return str(made.module)
+        form = {"save": save, "ragged": ragged, "traced": traced}
+        return str(forward_program(step, target, real, **form, products=products, stored=stored).module)
 
     plan = forward_plan(step, save=save, ragged=ragged, traced=traced)
-    name = key(target, real, f"ragged={ragged} products={products}", written(plan))
-    return _link(runtime.object_code(name, program, target), target, real, FORWARD, forward_arguments(plan), products)
+    name = key(target, real, f"ragged={ragged} products={products} stored={stored}", written(plan))
+    made = runtime.object_code(name, program, target)
+    return _link(made, target, real, FORWARD, forward_arguments(plan), products, stored)
 
 
 @Once
 def backward_kernel(
-    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, products: Products = NUMBERS
-) -> Kernel:
+    step: Step, target: Target, real: str, *, ragged: bool, traced: bool, products: Products = NUMBERS,
+    stored: str | None = None,
+) -> Kernel:  # fmt: skip
+    """The backward kernel, with the options of the forward kernel."""
+
     def program() -> str:
-        return str(backward_program(step, target, real, ragged=ragged, traced=traced, products=products).module)
+        form = {"ragged": ragged, "traced": traced}
+        return str(backward_program(step, target, real, **form, products=products, stored=stored).module)
 
     plan = backward_plan(step, ragged=ragged, traced=traced)
-    name = key(target, real, f"ragged={ragged} products={products}", written(plan))
+    name = key(target, real, f"ragged={ragged} products={products} stored={stored}", written(plan))
     made = runtime.object_code(name, program, target)
-    return _link(made, target, real, BACKWARD, backward_arguments(plan), products)
+    return _link(made, target, real, BACKWARD, backward_arguments(plan), products, stored)
 
 
-def _link(made: bytes, target: Target, real: str, name: str, arguments: Sequence[str], products: Products) -> Kernel:
-    of_pairs = shared_pairs(target, real)[1] if Form.PAIRS in products else {}
-    library = runtime.Library(made, target, {**shared(target, real)[1], **of_pairs, **team.symbols()})
+def _link(
+    made: bytes, target: Target, real: str, name: str, arguments: Sequence[str], products: Products, stored: str | None
+) -> Kernel:
+    symbols = {**shared(target, real)[1], **team.symbols()}
+    if Form.PAIRS in products:
+        symbols |= shared_pairs(target, real)[1]
+    if stored is not None:
+        symbols |= shared_bfloats(target, real)[1]
+    library = runtime.Library(made, target, symbols)
     return function_of(library, name, arguments, target.lanes(real))
 
 

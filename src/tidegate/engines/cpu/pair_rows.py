@@ -32,7 +32,8 @@ def product(
     code, packing, L = writer.code, writer.u_packing, writer.code.lanes
     assert packing is not None
     (r0, r1, g0, g1), gates, H = block, writer.step.stages[k].gates, args["H"]
-    (left, row), count, bias = of_stage(writer, args, k, t, r0), packing.blocks(H), args.pointer("b_hh")
+    (left, row), count = of_stage(writer, args, k, t, r0), packing.blocks(H)
+    weights, bias = args.pointer("w_hh"), args.pointer("b_hh")
     at, width = before + g0 * len(gates), (g1 - g0) * len(gates)
     with code.either(args["unpacked"].equals(0)) as (packed, unpacked):
         with packed:
@@ -43,8 +44,8 @@ def product(
             for i, gate in enumerate(gates):
                 first = H * writer.step.products.index(gate) + g0 * L
                 code.call(
-                    tile.symbol(code, f"{packing.PREFIX}unpacked_product"), left, row, r1 - r0,
-                    args.pointer("w_hh") + first * H, H, (g1 * L).least(H) - g0 * L, H,
+                    tile.symbol(code, f"{packing.PREFIX}{weights.tag}unpacked_product"), left, row, r1 - r0,
+                    weights + first * H, H, (g1 * L).least(H) - g0 * L, H,
                     code.select(bias.is_null, null(code), bias + first), sums + i * L, width * L,
                     code.int(len(gates) * L),
                 )  # fmt: skip
@@ -57,7 +58,7 @@ def pack(writer: Writer, args: Arguments, source: Ptr, units: Int, at: Int, gate
     assert packing is not None
     panel = packing.blocks(H) * packing.PANEL
     to = args.pointer("packed_u") + at * panel
-    code.call(tile.symbol(code, f"{packing.PREFIX}pack_right"), source, H, units, H, to, panel * gates)
+    code.call(tile.symbol(code, f"{packing.PREFIX}{source.tag}pack_right"), source, H, units, H, to, panel * gates)
 
 
 def after_phase(writer: Writer, args: Arguments, phase: Phase, t: Int, block: tuple[Int, ...]) -> None:

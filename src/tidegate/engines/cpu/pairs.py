@@ -19,15 +19,15 @@ pairs of k, whatever the other rows and columns hold.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import llvmlite.ir as ir
 
 from tidegate.engines.cpu import tile, transposed, unpacked
 from tidegate.engines.cpu.abi import GROUP, pairs
+from tidegate.engines.cpu.bfloats import I16, BFloats
 from tidegate.engines.cpu.tile import symbol
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value, Vec
-
-I16 = ir.IntType(16)
 
 #: The names of this file's functions for other modules begin with this.
 PREFIX = "pairs_"
@@ -53,12 +53,26 @@ class _BFloat(ir.Type):
 def emit(code: Code) -> None:
     """Write the functions of this file into the module."""
     tile.product(code, f"{PREFIX}product", multiply_add)
-    unpacked.emit(code, f"{PREFIX}unpacked_product", unpacked_tile)
-    tile.transpose(code)
-    round_rows(code)
-    pack_pair(code)
-    pack_right(code)
     pack_left(code)
+    readers(code, Ptr)
+
+
+def emit_for_bfloats(code: Code) -> None:
+    """Write the functions that read bfloat16 numbers into a module of their own; `pairs_product` is elsewhere."""
+    readers(code, BFloats)
+    tile.transpose(code, BFloats)
+    tile.pack_transposed(code, BFloats)
+    tile.gather_column(code, BFloats)
+
+
+def readers(code: Code, kind: type[Ptr]) -> None:
+    """The functions that read numbers of one kind, which their addresses have."""
+    name = f"{PREFIX}{kind.tag}unpacked_product"
+    unpacked.emit(code, name, partial(unpacked_tile, kind=kind), kind)
+    tile.transpose(code, Ptr)
+    round_rows(code, kind)
+    pack_pair(code, kind)
+    pack_right(code, kind)
 
 
 # -- calls from kernels -------------------------------------------------------------------------------------------
@@ -78,7 +92,7 @@ def split(
     code: Code, source: Ptr, source_row: Int, rows: Int, columns: Int, target: Ptr, row: Int, groups: tuple[Int, Int]
 ) -> None:
     """Round a range of groups of rows of numbers."""
-    code.call(symbol(code, f"{PREFIX}split_rows"), source, source_row, rows, columns, target, row, *groups)
+    code.call(symbol(code, f"{PREFIX}{source.tag}split_rows"), source, source_row, rows, columns, target, row, *groups)
 
 
 def pack_rows(
@@ -87,7 +101,7 @@ def pack_rows(
     """Pack rows as panels: row(i) is the address of the i-th of `count`, `none` that of a row of zeros."""
     with code.loop(0, blocks(count)) as j:
         both = [code.select(count > i, row(i.least(count - 1)), none) for i in (j * 2, j * 2 + 1)]
-        code.call(symbol(code, f"{PREFIX}pack_pair"), *both, columns, target + j * PANEL, group)
+        code.call(symbol(code, f"{PREFIX}{both[0].tag}pack_pair"), *both, columns, target + j * PANEL, group)
 
 
 # -- instructions -------------------------------------------------------------------------------------------------
@@ -115,11 +129,13 @@ def interleaved(code: Code, even: Vec, odd: Vec) -> Vec:
     return Vec(code, code.b.bitcast(code.b.shuffle_vector(both, both, order), code.vector))
 
 
-def unpacked_tile(code: Code, rows: int, groups: int) -> None:
-    """As `unpacked.tile`, with rows in the layout `rows` and weights in float32, rounded while they are read. The chain
-    has the pairs of the packed product, those beyond K too."""
-    with code.function(f"{PREFIX}unpacked_product_{rows}x{groups}", "pipiiippii", inline=False) as arguments:
-        left, row_stride, weights, weight_row, units, K, init, out, out_row, out_group = arguments
+def unpacked_tile(code: Code, rows: int, groups: int, *, kind: type[Ptr]) -> None:
+    """As `unpacked.tile`, with rows in the layout `rows`, and weights and `init` at addresses of this kind; the weights
+    are rounded while they are read. The chain has the pairs of the packed product, those beyond K too."""
+    name = f"{PREFIX}{kind.tag}unpacked_product_{rows}x{groups}"
+    with code.function(name, "pipiiippii", inline=False) as (left, row_stride, at, *arguments):
+        weight_row, units, K, init, out, out_row, out_group = arguments
+        weights, init = kind(code, at.v), kind(code, init.v)
         inside = [code.first_lanes(units - g * GROUP) for g in range(groups)]
         # The last unit is read again in place of units beyond it.
         offset = [weight_row * (units - 1).least(i) for i in range(groups * GROUP)]
@@ -154,16 +170,16 @@ def unpacked_tile(code: Code, rows: int, groups: int) -> None:
 # -- the packing of operands --------------------------------------------------------------------------------------
 
 
-def round_rows(code: Code) -> None:
+def round_rows(code: Code, kind: type[Ptr]) -> None:
     """split_rows(source, row stride, rows, columns; target, row stride; first group, last group): the layout `rows` of
-    a range of groups of 16 columns."""
-    with code.function(symbol(code, f"{PREFIX}split_rows"), "piiipiii", public=True) as arguments:
-        source, source_row, rows, columns, target, target_row, g0, g1 = arguments
-        half, kind = GROUP // 2, ir.VectorType(_BFloat(), GROUP)
+    a range of groups of 16 columns. The source is an address of this kind."""
+    with code.function(symbol(code, f"{PREFIX}{kind.tag}split_rows"), "piiipiii", public=True) as (at, *arguments):
+        source_row, rows, columns, target, target_row, g0, g1 = arguments
+        source, half, pairs_type = kind(code, at.v), GROUP // 2, ir.VectorType(_BFloat(), GROUP)
         whole = columns // GROUP
 
         def convert(line: Ptr, to: Ptr, g: Int, mask: Value | None) -> None:
-            found = code.intrinsic("llvm.x86.avx512bf16.cvtneps2bf16.512", kind, line.load(g * GROUP, mask).v)
+            found = code.intrinsic("llvm.x86.avx512bf16.cvtneps2bf16.512", pairs_type, line.load(g * GROUP, mask).v)
             words = code.b.bitcast(found, ir.VectorType(I16, GROUP))
             code.b.store(words, (to + g * half).v, align=4)
 
@@ -175,9 +191,12 @@ def round_rows(code: Code) -> None:
                 convert(line, to, whole, code.first_lanes(columns % GROUP))
 
 
-def pack_pair(code: Code) -> None:
-    """pack_pair(even row, odd row, columns; target, group stride): a pair of k of panels."""
-    with code.function(symbol(code, f"{PREFIX}pack_pair"), "ppipi", public=True) as (even, odd, columns, target, group):
+def pack_pair(code: Code, kind: type[Ptr]) -> None:
+    """pack_pair(even row, odd row, columns; target, group stride): a pair of k of panels, from rows at addresses of
+    this kind."""
+    with code.function(symbol(code, f"{PREFIX}{kind.tag}pack_pair"), "ppipi", public=True) as arguments:
+        even, odd = (kind(code, at.v) for at in arguments[:2])
+        columns, target, group = arguments[2:]
         whole = columns // GROUP
         with code.loop(0, whole) as g:
             (target + group * g).store(interleaved(code, even.load(g * GROUP), odd.load(g * GROUP)))
@@ -187,12 +206,12 @@ def pack_pair(code: Code) -> None:
             (target + group * whole).store(words)
 
 
-def pack_right(code: Code) -> None:
-    """pack_right(source, row stride, units, K; target, group stride): panels of the transpose of source (units, K);
-    columns beyond `units` are zero."""
-    with code.function(symbol(code, f"{PREFIX}pack_right"), "piiipi", public=True) as arguments:
-        source, row, units, K, target, group = arguments
-        square, side = code.stack(GROUP), code.int(GROUP)
+def pack_right(code: Code, kind: type[Ptr]) -> None:
+    """pack_right(source, row stride, units, K; target, group stride): panels of the transpose of source (units, K),
+    which is at an address of this kind; columns beyond `units` are zero."""
+    with code.function(symbol(code, f"{PREFIX}{kind.tag}pack_right"), "piiipi", public=True) as (at, *arguments):
+        row, units, K, target, group = arguments
+        source, square, side = kind(code, at.v), code.stack(GROUP), code.int(GROUP)
         with code.loop(0, units, GROUP) as u, code.loop(0, K, 2 * GROUP) as k:
             to = target + (u // GROUP * group + k // 2 * PANEL)
             with code.loop(0, GROUP) as i:

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from tidegate.calculus import Step
 from tidegate.engines.cpu import tile
-from tidegate.engines.cpu.abi import Form
+from tidegate.engines.cpu.abi import GROUP, Form
+from tidegate.engines.cpu.bfloats import BFloats
 from tidegate.engines.cpu.forms import PACKED
 from tidegate.engines.cpu.kernel import ROWS, SIDE_BY_SIDE, Arguments, Share, in_blocks, null, product
 from tidegate.engines.cpu.vector import Code, Int, Ptr, Value
@@ -29,7 +30,7 @@ class Projection:
             for i in range(G):
                 at = (g0 * G + i) * L
                 code.call(
-                    tile.symbol(code, "gather_column"), column + (H * i + g0 * L) * D, D, units, line + at,
+                    tile.symbol(code, f"{column.tag}gather_column"), column + (H * i + g0 * L) * D, D, units, line + at,
                     code.int(G * L), code.select(bias, null(code), args.pointer("packed_b") + at), code.int(G * L),
                 )  # fmt: skip
 
@@ -62,24 +63,41 @@ class Projection:
                         )  # fmt: skip
 
     def project_packed(self, args: Arguments, share: Share, low: Int, steps: Int) -> None:
-        """This thread's share of a = x W + b: convert the rows of x, then multiply them by a few panels at a time, so
-        that these stay in the L2 cache."""
+        """This thread's share of a = x W + b: convert the rows of x, unless they are a left side already, then multiply
+        them by a few panels at a time, so that these stay in the L2 cache."""
         code, L, B, D, packing = self.code, self.code.lanes, args["B"], args["D"], self.packing
         assert packing is not None
         first, last = share.slice_of(steps * B)
         row = packing.blocks(D) * packing.ROW
-        terms = args.pointer("x_terms") + first * row
-        whole = code.int(0), (D + (L - 1)) // L
-        with self.even_rows(args, first, last) as (r0, r1, x, stride):
-            packing.split(code, x + args["x_t"] * low, stride, r1 - r0, D, terms + (r0 - first) * row, row, whole)
+        left, whole = args.pointer("x_terms") + first * row, (code.int(0), (D + (L - 1)) // L)
+
+        def convert() -> None:
+            with self.even_rows(args, first, last) as (r0, r1, x, stride):
+                packing.split(code, x + args["x_t"] * low, stride, r1 - r0, D, left + (r0 - first) * row, row, whole)
+
+        if isinstance(args.pointer("x"), BFloats):
+            there, stride, usable = self.rows_of_pairs(args, low, first)
+            with code.when(code.b.not_(usable)):
+                convert()
+            left, row = code.select(usable, there, left), code.select(usable, stride, row)
+        else:
+            convert()
         if self.form is Form.TERMS:
-            self.multiply_packed(args, share, terms, row, (first, last))
+            self.multiply_packed(args, share, left, row, (first, last))
             return
         with code.either(args["unpacked"].equals(0)) as (packed, unpacked):
             with packed:
-                self.multiply_packed(args, share, terms, row, (first, last))
+                self.multiply_packed(args, share, left, row, (first, last))
             with unpacked:
-                self.multiply_unpacked(args, terms, row, (first, last))
+                self.multiply_unpacked(args, left, row, (first, last))
+
+    def rows_of_pairs(self, args: Arguments, low: Int, first: Int) -> tuple[Ptr, Int, Value]:
+        """Rows of bfloat16 numbers as a left side where they lie, from number `first` of the chunk on: address and
+        stride in pairs, and whether they are one, which takes whole groups of numbers and evenly spaced rows."""
+        code, (even, stride) = self.code, self.spacing(args)
+        at = args.pointer("x") + (args["x_t"] * low + stride * first)
+        pairs = code.b.and_((args["D"] % GROUP).equals(0), (stride % 2).equals(0))
+        return Ptr(code, at.v), stride // 2, code.b.and_(even, pairs)
 
     def multiply_packed(self, args: Arguments, share: Share, terms: Ptr, row: Int, rows: tuple[Int, Int]) -> None:
         """a = x W + b for a range of rows, converted already, by packed weights."""
@@ -101,13 +119,13 @@ class Projection:
         """a = x W + b for some rows, by the weights where they lie; `left` are the rows of x as pairs."""
         code, packing, L, G = self.code, self.packing, self.code.lanes, len(self.step.inputs)
         assert packing is not None
-        D, H, bias = args["D"], args["H"], args.pointer("b_ih")
+        D, H, weights, bias = args["D"], args["H"], args.pointer("w_ih"), args.pointer("b_ih")
         line = (H + (L - 1)) // L * (G * L)
         out = args.pointer("a") + line * rows[0]
         for i in range(G):
             code.call(
-                tile.symbol(code, f"{packing.PREFIX}unpacked_product"), left, row, rows[1] - rows[0],
-                args.pointer("w_ih") + H * D * i, D, H, D, code.select(bias.is_null, null(code), bias + H * i),
+                tile.symbol(code, f"{packing.PREFIX}{weights.tag}unpacked_product"), left, row, rows[1] - rows[0],
+                weights + H * D * i, D, H, D, code.select(bias.is_null, null(code), bias + H * i),
                 out + i * L, line, code.int(G * L),
             )  # fmt: skip
 

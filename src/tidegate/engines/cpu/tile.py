@@ -29,10 +29,10 @@ def symbol(code: Code, name: str) -> str:
 def emit(code: Code) -> None:
     """Write the functions of this file into the module."""
     product(code, "product", fma)
-    transpose(code)
-    pack_transposed(code)
+    transpose(code, Ptr)
+    pack_transposed(code, Ptr)
     pack_rows(code)
-    gather_column(code)
+    gather_column(code, Ptr)
     scatter_rows(code)
     scatter_columns(code)
     unpacked.emit(code, "unpacked_product", unpacked.tile)
@@ -117,12 +117,13 @@ def _call_tile(code: Code, rows: Int, columns: Int, operands: tuple[Int | Ptr, .
                     code.call(f"tile_{r}x{c}", *operands)
 
 
-def pack_transposed(code: Code) -> None:
+def pack_transposed(code: Code, kind: type[Ptr]) -> None:
     """pack_transposed(source, row stride, units, K; target, group stride, k stride; addend, its group stride): for
     every group of `lanes` rows of `source` and every k, target[group, k, lane] = source[group * lanes + lane, k] +
-    addend[group, lane], with zeros for rows beyond `units`."""
-    with code.function(symbol(code, "pack_transposed"), "piiipiipi", public=True) as arguments:
-        source, row_stride, units, K, target, group_stride, k_stride, addend, addend_stride = arguments
+    addend[group, lane], with zeros for rows beyond `units`. The source is an address of this kind."""
+    with code.function(symbol(code, f"{kind.tag}pack_transposed"), "piiipiipi", public=True) as (at, *arguments):
+        row_stride, units, K, target, group_stride, k_stride, addend, addend_stride = arguments
+        source = kind(code, at.v)
         n, nothing = code.lanes, addend.is_null
         square = code.stack(n)
         with code.loop(0, units, n) as u, code.loop(0, K, n) as k:
@@ -132,7 +133,7 @@ def pack_transposed(code: Code) -> None:
             whole = code.b.and_(rows.equals(n), columns.equals(n))
             with code.either(whole) as (direct, edge):
                 with direct:
-                    code.call("transpose", corner, row_stride, to, k_stride)
+                    code.call(f"{kind.tag}transpose", corner, row_stride, to, k_stride)
                 with edge:
                     with code.loop(0, n) as i:
                         present = code.select(rows > i, columns, code.int(0))
@@ -145,11 +146,11 @@ def pack_transposed(code: Code) -> None:
                 line.store(line.load() + addend.load(group * addend_stride))
 
 
-def transpose(code: Code) -> None:
+def transpose(code: Code, kind: type[Ptr]) -> None:
     """transpose(source, row stride; target, row stride): a square of vectors, target[j, i] = source[i, j]; in place
-    if both are the same."""
-    with code.function("transpose", "pipi", inline=False) as (source, row_stride, target, target_stride):
-        n = code.lanes
+    if both are the same. The source is an address of this kind."""
+    with code.function(f"{kind.tag}transpose", "pipi", inline=False) as (at, row_stride, target, target_stride):
+        n, source = code.lanes, kind(code, at.v)
         rows = []
         for _ in range(n):
             rows.append(source.load())
@@ -175,12 +176,13 @@ def pack_rows(code: Code) -> None:
                 (target + (whole * group_stride + r * n)).store(edge)
 
 
-def gather_column(code: Code) -> None:
+def gather_column(code: Code, kind: type[Ptr]) -> None:
     """gather_column(source, row stride, units; target, group stride; addend, its group stride): target[group, lane] =
     source[group * lanes + lane, 0] + addend[group, lane], with zeros in place of the source beyond `units`. The sums
-    have the bits of those of pack_transposed."""
-    with code.function(symbol(code, "gather_column"), "piipipi", public=True) as arguments:
-        source, row_stride, units, target, group_stride, addend, addend_stride = arguments
+    have the bits of those of pack_transposed. The source is an address of this kind."""
+    with code.function(symbol(code, f"{kind.tag}gather_column"), "piipipi", public=True) as (at, *arguments):
+        row_stride, units, target, group_stride, addend, addend_stride = arguments
+        source = kind(code, at.v)
         n, zero = code.lanes, code.vec(0.0)
         with code.loop(0, units, n) as u:
             group, count = u // n, (units - u).least(n)

@@ -23,19 +23,20 @@ def heights(code: Code) -> list[int]:
     return [rows for rows in HEIGHTS if 2 * rows <= code.target.registers]
 
 
-def emit(code: Code, name: str, tile: Callable[[Code, int, int], None]) -> None:
+def emit(code: Code, name: str, tile: Callable[[Code, int, int], None], kind: type[Ptr] = Ptr) -> None:
     """name(left, row stride, rows; weights, row stride, units, K; init; out, row stride, group stride):
     out[r, group, lane] = init[unit] + sum_k left[r, k] weights[unit, k] for every group of `lanes` units, 0 in the
     lanes beyond `units`. Rows start from zeros where `init` is null. `tile` writes the function for some rows and
-    groups."""
+    groups. Weights and `init` are addresses of this kind."""
     for rows in heights(code):
         tile(code, rows, 1)
     tile(code, 1, SIDE_BY_SIDE)
     with code.function(abi.symbol(code.real_name, name), "piipiiippii", public=True) as arguments:
         left, row_stride, rows, weights, weight_row, units, K, init, out, out_row, out_group = arguments
+        weights, init = kind(code, weights.v), kind(code, init.v)
         # A masked load from address 0 is slow even where the mask has no lane.
         init_stride = code.select(init.is_null, code.int(0), code.int(1))
-        init = code.select(init.is_null, code.zeros(), init)
+        init = code.select(init.is_null, kind(code, code.zeros().v), init)
         done = code.int(0)
         for height in heights(code):
             count = (rows - done) // height

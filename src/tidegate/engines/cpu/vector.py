@@ -28,10 +28,11 @@ Value = Any
 
 
 class Code:
-    """Where instructions go: one LLVM module, the target it is for, the number type, and the function being written."""
+    """Where instructions go: one LLVM module, the target it is for, the number type, that of the caller's tensors
+    ("bfloat" if it is another), and the function being written."""
 
-    def __init__(self, target: Target, real: str):
-        self.target, self.real_name = target, real
+    def __init__(self, target: Target, real: str, stored: str | None = None):
+        self.target, self.real_name, self.stored = target, real, stored
         self.real = ir.FloatType() if real == "float" else ir.DoubleType()
         self.bits = ir.IntType(32 if real == "float" else 64)
         self.bytes = 4 if real == "float" else 8
@@ -264,7 +265,11 @@ class Int:
 
 
 class Ptr:
-    """An address; `+` moves it by whole numbers of the code's floating-point type, and `+ 0` emits no instruction."""
+    """An address; `+` moves it by whole numbers of the code's floating-point type, and `+ 0` emits no instruction.
+
+    `tag` begins the names of functions that read such numbers, where there are some for other numbers too."""
+
+    tag = ""
 
     def __init__(self, code: Code, v: Value):
         self.code, self.v = code, v
