@@ -62,9 +62,19 @@ def run(call: Call) -> Result:
     storage = call.weights.w_hh.dtype
     if ARITHMETIC[storage] is storage:
         return _kernels()(call if call.precision == "highest" else resolved(call))
+    call = resolved(call)
     if call.recompute and not call.keep_gates:  # so that the states between stretches of steps are not rounded
-        return in_storage(_kernels()(in_arithmetic(resolved(call))), storage)
-    return _kernels_of_stored()(resolved(call))
+        return in_storage(_kernels()(in_arithmetic(call)), storage)
+    return (_kernels() if reads(call) else _kernels_of_stored())(call)
+
+
+def reads(call: Call) -> bool:
+    """Whether the kernels read and write the call's 16-bit numbers themselves: bfloat16 numbers, where all products are
+    of pairs of them."""
+    from tidegate.engines.cpu import kernels
+
+    medium = call.weights.w_hh.dtype is torch.bfloat16 and call.precision == "medium"
+    return medium and not kernels.here().matrix
 
 
 def resolved(call: Call) -> Call:
@@ -100,7 +110,7 @@ def _kernels() -> Callable[[Call], Result]:
 
 @once
 def _kernels_of_stored() -> Callable[[Call], Result]:
-    """The call on the kernels, its tensors converted for each pass."""
+    """The call on the kernels, its 16-bit tensors converted for each pass."""
     from tidegate.engines.autograd import differentiable
     from tidegate.engines.cpu import stored
 

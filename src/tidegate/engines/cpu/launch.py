@@ -19,6 +19,7 @@ from tidegate.engines.cpu.kernel_call import KernelCall
 from tidegate.engines.cpu.launch_plan import LaunchPlan, Shape, backward_launch, direct, forward_launch
 from tidegate.engines.cpu.prepared import Prepared
 from tidegate.engines.cpu.target import Target
+from tidegate.engines.precision import ARITHMETIC
 from tidegate.engines.ragged import step_mask
 from tidegate.errors import ShapeError
 
@@ -49,7 +50,8 @@ def _shape(
 ) -> Shape:
     """Convert the sizes to plain integers and check them against each other, once for each form of call."""
     plain = [None if size is None else tuple(map(int, size)) for size in sizes]
-    precision = "medium" if precision == "medium" and target.pairs and dtype is torch.float32 else "highest"
+    real, stored = ARITHMETIC[dtype], "bfloat" if dtype is torch.bfloat16 else None
+    precision = "medium" if precision == "medium" and target.pairs and real is torch.float32 else "highest"
     (T, B, *features), (gate_rows, D) = plain[0], plain[1 + len(step.state)]  # type: ignore[misc]
     H, ragged = gate_rows // len(step.inputs), plain[-2:] != [None, None]
     a, q, v = len(step.inputs) * H, len(step.products) * H, len(step.vectors) * H
@@ -60,17 +62,21 @@ def _shape(
     for (name, size), got in zip(expected.items(), plain, strict=True):
         if got != size and (got is not None or (name == "vectors" and v)):
             raise ShapeError(f"`{name}` of {step.name} must have shape {size}, got {got}.")
-    return Shape(step, dtype, T, B, D, H, reverse, not features, ragged, traced, threads, target, precision)
+    return Shape(step, real, T, B, D, H, reverse, not features, ragged, traced, threads, target, precision, stored)
 
 
 def forward(call: Call, *, save: bool, prepared: Prepared | None = None) -> Forward:
     """The forward pass; with `save`, what `backward` needs is kept; with `prepared`, the weights are packed already.
 
-    Where neither lengths nor resets are given, the outputs are the sequence of the first state and share its memory.
+    Where neither lengths nor resets are given, the outputs are the sequence of the first state and share its memory,
+    unless they are bfloat16 numbers.
     """
     ready = forward_call(call, save=save, prepared=prepared)
     ready.kernel_call.run()
-    return ready.result
+    found, storage = ready.result, call.weights.w_hh.dtype
+    if found.states is None or found.gates is None:
+        return found
+    return found._replace(states=found.states.to(storage), gates=found.gates.to(storage))
 
 
 def backward(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Gradients:
@@ -106,8 +112,9 @@ def forward_call(call: Call, *, save: bool, prepared: Prepared | None = None) ->
     plan = forward_launch(shape, save=save, prepared=prepared is not None)
     step, w, T, B, H, dtype = shape.step, contiguous(call.weights), shape.T, shape.B, shape.H, shape.arithmetic
     mask = step_mask(call) if shape.ragged else None
+    storage, shared = w.w_hh.dtype, not shape.ragged and shape.stored is None
     first = workspace.empty((T + 1, B, H), dtype)
-    outputs = workspace.empty((T, B, H), dtype) if shape.ragged else alias(first, 0 if shape.reverse else 1, T)
+    outputs = alias(first, 0 if shape.reverse else 1, T) if shared else workspace.empty((T, B, H), storage)
     finals = tuple([w.w_hh.new_empty(B, H) for _ in step.state])
     kept = workspace.empty((plan.kept.size,), torch.uint8) if save else None
     arguments = {
@@ -127,7 +134,7 @@ def forward_call(call: Call, *, save: bool, prepared: Prepared | None = None) ->
         if f"seq.{s}" not in plan.scratch.offset and f"seq.{s}" not in plan.kept.offset:
             arguments[f"seq.{s}"] = final.data_ptr()
     arguments[f"seq.{step.state[0]}"] = first.data_ptr()
-    saved = Saved((first, kept, mask), None if shape.ragged else outputs.detach()) if save else None
+    saved = Saved((first, kept, mask), outputs.detach() if shared else None) if save else None
     return ForwardCall(
         kernel_call(plan, arguments, kept, prepared, (w, x, starts, first, mask)),
         plan.at,
@@ -144,13 +151,16 @@ def backward_call(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Ba
     need_x = needed.x and not shape.indexed
     plan = backward_launch(shape, need_x=need_x, need_w_ih=needed.w_ih)
     step, w, T, B, D, H = shape.step, contiguous(call.weights), shape.T, shape.B, shape.D, shape.H
-    dtype = shape.arithmetic
-    d_w_ih = workspace.empty(w.w_ih.shape, dtype) if needed.w_ih else None
-    table = d_w_ih if needed.w_ih and shape.indexed else None
-    if table is not None:
-        table = table.zero_() if direct(shape) else torch.zeros(D, len(w.w_ih), dtype=dtype, device=CPU)
-    d_w_hh = workspace.empty(w.w_hh.shape, dtype) if needed.w_hh else None
-    d_x = workspace.empty((T, B, D), dtype) if need_x else None
+    dtype, storage = shape.arithmetic, w.w_hh.dtype
+    d_w_ih = workspace.empty(w.w_ih.shape, storage) if needed.w_ih else None
+    table = None
+    if d_w_ih is not None and shape.indexed:
+        if not direct(shape):
+            table = torch.zeros(D, len(w.w_ih), dtype=dtype, device=CPU)
+        else:
+            table = d_w_ih.zero_() if shape.stored is None else torch.zeros(d_w_ih.shape, dtype=dtype, device=CPU)
+    d_w_hh = workspace.empty(w.w_hh.shape, storage) if needed.w_hh else None
+    d_x = workspace.empty((T, B, D), storage) if need_x else None
     d_b_ih, d_b_hh, d_v = [None if t is None else torch.empty_like(t) for t in (w.b_ih, w.b_hh, w.vectors)]
     d_starts = tuple([w.w_hh.new_empty(B, H) for _ in step.state])
     zeros = zero_row(dtype, max(H, D) + 64).data_ptr()
@@ -170,7 +180,7 @@ def backward_call(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Ba
         d_gates = full(d.gates, (T, B, len(step.gates), H), dtype)
         arguments |= {"d_states": address(d_states), "gate": address(d_gates)}
     x = inputs(call.x, shape, arguments)
-    d_outputs, *d_finals = [None if t is None else rows(gradient(t, first)) for t in (d.outputs, *d.finals)]
+    d_outputs, *d_finals = [None if t is None else rows(gradient(t, w.w_hh)) for t in (d.outputs, *d.finals)]
     arguments["d_outputs"] = zeros if d_outputs is None else address(d_outputs)
     if d_outputs is not None:
         arguments["d_outputs_t"], arguments["d_outputs_b"], _ = d_outputs.stride()
@@ -178,6 +188,8 @@ def backward_call(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Ba
         arguments[f"d_start.{s}"] = d_start.data_ptr()
         arguments[f"d_final.{s}"] = zeros if d_final is None else address(d_final)
         arguments[f"d_final_b.{s}"] = 0 if d_final is None else d_final.stride(0)
+    if table is not None and table is not d_w_ih and direct(shape):
+        table = table.t()
     return BackwardCall(
         kernel_call(plan, arguments, kept, None, (w, x, first, mask, d_states, d_gates, d_outputs, d_finals)),
         plan.at,
@@ -250,7 +262,7 @@ def contiguous(w: Weights) -> Weights:
 
 
 def full(d: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    return torch.zeros(shape, dtype=dtype, device=CPU) if d is None else whole(d)
+    return torch.zeros(shape, dtype=dtype, device=CPU) if d is None else whole(d.to(dtype))
 
 
 @once

@@ -45,7 +45,8 @@ TALLEST, FEW_USES = 8, 2
 @dataclass(frozen=True)
 class Shape:
     """Everything that determines how a call is run, except addresses and strides. `precision` is that of float32
-    products, as in Call, and "medium" only where the target has pairs."""
+    products, as in Call, and "medium" only where the target has pairs. `stored`: "bfloat" where the caller's tensors
+    are bfloat16, None where they are of the arithmetic type."""
 
     step: Step
     arithmetic: torch.dtype
@@ -60,6 +61,7 @@ class Shape:
     threads: int
     target: Target
     precision: str = "highest"
+    stored: str | None = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> Launc
     products = forward_products(shape)
     kernel = kernels.forward_kernel(
         step, shape.target, REAL[shape.arithmetic],
-        save=save, ragged=shape.ragged, traced=shape.traced, products=products,
+        save=save, ragged=shape.ragged, traced=shape.traced, products=products, stored=shape.stored,
     )  # fmt: skip
     L, item = kernel.lanes, shape.arithmetic.itemsize
     padded = (H + L - 1) // L * L
@@ -238,6 +240,8 @@ def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> Launc
         fixed[f"seq_t.{s}"] = 0 if in_place else B * H
         if not save and i > 0 and not in_place:
             scratch.add(f"seq.{s}", (T + 1) * B * H)
+        elif in_place and shape.stored is not None:  # the memory of the final state is too small
+            scratch.add(f"seq.{s}", B * H)
     scratch.add("cross", B * plan.cross * H)
     scratch.add("operand", (len(step.stages) + 1) * B * H)
     numbers, inputs = products.recurrent is Form.NUMBERS, products.of_chunks
@@ -264,8 +268,9 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
     products = backward_products(shape, rows)
     recurrent, of_chunks = products
     kernel = kernels.backward_kernel(
-        step, shape.target, REAL[shape.arithmetic], ragged=shape.ragged, traced=shape.traced, products=products
-    )
+        step, shape.target, REAL[shape.arithmetic],
+        ragged=shape.ragged, traced=shape.traced, products=products, stored=shape.stored,
+    )  # fmt: skip
     L, item = kernel.lanes, shape.arithmetic.itemsize
     padded, padded_x = (H + L - 1) // L * L, (D + L - 1) // L * L
     Ga, Gq, K = len(step.inputs), len(step.products), len(step.stages)
@@ -294,9 +299,9 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
     unpacked = few_uses(shape) and whole_rows(shape, L) and set(products) == {Form.NUMBERS}
     fixed = {"chunk": chunk, "direct": int(direct(shape)), "unpacked": int(unpacked)}
     fixed |= {"sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
-    if padded != H:
+    if padded != H or shape.stored is not None:
         scratch.add("sum_w_hh", Gq * H * padded)
-    if dense and padded_x != D:
+    if dense and (padded_x != D or shape.stored is not None):
         scratch.add("sum_w_ih", Ga * H * padded_x)
     fixed |= {f"seq_t.{s}": B * H for s in step.state}
     kept = kept_layout(shape, plan.saved * padded)
