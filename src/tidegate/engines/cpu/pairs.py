@@ -121,6 +121,11 @@ def rounded(code: Code, first: Vec, second: Vec) -> Value:
     return code.b.bitcast(found, ir.VectorType(I16, 2 * GROUP))
 
 
+def _words(code: Code, first: Vec, second: Vec) -> Vec:
+    """The pairs of neighbouring numbers of `first`, then those of `second`."""
+    return Vec(code, code.b.bitcast(rounded(code, first, second), code.vector))
+
+
 def interleaved(code: Code, even: Vec, odd: Vec) -> Vec:
     """The pairs (even, odd) of every lane."""
     lanes = [lane for i in range(GROUP) for lane in (i, GROUP + i)]
@@ -152,9 +157,7 @@ def unpacked_tile(code: Code, rows: int, groups: int, *, kind: type[Ptr]) -> Non
                     lines = [(w + o).load(0, mask) for o in offset[g * GROUP : (g + 1) * GROUP]]
                     others = [(w + o).load(GROUP) for o in offset[g * GROUP : (g + 1) * GROUP]] if used is None else []
                     others = others or [code.vec(0.0)] * GROUP
-                    words = [
-                        Vec(code, code.b.bitcast(rounded(code, *pair), code.vector)) for pair in zip(lines, others)
-                    ]
+                    words = [_words(code, *pair) for pair in zip(lines, others)]
                     for j, column in enumerate(transposed.square(code, words)[:pairs_now]):
                         for r in range(rows):
                             k = g * rows + r
@@ -213,14 +216,21 @@ def pack_right(code: Code, kind: type[Ptr]) -> None:
         row, units, K, target, group = arguments
         source, square, side = kind(code, at.v), code.stack(GROUP), code.int(GROUP)
         with code.loop(0, units, GROUP) as u, code.loop(0, K, 2 * GROUP) as k:
-            to = target + (u // GROUP * group + k // 2 * PANEL)
-            with code.loop(0, GROUP) as i:
-                line, count = source + ((u + i) * row + k), code.select(units > (u + i), K - k, code.int(0))
-                halves = [line.load(first, code.first_lanes(count - first)) for first in (0, GROUP)]
-                square.store(Vec(code, code.b.bitcast(rounded(code, *halves), code.vector)), i * GROUP)
-            code.call("transpose", square, side, square, side)
-            with code.loop(0, (blocks(K) - k // 2).least(GROUP)) as j:
-                (to + j * PANEL).store(square.load(j * GROUP))
+            corner, to = source + (u * row + k), target + (u // GROUP * group + k // 2 * PANEL)
+            with code.either(code.b.and_((units - u) >= GROUP, (K - k) >= 2 * GROUP)) as (whole, edge):
+                with whole:
+                    lines = [corner + row * i for i in range(GROUP)]
+                    words = [_words(code, line.load(), line.load(GROUP)) for line in lines]
+                    for j, column in enumerate(transposed.square(code, words)):
+                        to.store(column, j * PANEL)
+                with edge:
+                    with code.loop(0, GROUP) as i:
+                        line, count = source + ((u + i) * row + k), code.select(units > (u + i), K - k, code.int(0))
+                        halves = [line.load(first, code.first_lanes(count - first)) for first in (0, GROUP)]
+                        square.store(_words(code, *halves), i * GROUP)
+                    code.call("transpose", square, side, square, side)
+                    with code.loop(0, (blocks(K) - k // 2).least(GROUP)) as j:
+                        (to + j * PANEL).store(square.load(j * GROUP))
 
 
 def pack_left(code: Code) -> None:
