@@ -16,11 +16,6 @@ from tidegate.errors import EngineError
 Making = Callable[[], object]
 #: The form of weights in a stream that are not rounded.
 UNROUNDED = "real"
-#: The products of a pass that run on a matrix unit.
-NOWHERE, CHUNKS, EVERYWHERE = (
-    Products(recurrent, chunks)
-    for recurrent, chunks in ((Form.NUMBERS, Form.NUMBERS), (Form.NUMBERS, Form.TERMS), (Form.TERMS, Form.TERMS))
-)
 
 
 @dataclass(frozen=True)
@@ -35,9 +30,21 @@ class Stored:
 def every(steps: Sequence[Step], target: Target, real: str) -> list[Making]:
     """Functions that each compile a kernel of these cells, or one that all cells share: for training and for
     evaluation, with and without `lengths` and `resets`, for class indices and numbers, for a trained model's output
-    layer and for single steps. Only a trace of every gate, streams with rounded weights, and bfloat16 products need
-    others."""
+    layer and for single steps. Only a trace of every gate, streams with rounded weights, and bfloat16 products
+    (`with_pairs`) need others."""
     return [*_shared(target, real), *(making for step in steps for making in _of_cell(step, target, real))]
+
+
+def with_pairs(steps: Sequence[Step], target: Target, stored: str | None = None) -> list[Making]:
+    """Those with bfloat16 products, for float32 tensors, or with stored="bfloat" for bfloat16 tensors; none for a
+    processor that does not multiply such numbers."""
+    if not target.pairs or (stored is not None and target.matrix):
+        return []
+    shared = [kernels.shared, kernels.shared_pairs, *([] if stored is None else [kernels.shared_bfloats])]
+    found: list[Making] = [partial(function, target, "float") for function in shared]
+    for step in steps:
+        found += _passes(step, target, "float", Form.PAIRS, stored)
+    return found
 
 
 def _shared(target: Target, real: str) -> Iterator[Making]:
@@ -49,16 +56,22 @@ def _shared(target: Target, real: str) -> Iterator[Making]:
 
 
 def _of_cell(step: Step, target: Target, real: str) -> Iterator[Making]:
+    yield from _passes(step, target, real, Form.NUMBERS)
+    for on_matrix in (False, True) if kernels.matrix_usable(target, real) else (False,):
+        yield partial(stream_kernels.step_kernel, step, target, real, UNROUNDED, on_matrix=on_matrix)
+
+
+def _passes(step: Step, target: Target, real: str, form: Form, stored: str | None = None) -> Iterator[Making]:
+    """The two passes, with products in this form, on a matrix unit also with those that run there."""
+    nowhere, chunks, everywhere = Products(form, form), Products(form, Form.TERMS), Products(Form.TERMS, Form.TERMS)
     unit = kernels.matrix_usable(target, real)
     for ragged in (False, True):
-        form = {"ragged": ragged, "traced": False}
+        options = {"ragged": ragged, "traced": False, "stored": stored}
         for save in (True, False):
-            for products in (NOWHERE, CHUNKS) if unit else (NOWHERE,):
-                yield partial(kernels.forward_kernel, step, target, real, save=save, products=products, **form)
-        for products in (NOWHERE, CHUNKS, EVERYWHERE) if unit else (NOWHERE,):
-            yield partial(kernels.backward_kernel, step, target, real, products=products, **form)
-    for on_matrix in (False, True) if unit else (False,):
-        yield partial(stream_kernels.step_kernel, step, target, real, UNROUNDED, on_matrix=on_matrix)
+            for products in (nowhere, chunks) if unit else (nowhere,):
+                yield partial(kernels.forward_kernel, step, target, real, save=save, products=products, **options)
+        for products in (nowhere, chunks, everywhere) if unit else (nowhere,):
+            yield partial(kernels.backward_kernel, step, target, real, products=products, **options)
 
 
 def stored() -> Stored:
