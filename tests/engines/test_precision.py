@@ -117,6 +117,26 @@ def test_a_layer_follows_the_switch_of_its_forward_pass(make, precision_of_torch
     assert same(("medium", "medium"), ("highest", "highest")) is not kernels.here().pairs
 
 
+@pytest.mark.parametrize("options", [{}, {"recompute": True}], ids=["at once", "recompute"])
+@pytest.mark.parametrize("make", [tidegate.GRU, tidegate.LSTM, tidegate.ResetBeforeGRU, Own])
+def test_bfloat16_layers_have_the_same_bits_where_kernels_read_their_tensors_and_where_these_are_converted(
+    make, options, monkeypatch
+):
+    layer = make(16, 17, num_layers=2, bidirectional=True, dtype=torch.bfloat16, **options)
+    x = torch.randn(6, 3, 16).bfloat16().requires_grad_()
+    ragged = {"lengths": [6, 2, 4], "resets": torch.rand(3, 6) < 0.2}
+    read, found = [], []
+    for reads in (cpu.reads, lambda call: False):
+        monkeypatch.setattr(cpu, "reads", lambda call, reads=reads: read.append(reads(call)) or read[-1])
+        for form in ({}, ragged):
+            y, h = layer(x, **form)
+            states = h if isinstance(h, tuple) else (h,)
+            loss = y.float().square().sum() + sum(s.float().sum() for s in states)
+            found.append([y.detach(), *torch.autograd.grad(loss, [x, *layer.parameters()])])
+    assert all(torch.equal(a, b) for first, second in zip(found[:2], found[2:]) for a, b in zip(first, second))
+    assert any(read) is (kernels.here().pairs and not options)
+
+
 @pytest.mark.usefixtures("precision_of_torch")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_the_switch_does_not_change_layers_of_other_types(dtype, precision_of_torch):
