@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.engines.cpu.calls import EVERY, KINDS, errors, leaves, make_call, outputs
 from tests.engines.cpu.memory import fenced, fenced_take, poisoned
-from tests.engines.cpu.test_pairs import U, needs_pairs
+from tests.engines.cpu.test_pairs import U
 from torch import Tensor
 
 from tidegate.engines import cpu
@@ -16,9 +16,15 @@ from tidegate.engines.call import Call, Weights
 from tidegate.engines.cpu import bfloats, kernels, launch, launch_plan, runtime, stored, target
 from tidegate.engines.cpu.bfloats import BFloats
 from tidegate.engines.cpu.vector import Code, Ptr
+from tidegate.errors import EngineError
 
 SIZES = [(1, 1, 1, 1), (1, 3, 16, 33), (6, 5, 4, 17), (3, 33, 48, 16), (2, 9, 35, 70)]
 HALF = torch.bfloat16
+
+needs_reading = pytest.mark.skipif(
+    not getattr(target.host(), "pairs", False) or target.host().matrix,  # type: ignore[union-attr]
+    reason="needs a processor with AVX512-BF16 and without a matrix unit",
+)
 
 
 # -- numbers ----------------------------------------------------------------------------------------------------------
@@ -108,7 +114,7 @@ def check_rounded_once(call: Call) -> None:
         assert torch.equal(y, exact[what].to(HALF)), what
 
 
-@needs_pairs
+@needs_reading
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", EVERY)
@@ -118,7 +124,7 @@ def test_results_are_those_of_float32_tensors_rounded_once(name, kind, monkeypat
         check_rounded_once(of_type(make_call(EVERY[name], *sizes, **KINDS[kind]), HALF))
 
 
-@needs_pairs
+@needs_reading
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("name", ["gru", "three-stages"])
 def test_columns_of_class_indices_are_read_where_they_lie(name):
@@ -137,7 +143,7 @@ LAYOUTS = {
 }
 
 
-@needs_pairs
+@needs_reading
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("sizes", [(4, 3, 32, 16), (5, 2, 7, 19), (1, 1, 16, 32), (3, 1, 16, 5)])
@@ -160,7 +166,7 @@ def test_tensors_may_have_any_layout_in_memory(layout, sizes):
     assert all(map(torch.equal, found, expected))
 
 
-@needs_pairs
+@needs_reading
 @pytest.mark.parametrize("kind", ["plain", "ragged reverse", "class indices"])
 def test_nothing_is_read_or_written_beyond_the_tensors(kind):
     with poisoned(fenced_take):
@@ -174,7 +180,7 @@ def test_nothing_is_read_or_written_beyond_the_tensors(kind):
             check_rounded_once(replace(call, x=inside(call.x), states=tuple(map(inside, call.states)), weights=weights))
 
 
-@needs_pairs
+@needs_reading
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("name", ["gru", "lstm", "three-stages"])
 def test_bits_depend_neither_on_threads_nor_on_the_batch(name, threads, monkeypatch):
@@ -195,7 +201,7 @@ def test_bits_depend_neither_on_threads_nor_on_the_batch(name, threads, monkeypa
     launch_plan.backward_launch.cache_clear()
 
 
-@needs_pairs
+@needs_reading
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("name", EVERY)
 def test_inference_has_the_bits_of_training(name):
@@ -207,7 +213,7 @@ def test_inference_has_the_bits_of_training(name):
         assert all(torch.equal(found[what], expected[what]) for what in expected)
 
 
-@needs_pairs
+@needs_reading
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in ("rnn-relu", "three-stages")])
 def test_errors_against_float64_are_those_of_eight_bits(name):
     # As with float32 tensors at the precision medium, with the rounding of the results in addition.
@@ -216,7 +222,7 @@ def test_errors_against_float64_are_those_of_eight_bits(name):
             assert error <= (5 * U if what.startswith("d ") else 3 * U), f"{what} at {size}: {error}"
 
 
-@needs_pairs
+@needs_reading
 def test_outputs_may_be_changed_in_place_before_the_backward_pass():
     call = of_type(make_call(EVERY["gru"], 4, 3, 5, 18), HALF)
     expected = torch.autograd.grad(cpu.run(call).outputs.sum(), list(leaves(call).values()))
@@ -233,6 +239,12 @@ def test_numbers_are_converted_where_the_processor_cannot_multiply_them(monkeypa
     assert not cpu.reads(cpu.resolved(call))
     found, exact = results(call), results(of_type(call, torch.float32))
     assert all(torch.equal(found[what], exact[what].to(HALF)) for what in exact)
+
+
+def test_kernels_are_not_started_on_tensors_that_they_do_not_read():
+    call = of_type(make_call(EVERY["gru"], 4, 3, 5, 18), HALF)
+    with pytest.raises(EngineError, match=r"the kernels read torch\.bfloat16 tensors only where"):
+        launch.shape_of(call)
 
 
 @pytest.mark.parametrize("name", ["gru", "three-stages"])

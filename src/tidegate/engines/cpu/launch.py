@@ -21,7 +21,7 @@ from tidegate.engines.cpu.prepared import Prepared
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.precision import ARITHMETIC
 from tidegate.engines.ragged import step_mask
-from tidegate.errors import ShapeError
+from tidegate.errors import EngineError, ShapeError
 
 #: Named wherever memory is made, because a program can set another default device.
 CPU = torch.device("cpu")
@@ -52,6 +52,12 @@ def _shape(
     plain = [None if size is None else tuple(map(int, size)) for size in sizes]
     real, stored = ARITHMETIC[dtype], "bfloat" if dtype is torch.bfloat16 else None
     precision = "medium" if precision == "medium" and target.pairs and real is torch.float32 else "highest"
+    if stored is not None and (precision != "medium" or target.matrix):
+        raise EngineError(
+            f"the kernels read {dtype} tensors only where all products are of pairs of such numbers: expected the "
+            f'precision "medium", and a processor with AVX512-BF16 and without a matrix unit, got "{precision}" on '
+            f"{target.cpu}. Convert the tensors to float32."
+        )
     (T, B, *features), (gate_rows, D) = plain[0], plain[1 + len(step.state)]  # type: ignore[misc]
     H, ragged = gate_rows // len(step.inputs), plain[-2:] != [None, None]
     a, q, v = len(step.inputs) * H, len(step.products) * H, len(step.vectors) * H
