@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,10 @@ import tidegate
 from benchmarks import textbook
 from benchmarks.layers import KINDS
 from benchmarks.layers import step as layer_step
-from benchmarks.textbook import H, V, training_step
+from benchmarks.textbook import CELL_OF, B, H, T, V, training_step
+from benchmarks.training import our_loop
+
+R = TypeVar("R")
 
 #: B, H, T of the layers, D = H, where products take most of the time, and one small and one single sequence.
 POINTS = {"short": [(32, 256, 35), (32, 512, 35), (128, 256, 35)]}
@@ -45,7 +49,7 @@ def precision(level: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def at(level: str, function: Callable[[], Tensor]) -> Tensor:
+def at(level: str, function: Callable[[], R]) -> R:
     with precision(level):
         return function()
 
@@ -116,6 +120,19 @@ def textbook_step(kind: str, seconds: float) -> dict:
     return {"kind": kind, "step": "textbook", **figures(rounds(variants, seconds))}
 
 
+def step_of_our_loop(kind: str, seconds: float) -> dict:
+    """The textbook's training step in the loop of `tidegate train`."""
+    theirs = getattr(nn, kind)
+    cell = CELL_OF[theirs]
+    with our_loop(cell, B, T, H) as exact, our_loop(cell, B, T, H) as medium:
+        variants: dict[str, Callable[[], object]] = {
+            "float32": exact,
+            "medium": partial(at, "medium", medium),
+            "torch.nn": training_step(theirs(V, H), one_hot=True, torchs=True),
+        }
+        return {"kind": kind, "step": "textbook in `tidegate train`", **figures(rounds(variants, seconds))}
+
+
 def run(*, grid: str) -> list[dict]:
     """The textbook's step and every point, with one thread and with all."""
     found, threads = [], torch.get_num_threads()
@@ -123,7 +140,8 @@ def run(*, grid: str) -> list[dict]:
     for count in sorted({1, threads}):
         torch.set_num_threads(count)
         try:
-            jobs = [partial(textbook_step, kind, 2 * SECONDS[grid]) for kind in KINDS]
+            steps = textbook_step, step_of_our_loop
+            jobs = [partial(step, kind, 2 * SECONDS[grid]) for step in steps for kind in KINDS]
             jobs += [partial(layer, kind, point, SECONDS[grid]) for kind in KINDS for point in POINTS[grid]]
             for job in jobs:
                 one = {"threads": count, **job()}

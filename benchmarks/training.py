@@ -5,7 +5,8 @@ import random
 import string
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -84,7 +85,14 @@ class Times:
 
 
 def outside_in_our_loop(cell: str, batch: int, steps: int, hidden: int) -> float:
-    """That fraction of a step of `tidegate train`, with SGD and without dropout."""
+    """That fraction of a step of `tidegate train`."""
+    with our_loop(cell, batch, steps, hidden) as step:
+        return outside(step)
+
+
+@contextmanager
+def our_loop(cell: str, batch: int, steps: int, hidden: int) -> Iterator[Callable[[], None]]:
+    """A step of `tidegate train`, with SGD and without dropout."""
     text = "".join(random.Random(0).choices(LETTERS, k=40 * batch * steps))
     recipe = Recipe(
         cell=cell, batch=batch, steps=steps, hidden=hidden, optimizer="sgd", weight_decay=0.0, dropout=0.0,
@@ -99,4 +107,4 @@ def outside_in_our_loop(cell: str, batch: int, steps: int, hidden: int) -> float
             status=Status(Console(quiet=True), recipe.tokens),
             save=lambda *_: None,
         )
-        return outside(trainer.step)
+        yield trainer.step
