@@ -48,7 +48,7 @@ wheel: $(READY)  ## build the wheel, install it in an environment of its own, tr
 bench: $(READY)  ## speed and memory against torch.nn, side by side (a few minutes; on an idle machine; GRID=medium or full)
 	$(BIN)/python -m benchmarks --grid $(GRID)
 
-chapter: $(READY)  ## train the textbook's RNN, GRU and LSTM and write docs/chapter.md (several minutes)
+chapter: $(READY)  ## train the textbook's RNN, GRU and LSTM and write docs/chapter.md (about a minute)
 	$(BIN)/python docs/chapter.py --write
 
 findings: $(READY)  ## the comparisons of docs/findings.md, in hours, and its tables (QUICK=1: minutes, only a test)

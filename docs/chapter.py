@@ -1,6 +1,6 @@
 """The comparison that the textbook's chapters make: RNN, GRU and LSTM trained by its recipe, with its published values.
 
-    make chapter                                    trains all three (some minutes) and writes the tables of chapter.md
+    make chapter                                    trains all three (a minute) and writes the tables of chapter.md
     python docs/chapter.py --quick                  5 epochs of each, printed only, to see what it does
     python docs/chapter.py --text FILE --write      with a file of The Time Machine instead of fetching it
 
