@@ -1,4 +1,5 @@
-"""Cells that a user could write: one with a recurrent product in its gate only, and the program of another."""
+"""Cells that a user could write: one with a recurrent product in its gate only, one without a gate, and the program of
+the latter."""
 
 import tidegate
 
@@ -11,6 +12,17 @@ class Own(tidegate.Cell):
         k = tidegate.sigmoid(a.k + U.k(h))
         n = tidegate.tanh(a.n)
         return (k * h + (1 - k) * n,), (k, n)
+
+
+class Leaky(tidegate.Cell):
+    """n = tanh(W_n x + b_n + U_n h + c_n), h' = h / 2 + n / 2"""
+
+    gates = ("n",)
+    state = ("h",)
+
+    def equations(a, U, h):
+        n = tidegate.tanh(a.n + U.n(h))
+        return (0.5 * h + 0.5 * n,), (n,)
 
 
 #: A program with a cell, for commands that take FILE.py:CLASS.

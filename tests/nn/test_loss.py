@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tests.own_cell import Leaky
 from torch.nn import functional as F
 
 import tidegate
@@ -13,17 +14,6 @@ from tidegate.errors import ArgumentError, ArgumentTypeError, IndicesError, Shap
 from tidegate.nn import Recurrent, loss
 
 SIZES = [(1, 1, 1), (3, 5, 7), (17, 33, 16), (70, 40, 33), (420, 48, 100)]
-
-
-class Leaky(tidegate.Cell):
-    """n = tanh(W_n x + b_n + U_n h + c_n), h' = h / 2 + n / 2"""
-
-    gates = ("n",)
-    state = ("h",)
-
-    def equations(a, U, h):
-        n = tidegate.tanh(a.n + U.n(h))
-        return (0.5 * h + 0.5 * n,), (n,)
 
 
 @pytest.fixture

@@ -3,21 +3,9 @@
 import pytest
 import torch
 
-import tidegate
 from tidegate.train.model import detach
 
 V, H, T, B = 11, 9, 7, 5
-
-
-class Leaky(tidegate.Cell):
-    """n = tanh(W_n x + b_n + U_n h + c_n), h' = h / 2 + n / 2"""
-
-    gates = ("n",)
-    state = ("h",)
-
-    def equations(a, U, h):
-        n = tidegate.tanh(a.n + U.n(h))
-        return (0.5 * h + 0.5 * n,), (n,)
 
 
 def batch(steps=T, size=B):

@@ -6,7 +6,8 @@ import threading
 import pytest
 import torch
 from tests.engines.cpu.memory import fenced_take, poisoned
-from tests.train.recorded import B, H, Leaky, T, V, batch, both, same, step, with_graph
+from tests.own_cell import Leaky
+from tests.train.recorded import B, H, T, V, batch, both, same, step, with_graph
 
 from tidegate.cells import CELLS
 from tidegate.engines.cpu import kernels, workspace

@@ -5,7 +5,8 @@ import random
 import pytest
 import torch
 from tests.engines.cpu.memory import fenced_take, poisoned
-from tests.train.recorded import B, H, Leaky, T, V, batch, both
+from tests.own_cell import Leaky
+from tests.train.recorded import B, H, T, V, batch, both
 
 import tidegate
 from tidegate.cells import CELLS

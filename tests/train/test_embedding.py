@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from tests.own_cell import Leaky
 from torch.nn import functional
 
 import tidegate
@@ -19,17 +20,6 @@ from tidegate.train.model import LanguageModel, folded, own_weights
 from tidegate.train.recipe import Recipe, recipe
 
 V, H, E, T, B = 13, 7, 5, 6, 3
-
-
-class Leaky(tidegate.Cell):
-    """n = tanh(W_n x + b_n + U_n h + c_n), h' = h / 2 + n / 2"""
-
-    gates = ("n",)
-    state = ("h",)
-
-    def equations(a, U, h):
-        n = tidegate.tanh(a.n + U.n(h))
-        return (0.5 * h + 0.5 * n,), (n,)
 
 
 def model_of(cell, *, tie, layers=2, dropout=0.0):

@@ -1,4 +1,4 @@
-"""One form of calls of one step that require a gradient: as in `step_form`, as one node of torch's graph."""
+"""Single-step calls that require a gradient, as one node of torch's graph; `step_form` explains forms."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: The arguments for the weights of a layer.
 WEIGHTS = ("w_ih", "w_hh", "b_ih", "b_hh", "v")
-#: Gradients of so many bytes have memory of the engine's pool, which has been written before; for fewer, taking and
-#: returning it would cost more than it saves.
+#: Gradients of at least this many bytes use memory of the engine's pool, which has been written before; for fewer,
+#: taking and returning it would cost more than it saves.
 LARGE = 1 << 19
 
 
@@ -96,7 +96,7 @@ class GraphForm:
         words += [addresses[k] for k in back.sums]
         if self.outputs is None:
             d = None, *d
-        # Named until the kernel has run, which reads their memory.
+        # A name keeps these tensors alive while the kernel reads them.
         whole = [None if t is None else boundary.whole(t) for t in d]
         for t in whole:
             words += (self.zero, 0) if t is None else (boundary.address(t), self.shape.H)

@@ -21,7 +21,8 @@ from tidegate.train.model import LanguageModel, State
 
 
 def usable(model: LanguageModel, engine: str) -> bool:
-    """Whether the model is of the form that `Direct` knows, and runs on our kernels, the engine "cpu"."""
+    """Whether `Direct` supports the model: a LanguageModel of one-directional layers, dropout and nn.Linear whose
+    parameters all require gradients, on the engine "cpu"."""
     layer, head = model.recurrent, model.head
     own = [w for weights in read_weights(layer) for w in weights.tensors() if w is not None]
     known = [*own, head.weight, *([] if head.bias is None else [head.bias])]
@@ -48,7 +49,7 @@ class Found(NamedTuple):
 
 
 class Direct:
-    """A language model of that form."""
+    """Computes the gradients of a model that is `usable`."""
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
@@ -57,7 +58,7 @@ class Direct:
     def set_gradients(self, x: Tensor, y: Tensor, state: State) -> Found | None:
         """Set the gradients of `model.loss(x, y, state)`: the tensors of the last call, with new numbers, if they are
         still the gradients of the parameters, otherwise new tensors. None, and nothing is changed, if the model is no
-        longer of that form. Raises ShapeError and IndicesError as the model does."""
+        longer `usable`. Raises ShapeError and IndicesError as the model does."""
         if self.recorded is None or not self.recorded.fits(x, y, state):
             if not usable(self.model, "cpu"):
                 return None
@@ -69,8 +70,7 @@ class Direct:
 
     @property
     def checked(self) -> Sequence[Tensor]:
-        """The parameters and gradients that were at the same addresses in the last call and in the one before it, or
-        else are new."""
+        """The parameters and gradients whose addresses the last call has checked."""
         return () if self.recorded is None else self.recorded.fixed.tensors
 
 

@@ -161,7 +161,7 @@ def update_on_kernels(optimizer: Optimizer) -> KernelUpdate | None:
 
 class Kind(NamedTuple):
     """A kind of optimiser: the name of its kernel; whether a group has settings that the kernel knows; the tensors of a
-    parameter, none before torch has made its state; and their factors, by the scale of the gradients, the
+    parameter, none before torch has made its state; and the factors of its kernel, by the scale of the gradients, the
     settings, and the number of steps so far."""
 
     name: str

@@ -1,7 +1,7 @@
 """bfloat16 numbers in memory: addresses whose numbers are widened to float32 where they are read, and rounded to
 nearest, ties to even, where they are written.
 
-Both are exact in the sense of IEEE 754 for every number, also below 2^-126: they are done by integers, because the
+Widening is exact, and rounding is correct for every number, also below 2^-126: both use integer operations, because the
 processor's instruction for rounding takes such numbers as zero.
 """
 

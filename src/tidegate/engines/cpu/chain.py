@@ -20,8 +20,8 @@ THREADS, FAILED = HEAD.index("threads"), HEAD.index("failed")
 
 
 class Chain:
-    """`run()` runs the kernels of some calls, one after the other; `arrays` are their arguments, of which a caller may
-    change words before. All of them use the same scratch memory and the same barriers."""
+    """`run()` runs the kernels of some calls, one after the other; `arrays` are their arguments; a caller may change
+    single ones before `run`. All of them use the same scratch memory and the same barriers."""
 
     def __init__(self, calls: Sequence[KernelCall], real: str):
         self.calls, self.kernel = calls, chain_library(kernels.here(), real)

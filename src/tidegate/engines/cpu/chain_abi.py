@@ -7,7 +7,7 @@ from collections.abc import Mapping
 #: transpose a matrix.
 CHAIN, CHECK, ZERO, MULTIPLY, TRANSPOSE = "chain", "check_indices", "zero", "multiply", "transpose_matrix"
 
-#: The first words of the chain's argument: the number of kernels, threads of a kernel at most, the address of
+#: The first words of the chain's argument: the number of kernels, the maximum number of threads, the address of
 #: GOMP_parallel, a number that is not 0 if a check has failed (the kernels after it do not run), and the address and
 #: number of the 64-bit words that become 0 before each kernel of several threads: the barriers, which all of them use.
 HEAD = ("count", "threads", "parallel", "failed", "barriers", "barrier_words")
@@ -37,7 +37,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
         "left": "(rows, columns) with the strides left_row, 1",
         "left_row": "stride of left from row to row, in numbers",
         "right": "(rows, columns)",
-        "out": "the products, (rows, columns) with the strides out_row, 1; it may be left",
+        "out": "the products, (rows, columns) with the strides out_row, 1; it may be the memory of `left`",
         "out_row": "stride of out from row to row, in numbers",
     },
     TRANSPOSE: _SHARED

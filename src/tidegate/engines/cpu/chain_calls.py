@@ -16,12 +16,12 @@ from tidegate.engines.cpu.launch_plan import REAL
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.target import Target
 
-#: Numbers below which a second thread costs more than it saves.
+#: Below this number of elements a second thread costs more than it saves.
 SMALL = 1 << 16
 
 
 def check(count: int, classes: int, ignored: int) -> KernelCall:
-    """A check of `count` class indices, whose address, "index", is not set yet: each is one of so many classes or
+    """A check of `count` class indices, whose address, "index", is not set yet: each must be in 0..classes-1 or equal
     `ignored`."""
     return _call(CHECK, torch.float32, 0, {"count": count, "classes": classes, "ignored": ignored}, None)
 

@@ -113,58 +113,60 @@ def here() -> Target:
     return target
 
 
-@once
-def shared(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
-    """The matrix product and the packing functions, with their addresses by symbol."""
+Shared = tuple[runtime.Library, dict[str, int]]
+
+
+def _shared(target: Target, real: str, what: str, names: Sequence[str], emit: Callable[[Code], None]) -> Shared:
+    """A library of the functions that `emit` writes, with the addresses of those of these names, by symbol."""
 
     def program() -> str:
-        from tidegate.engines.cpu import matrix, tile
         from tidegate.engines.cpu.vector import Code
 
         code = Code(target, real)
-        tile.emit(code)
-        if matrix_usable(target, real):
-            matrix.emit(code)
+        emit(code)
         return str(code.module)
 
-    made = runtime.object_code(key(target, real, "product"), program, target)
-    library = runtime.Library(made, target, {})
-    names = [symbol(real, name) for name in (*SHARED, *(SHARED_MATRIX if matrix_usable(target, real) else ()))]
-    return library, {name: library[name] for name in names}
+    library = runtime.Library(runtime.object_code(key(target, real, what), program, target), target, {})
+    return library, {name: library[name] for name in (symbol(real, name) for name in names)}
 
 
 @once
-def shared_pairs(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
+def shared(target: Target, real: str) -> Shared:
+    """The matrix product and the packing functions, with their addresses by symbol."""
+    on_matrix_unit = matrix_usable(target, real)
+
+    def emit(code: Code) -> None:
+        from tidegate.engines.cpu import matrix, tile
+
+        tile.emit(code)
+        if on_matrix_unit:
+            matrix.emit(code)
+
+    return _shared(target, real, "product", (*SHARED, *(SHARED_MATRIX if on_matrix_unit else ())), emit)
+
+
+@once
+def shared_pairs(target: Target, real: str) -> Shared:
     """The products of pairs of bfloat16 numbers and the packing of their operands."""
 
-    def program() -> str:
+    def emit(code: Code) -> None:
         from tidegate.engines.cpu import pairs
-        from tidegate.engines.cpu.vector import Code
 
-        code = Code(target, real)
         pairs.emit(code)
-        return str(code.module)
 
-    made = runtime.object_code(key(target, real, "product of pairs"), program, target)
-    library = runtime.Library(made, target, {})
-    return library, {name: library[name] for name in (symbol(real, name) for name in SHARED_PAIRS)}
+    return _shared(target, real, "product of pairs", SHARED_PAIRS, emit)
 
 
 @once
-def shared_bfloats(target: Target, real: str) -> tuple[runtime.Library, dict[str, int]]:
+def shared_bfloats(target: Target, real: str) -> Shared:
     """The packing of operands that are bfloat16 numbers in memory."""
 
-    def program() -> str:
+    def emit(code: Code) -> None:
         from tidegate.engines.cpu import pairs
-        from tidegate.engines.cpu.vector import Code
 
-        code = Code(target, real)
         pairs.emit_for_bfloats(code)
-        return str(code.module)
 
-    made = runtime.object_code(key(target, real, "packing of bfloat16 numbers"), program, target)
-    library = runtime.Library(made, target, {})
-    return library, {name: library[name] for name in (symbol(real, name) for name in SHARED_BFLOATS)}
+    return _shared(target, real, "packing of bfloat16 numbers", SHARED_BFLOATS, emit)
 
 
 def forward_program(

@@ -19,7 +19,7 @@ class Filled:
     """Repeated calls of one launch plan: most arguments are filled in once, the others in each call. Concurrent calls
     use separate memory.
 
-    fixed: arguments besides those of the plan's template, by name. own: arrays in memory of the calls' own.
+    fixed: arguments besides those of the plan's template, by name. own: arrays that each call has for itself.
     """
 
     def __init__(self, plan: LaunchPlan, fixed: Mapping[str, int], own: workspace.Layout):
@@ -43,8 +43,8 @@ class Filled:
 
 
 class Memory:
-    """The arguments of a call and its scratch memory; `own` is the address of the arrays of the call's own. `counters`:
-    what to fill with zeros after a call of several threads, for memset."""
+    """The arguments of a call and its scratch memory; `own` is the address of the arrays that the call has for itself.
+    `counters`: the arguments of the memset that sets the barriers to zero after a call of several threads."""
 
     def __init__(self, calls: Filled):
         plan = calls.plan

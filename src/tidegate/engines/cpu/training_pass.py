@@ -3,7 +3,7 @@ chain of kernels whose arguments are written once.
 
     forward pass of every layer, dropout     loss and its gradients     backward pass of every layer     norm
 
-A run changes a few words: the addresses of x, y and the states.
+A run changes a few arguments: the addresses of x, y and the states.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class TrainingPass:
 
     def run(self, x: int, y: int, starts: Sequence[int], finals: Sequence[int]) -> bool:
         """Run it with class indices and targets (T, B), int64, at the addresses x and y, and with the addresses of the
-        initial states, none for zeros, and of the final states: (layers, B, H) each, contiguous. False, without any
-        effect, if an index or a target is not valid."""
+        initial states, none for zeros, and of the final states: (layers, B, H) each, contiguous. False if an index or a
+        target is not valid: then neither gradients nor states are written."""
         for mask, kept in self.masks:
             mask.bernoulli_(kept).div_(kept)  # the factors of dropout, drawn as torch draws them
         for array, i in self._x:
