@@ -1,6 +1,8 @@
 """Cells that a user could write: one with a recurrent product in its gate only, one without a gate, and the program of
 the latter."""
 
+import inspect
+
 import tidegate
 
 
@@ -25,16 +27,5 @@ class Leaky(tidegate.Cell):
         return (0.5 * h + 0.5 * n,), (n,)
 
 
-#: A program with a cell, for commands that take FILE.py:CLASS.
-PROGRAM = """
-import tidegate
-
-
-class Leaky(tidegate.Cell):
-    gates = ("n",)
-    state = ("h",)
-
-    def equations(a, U, h):
-        n = tidegate.tanh(a.n + U.n(h))
-        return (0.5 * h + 0.5 * n,), (n,)
-"""
+#: A program with that cell, for commands that take FILE.py:CLASS.
+PROGRAM = f"import tidegate\n\n\n{inspect.getsource(Leaky)}"

@@ -1,20 +1,25 @@
 """Calls of the small kernels between those of a training step, and the library that they are in."""
 
+from __future__ import annotations
+
 import ctypes
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from tidegate.engines.cpu import kernels, runtime, team
+from tidegate.engines.cpu import kernels, team
 from tidegate.engines.cpu.boundary import address
 from tidegate.engines.cpu.chain_abi import ARGUMENTS, CHAIN, CHECK, MULTIPLY, TRANSPOSE, ZERO
 from tidegate.engines.cpu.kernel_call import KernelCall
-from tidegate.engines.cpu.kernels import Kernel, Once, function_of, shared
-from tidegate.engines.cpu.key import key
+from tidegate.engines.cpu.kernels import Kernel, Once, function_of, library_of, shared
 from tidegate.engines.cpu.launch_plan import REAL
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.target import Target
+
+if TYPE_CHECKING:
+    from tidegate.engines.cpu.vector import Code
 
 #: Below this number of elements a second thread costs more than it saves.
 SMALL = 1 << 16
@@ -72,14 +77,10 @@ def chain_kernel(name: str, target: Target, real: str) -> Kernel:
 def chain_library(target: Target, real: str) -> Kernel:
     """The chain itself."""
 
-    def program() -> str:
+    def emit(code: Code) -> None:
         from tidegate.engines.cpu import chain_kernel
-        from tidegate.engines.cpu.vector import Code
 
-        code = Code(target, real)
         chain_kernel.emit(code)
-        return str(code.module)
 
-    made = runtime.object_code(key(target, real, CHAIN), program, target)
-    symbols = {**shared(target, real)[1], **team.symbols()}
-    return function_of(runtime.Library(made, target, symbols), CHAIN, [], target.lanes(real))
+    library = library_of(target, real, CHAIN, emit, {**shared(target, real)[1], **team.symbols()})
+    return function_of(library, CHAIN, [], target.lanes(real))

@@ -6,7 +6,7 @@ The modules that emit kernels are imported only when one must be compiled.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from threading import RLock
@@ -116,8 +116,10 @@ def here() -> Target:
 Shared = tuple[runtime.Library, dict[str, int]]
 
 
-def _shared(target: Target, real: str, what: str, names: Sequence[str], emit: Callable[[Code], None]) -> Shared:
-    """A library of the functions that `emit` writes, with the addresses of those of these names, by symbol."""
+def library_of(
+    target: Target, real: str, what: str, emit: Callable[[Code], None], symbols: Mapping[str, int]
+) -> runtime.Library:
+    """The library `what` of the functions that `emit` writes, which call those at the addresses `symbols`."""
 
     def program() -> str:
         from tidegate.engines.cpu.vector import Code
@@ -126,7 +128,12 @@ def _shared(target: Target, real: str, what: str, names: Sequence[str], emit: Ca
         emit(code)
         return str(code.module)
 
-    library = runtime.Library(runtime.object_code(key(target, real, what), program, target), target, {})
+    return runtime.Library(runtime.object_code(key(target, real, what), program, target), target, symbols)
+
+
+def _shared(target: Target, real: str, what: str, names: Sequence[str], emit: Callable[[Code], None]) -> Shared:
+    """A library, with the addresses of its functions of these names, by symbol."""
+    library = library_of(target, real, what, emit, {})
     return library, {name: library[name] for name in (symbol(real, name) for name in names)}
 
 

@@ -38,7 +38,7 @@ FEW_ROWS, LARGE_U = 8, 3 << 19
 #: unit is used; then FEW_ROWS and LARGE_U for calls that use it.
 MATRIX_UNITS, MATRIX_INPUTS, MATRIX_BATCH, MATRIX_ROWS = 64, 128, 16, 64
 MATRIX_FEW_ROWS, MATRIX_LARGE_U = 16, 9 << 17
-#: Rows that share one reading of weights that are not packed, and the readings up to which it is faster not to pack.
+#: Weights are not packed for calls that multiply at most FEW_USES times at most TALLEST rows by them.
 TALLEST, FEW_USES = 8, 2
 
 

@@ -7,23 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache as once
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from tidegate.engines.cpu import kernels, runtime, team, workspace
+from tidegate.engines.cpu import kernels, team, workspace
 from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.boundary import address, rows, whole
 from tidegate.engines.cpu.kernel_call import KernelCall
-from tidegate.engines.cpu.kernels import Kernel, Once, function_of, shared
-from tidegate.engines.cpu.key import key
+from tidegate.engines.cpu.kernels import Kernel, Once, function_of, library_of, shared
 from tidegate.engines.cpu.launch import zero_row
 from tidegate.engines.cpu.launch_plan import REAL, SMALL_CALL
 from tidegate.engines.cpu.linear_loss_abi import GRADIENT_ARGUMENTS, GRADIENTS, LOSS, LOSS_ARGUMENTS
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.target import Target
 from tidegate.errors import IndicesError
+
+if TYPE_CHECKING:
+    from tidegate.engines.cpu.vector import Code
 
 #: Rows whose scores are computed together, so that their softmax finds them in the cache.
 TOGETHER = 32
@@ -205,16 +207,12 @@ def _form(B: int, H: int, V: int, dtype: torch.dtype, threads: int, target: Targ
 
 @Once
 def loss_kernel(target: Target, real: str) -> Kernel:
-    def program() -> str:
+    def emit(code: Code) -> None:
         from tidegate.engines.cpu import linear_loss_kernel
-        from tidegate.engines.cpu.vector import Code
 
-        code = Code(target, real)
         linear_loss_kernel.emit(code)
-        return str(code.module)
 
-    made = runtime.object_code(key(target, real, LOSS), program, target)
-    library = runtime.Library(made, target, {**shared(target, real)[1], **team.symbols()})
+    library = library_of(target, real, LOSS, emit, {**shared(target, real)[1], **team.symbols()})
     return function_of(library, LOSS, list(LOSS_ARGUMENTS), target.lanes(real))
 
 

@@ -6,22 +6,24 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from tidegate.engines import transforms
-from tidegate.engines.cpu import kernels, runtime, team
+from tidegate.engines.cpu import kernels, team
 from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.boundary import address
 from tidegate.engines.cpu.kernel_call import KernelCall
-from tidegate.engines.cpu.kernels import Kernel, Once, function_of
-from tidegate.engines.cpu.key import key
+from tidegate.engines.cpu.kernels import Kernel, Once, function_of, library_of
 from tidegate.engines.cpu.launch_plan import REAL
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.target import Target
 from tidegate.engines.cpu.update_abi import ADAMW, ADAMW_FACTORS, ARGUMENTS, BLOCK, NORM, ROW, SGD, SGD_FACTORS
+
+if TYPE_CHECKING:
+    from tidegate.engines.cpu.vector import Code
 
 #: Elements below which a second thread costs more than it saves.
 SMALL = 1 << 16
@@ -141,13 +143,10 @@ def update_kernel(name: str, target: Target, real: str) -> Kernel:
 
 @Once
 def update_library(target: Target, real: str) -> Kernel:
-    def program() -> str:
+    def emit(code: Code) -> None:
         from tidegate.engines.cpu import update_kernel
-        from tidegate.engines.cpu.vector import Code
 
-        code = Code(target, real)
         update_kernel.emit(code)
-        return str(code.module)
 
-    made = runtime.object_code(key(target, real, "update"), program, target)
-    return function_of(runtime.Library(made, target, team.symbols()), NORM, list(ARGUMENTS), target.lanes(real))
+    library = library_of(target, real, "update", emit, team.symbols())
+    return function_of(library, NORM, list(ARGUMENTS), target.lanes(real))
