@@ -1,5 +1,6 @@
-"""The rights of another user, for a test that runs as root."""
+"""A check that each test gives its pooled memory back, and the rights of another user, for a test that runs as root."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -7,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.engines.cpu import workspace
+
 OTHER_USER = 54321
+
+
+@pytest.fixture(autouse=True)
+def memory_is_given_back() -> Iterator[None]:
+    """Memory that a test keeps would be missing from the counts of later tests."""
+    before = workspace.pool.in_use()
+    yield
+    if workspace.pool.in_use() != before:
+        gc.collect()
+    assert workspace.pool.in_use() == before
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ def test_memory_is_released_when_its_last_tensor_is_deleted():
     assert at in again
 
 
-def test_two_tensors_never_share_memory():
+def test_two_tensors_never_share_memory(monkeypatch):
+    monkeypatch.setattr(workspace, "pool", workspace.Pool(workspace.LIMIT))
     tensors = [workspace.empty(SHAPE, torch.float32).fill_(i) for i in range(4)]
     taken = [workspace.take(1 << 20) for _ in range(2)]
     assert len({*(m.address for m in taken), *(t.data_ptr() for t in tensors)}) == 6
@@ -106,7 +107,7 @@ def test_arrays_of_a_layout_start_on_cache_lines():
     for name, numbers in (("a", 1), ("b", 100), ("c", 0)):
         layout.add(name, numbers)
     assert all(offset % 64 == 0 for offset in layout.offset.values())
-    assert workspace.take(layout.size).address % 64 == 0
+    assert workspace.Memory(layout.size).address % 64 == 0
 
 
 def test_memory_is_neither_too_small_nor_much_too_large():
