@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tidegate.engines import eager, transforms
+from tidegate.engines import eager, saved_tensors, transforms
 from tidegate.engines.call import Call, Result, Weights
 from tidegate.engines.precision import ARITHMETIC, in_arithmetic, in_storage
 from tidegate.engines.stretches import stretch_of, stretches
@@ -167,14 +167,14 @@ def remember(ctx: Any, call: Call, kernels: Kernels, tensors: tuple[Tensor | Non
     """Save the call for the backward pass; torch checks that its tensors are unchanged until then."""
     masks = (None if mask is None else mask.clone() for mask in (call.lengths, call.resets))
     ctx.form, ctx.kernels = (call.step, call.reverse, *masks, call.keep_gates, False, call.precision), kernels
-    ctx.save_for_backward(*tensors)
+    saved_tensors.save(ctx, tensors)
     ctx.set_materialize_grads(False)
 
 
 def recall(ctx: Any) -> tuple[Call, tuple[Tensor | None, ...], tuple[Tensor | None, ...]]:
     """The saved call, its tensors, and the other saved tensors."""
     n = len(ctx.needs_input_grad) - 2
-    saved = ctx.saved_tensors  # read once: each time torch calls the unpack hooks, as those of a checkpoint
+    saved = saved_tensors.read(ctx)
     tensors, kept = saved[:n], saved[n:]
     step, *form = ctx.form
     S = len(step.state)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tidegate.engines import transforms
+from tidegate.engines import saved_tensors, transforms
 from tidegate.engines.cpu import host_refuses
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
 
@@ -137,14 +137,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         loss, found = by_kernels(x, weight, bias, target, ignore_index, reduction, keep=True)
         ctx.form = ignore_index, reduction, found.count
-        ctx.save_for_backward(x, weight, bias, target, found.d)
+        saved_tensors.save(ctx, (x, weight, bias, target, found.d))
         return loss
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         from tidegate.engines.cpu import linear_loss
 
-        x, weight, bias, target, d_scores = ctx.saved_tensors
+        x, weight, bias, target, d_scores = saved_tensors.read(ctx)
         _, reduction, count = ctx.form
         needed = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled() or transforms.refuse_tensors([d]) is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from tidegate.engines import Call, Weights, autograd, eager
+from tidegate.engines import Call, Weights, autograd, eager, saved_tensors
 from tidegate.engines.torch_private import apply_of, same_form
 from tidegate.nn.step_form import Steps, extent
 
@@ -50,6 +50,8 @@ class GraphForm:
         self.x = {"x_t": call.x.stride(0), "x_b": call.x.stride(1)}
         self.step = OneStep(self.shape, [*absent, "index"], rows | self.x, save=True)
         self.kept = torch.empty(self.step.bytes_saved, dtype=torch.uint8, device="cpu")
+        self.kinds = [saved_tensors.kind(t) for t in (*tensors, self.kept)]
+        self.layouts = [layout(t) for t in (*tensors, self.kept)]
         self.back: OneStepBack | None = None
         self.read: list[tuple[int, int]] = []  # the extents of the tensors that it reads
         #: The forms of incoming gradients that the kernel can take, by which of them are given.
@@ -72,18 +74,18 @@ class GraphForm:
         self.step.run_and_save([*found, *[s.data_ptr() for s in states]], kept.data_ptr())
         return (states if self.outputs is None else (states[0].view(self.outputs).clone(), *states)), kept
 
-    def takes(self, d: tuple[Tensor | None, ...]) -> bool:
-        """Whether the backward kernel can run for these gradients of the results."""
+    def takes(self, saved: Sequence[Tensor], d: tuple[Tensor | None, ...]) -> bool:
+        """Whether the backward kernel can run for these saved tensors and gradients of the results."""
         if torch.is_grad_enabled():
             return False
         key, given = tuple([t is None for t in d]), [t for t in d if t is not None]
         known = self.incoming.get(key)
-        if known is None or not known(*given):
-            if autograd.for_eager_engine(d):
+        if known is None or not known(*saved, *given):
+            if autograd.for_eager_engine(d) or [layout(t) for t in saved] != self.layouts:
                 return False
             for t in given:
                 self.boundary.gradient(t, self.state)
-            self.incoming[key] = same_form(given)
+            self.incoming[key] = same_form([*saved, *given])
         return True
 
     def backward(self, tensors: Sequence[Tensor], kept: Tensor, d: Sequence[Tensor | None]) -> list[Tensor | None]:
@@ -131,6 +133,11 @@ class GraphForm:
         return [*outputs, *(s.reshape(self.state.shape) for s in result.states)]
 
 
+def layout(t: Tensor) -> tuple:
+    """How `t` lies in memory: a hook of saved tensors, or an assignment to `.data`, may change that."""
+    return saved_tensors.kind(t), t.layout, t.stride(), t.is_neg()
+
+
 class Node(torch.autograd.Function):
     """One step in torch's graph."""
 
@@ -144,9 +151,11 @@ class Node(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        form, (*tensors, kept) = ctx.form, ctx.saved_tensors
-        if form.takes(d):
+        form, saved = ctx.form, ctx.saved_tensors
+        *tensors, kept = saved
+        if form.takes(saved, d):
             return None, *form.backward(tensors, kept, d)
+        saved_tensors.check(saved, form.kinds)
         return None, *autograd.replayed(form.replay, tuple(tensors), d)
 
 

@@ -151,7 +151,7 @@ def forward_call(call: Call, *, save: bool, prepared: Prepared | None = None) ->
 def backward_call(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> BackwardCall:
     """The kernel call of `backward`."""
     shape = shape_of(call)
-    first, kept, mask = saved.tensors
+    first, kept, mask = [None if t is None else whole(t) for t in saved.tensors]
     assert first is not None
     assert kept is not None
     need_x = needed.x and not shape.indexed

@@ -129,7 +129,7 @@ class GradientCall(NamedTuple):
         """The arguments are those of `gradients`, but for the scale: a number in memory, which the kernel reads."""
         form = form_of(x, w)
         (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
-        x, w = rows(x), whole(w)
+        x, w, d = rows(x), whole(w), whole(d)
         inputs, classes, summed = -(-H // L) * L, d.shape[1], min(B, SUMMED)
         d_x = workspace.empty((B, inputs), dtype) if need_x else None
         d_w = workspace.empty((V, H), dtype) if need_w else None
