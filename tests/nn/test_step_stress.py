@@ -6,7 +6,7 @@ import pytest
 from tests.nn import step_stress
 
 from tidegate.engines.cpu import boundary
-from tidegate.nn import one_step
+from tidegate.nn import short_route
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -16,7 +16,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def no_form_is_known(monkeypatch):
-    monkeypatch.setattr(one_step.known, "forms", {})
+    monkeypatch.setattr(short_route.known, "forms", {})
 
 
 def test_steps_in_threads_and_forked_children_have_the_bits_of_the_general_route():

@@ -215,17 +215,21 @@ def eager_gradients(
 
     def run(aliases: tuple[Tensor, ...]) -> list[Tensor]:
         again = replace(call, x=aliases[0], states=aliases[1:n], weights=Weights(*aliases[n:]))
-        storage, linear = call.weights.w_hh.dtype, LINEAR[call.precision]
-        if ARITHMETIC[storage] is storage:
-            result = eager.run(again, linear)
-        else:
-            result = in_storage(eager.run(in_arithmetic(again), linear), storage)
+        result = by_eager(again)
         flat = [result.outputs, *result.states]
         if call.keep_gates:
             flat += [torch.stack(list(kept.values()), 2) for kept in (result.sequences, result.gates)]
         return flat
 
     return replayed(run, tensors, d)
+
+
+def by_eager(call: Call) -> Result:
+    """The call by the eager engine, in the number types and with the products of the kernels."""
+    storage, linear = call.weights.w_hh.dtype, LINEAR[call.precision]
+    if ARITHMETIC[storage] is storage:
+        return eager.run(call, linear)
+    return in_storage(eager.run(in_arithmetic(call), linear), storage)
 
 
 def replayed(

@@ -19,7 +19,7 @@ def save(ctx: Any, tensors: tuple[Tensor | None, ...]) -> None:
     ctx.save_for_backward(*tensors)
 
 
-def read(ctx: Any) -> tuple[Tensor | None, ...]:
+def read(ctx: Any) -> tuple[Any, ...]:
     """The tensors that `save` was given, as `check` accepts them. Read them once in a backward pass: each time torch
     calls the unpack hooks, as those of a checkpoint."""
     tensors = ctx.saved_tensors

@@ -14,13 +14,13 @@ from tidegate.engines import Call, Weights, choose, operator, precision
 from tidegate.errors import ShapeError
 from tidegate.nn.arguments import Device, as_engine, as_size, as_truth, check_choice
 from tidegate.nn.equations import Equations, as_equations, gate_slices, parameter_shapes, step_of
+from tidegate.nn.forms import STEP, Calls, Sizes
 from tidegate.nn.fx import as_leaf
-from tidegate.nn.one_step import known, of_cell
 from tidegate.nn.quantization import WarnsOfQuantization
 from tidegate.nn.sequence import autocasts, check_features
+from tidegate.nn.short_route import known, of_cell
 from tidegate.nn.stack import weights_dtype
 from tidegate.nn.state import State, check_kind, check_like
-from tidegate.nn.step_form import Steps
 
 
 class CellModule(WarnsOfQuantization, nn.Module):
@@ -64,7 +64,8 @@ class CellModule(WarnsOfQuantization, nn.Module):
         states = states_before(self, weights.w_hh, x, hx, batched=batched)
         new = run_step(self, weights, x, states)
         new = new if batched else tuple(s.squeeze(0) for s in new)
-        known.add(given, lambda: Steps([as_call(self, x, states, weights)], None, new[0].shape), self.engine)
+        sizes = Sizes(STEP, None, STEP, new[0].shape)
+        known.add(given, lambda: Calls([as_call(self, x, states, weights)], sizes), self.engine)
         return new[0] if len(new) == 1 else new
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:

@@ -10,13 +10,13 @@ from torch.nn.utils.rnn import PackedSequence
 from tidegate.engines import Call, operator, precision
 from tidegate.engines.torch_private import compiler_callback
 from tidegate.nn.equations import Equations, gate_slices, step_of
+from tidegate.nn.forms import BATCH_FIRST, TIME_FIRST, UNBATCHED, Calls, Sizes
 from tidegate.nn.fx import as_leaf
-from tidegate.nn.one_step import known, of_layer
 from tidegate.nn.quantization import WarnsOfQuantization
 from tidegate.nn.sequence import Lengths, as_sequence
-from tidegate.nn.stack import read_weights, run_stack, suffixes
+from tidegate.nn.short_route import dropout_of, known, of_layer
+from tidegate.nn.stack import directions, read_weights, run_stack, suffixes
 from tidegate.nn.state import State, initial_states
-from tidegate.nn.step_form import Steps
 
 
 class CellLayer(WarnsOfQuantization, nn.Module):
@@ -82,7 +82,7 @@ class CellLayer(WarnsOfQuantization, nn.Module):
         if (found := known.run(given)) is not None:
             return found
         result = run_layer(self, input, hx, lengths, resets)
-        known.add(given, lambda: steps_of(self, input, hx, *result), self.engine)
+        known.add(given, lambda: calls_of(self, input, hx, *result), self.engine)
         return result
 
     def gate_parameters(self, gate: str) -> dict[str, Tensor]:
@@ -111,14 +111,24 @@ def run_layer(
     return sequence.restore(y), state
 
 
-def steps_of(layer: CellLayer, input: Any, hx: State | None, outputs: Any, state: Any) -> Steps:
-    """A call of one step, layer by layer, and the sizes of its results."""
-    weights, sequence = read_weights(layer), as_sequence(layer, read_weights(layer)[0].w_ih, input)
-    states = initial_states(layer, weights[0], sequence, hx)
-    inputs = [sequence.x, *[states[0][0].unsqueeze(0)] * (layer.num_layers - 1)]
-    step, products = step_of(layer), precision.asked()
-    calls = [Call(step, x, own, w, precision=products) for x, own, w in zip(inputs, states, weights)]
-    return Steps(calls, outputs.shape, (state if isinstance(state, Tensor) else state[0]).shape)
+def calls_of(layer: CellLayer, input: Any, hx: State | None, outputs: Any, state: Any) -> Calls:
+    """The calls of all layers and directions, and the sizes of the results."""
+    weights, n = read_weights(layer), directions(layer)
+    sequence = as_sequence(layer, weights[0].w_ih, input)
+    states, x, step, products = (
+        initial_states(layer, weights[0], sequence, hx),
+        sequence.x,
+        step_of(layer),
+        precision.asked(),
+    )
+    calls: list[Call] = []
+    for i, (own, w) in enumerate(zip(states, weights)):
+        if i and i % n == 0:
+            x = w.w_hh.new_empty(*x.shape[:2], n * layer.hidden_size)
+        calls.append(Call(step, x, own, w, reverse=i % n == 1, precision=products))
+    axes = UNBATCHED if not sequence.batched else BATCH_FIRST if layer.batch_first else TIME_FIRST
+    sizes = Sizes(axes, outputs.shape, axes, (state if isinstance(state, Tensor) else state[0]).shape)
+    return Calls(calls, sizes, n, dropout_of(layer))
 
 
 def run_options(layer: CellLayer) -> str:

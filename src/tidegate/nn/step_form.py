@@ -1,45 +1,39 @@
-"""One form of calls of one step: what is the same in all of its calls is looked up once."""
+"""Forms of calls of one step: what is the same in all of its calls is looked up once."""
 
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tidegate.engines import Call
 from tidegate.engines.torch_private import same_form
-
-
-class Steps(NamedTuple):
-    """A call of one step as the general route sees it: that of each layer, and the sizes of what the module returns
-    (no outputs for a cell)."""
-
-    calls: list[Call]
-    outputs: tuple[int, ...] | None
-    state: tuple[int, ...]
+from tidegate.nn.forms import Calls, empty, extent
+from tidegate.nn.graph_pass import Pass, apply
 
 
 class StepForm:
     """One form of calls. `same(*tensors)` tells whether a call has it, and `run(tensors)` returns what the module does;
     the tensors are x, the states, if any are given, and the weights layer by layer."""
 
-    def __init__(self, steps: Steps, tensors: list[Tensor], given: int):
+    def __init__(self, found: Calls, tensors: list[Tensor], given: int):
         from tidegate.engines.cpu.boundary import addresses
         from tidegate.engines.cpu.launch import shape_of, zero_row
-        from tidegate.engines.cpu.one_step import OneStep
+        from tidegate.engines.cpu.repeated import OneStep
 
-        first = steps.calls[0]
+        calls, sizes = found.calls, found.sizes
+        first = calls[0]
         w, states, names = first.weights, tensors[1 : 1 + given], first.step.state
         self.same, self.addresses = same_form(tensors), addresses
         self.extents = [(t.itemsize, extent(t)) for t in tensors]
         self.classes = first.D if first.indexed else 0
         self.indices = ctypes.c_int64 * first.B
         self.zeros = [] if given else [zero_row(w.w_hh.dtype, first.H).data_ptr()] * len(names)
-        self.names, self.weights = names, (len(tensors) - 1 - given) // len(steps.calls)
-        self.state = torch.empty(steps.state, dtype=w.w_hh.dtype, device="cpu")
-        self.outputs = None if steps.outputs is None else torch.empty(steps.outputs, dtype=w.w_hh.dtype, device="cpu")
+        self.names, self.weights = names, (len(tensors) - 1 - given) // len(calls)
+        self.state = empty(sizes.state, w.w_hh)
+        self.outputs = None if sizes.outputs is None else empty(sizes.outputs, w.w_hh)
         # From layer to layer: the bytes of a new state, and the strides in bytes of the states that are given.
         self.layer = first.B * first.H * w.w_hh.itemsize
         self.strides = [s.stride(0) * s.itemsize for s in states] or [0] * len(names)
@@ -47,7 +41,7 @@ class StepForm:
         rows = {f"start_b.{name}": s.stride(-2) if s.dim() > 1 else 0 for name, s in zip(names, states)}
         self.steps = [
             OneStep(shape_of(call), [*absent, "x" if call.indexed else "index"], rows | {"x_b": x_b})
-            for call, x_b in zip(steps.calls, [first.x.stride(1), *[first.H] * len(steps.calls)])
+            for call, x_b in zip(calls, [first.x.stride(1), *[first.H] * len(calls)])
         ]
 
     def run(self, tensors: tuple[Tensor, ...]) -> Any:
@@ -81,6 +75,37 @@ class StepForm:
             finals = [address + self.layer for address in finals]
 
 
-def extent(t: Tensor) -> int:
-    """The bytes from the first number of `t` to the end of its last; t is not empty."""
-    return t.itemsize * (1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride())))
+class StepPass(Pass):
+    """One form of calls of one layer or cell that require a gradient; `same` and `run` as in `StepForm`."""
+
+    def __init__(self, found: Calls, tensors: list[Tensor], given: int):
+        from tidegate.engines.cpu.repeated import OneStep
+
+        (call,) = found.calls
+        super().__init__(call, found.sizes, tensors, given)
+        self.same = same_form(tensors)
+        self.outputs = found.sizes.outputs
+        self.calls = OneStep(self.shape, self.absent, self.rows | self.x, save=True)
+        self.others = self.calls.plan.kept.size
+        self.kept = torch.empty(self.calls.bytes_saved, dtype=torch.uint8, device="cpu")
+        self.saves(tensors, [self.kept])
+
+    def run(self, tensors: tuple[Tensor, ...]) -> Any:
+        """What the module returns."""
+        found = apply(self, *tensors)
+        states = found if self.outputs is None else found[1:]
+        state = states[0] if len(states) == 1 else states
+        return state if self.outputs is None else (found[0], state)
+
+    def forward(self, tensors: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        found = self.boundary.addresses(tensors, self.extents)
+        if self.zeros:
+            found[1:1] = self.zeros
+        states = tuple([torch.empty_like(self.state) for _ in self.names])
+        kept = torch.empty_like(self.kept)
+        self.calls.run_and_save([*found, *[s.data_ptr() for s in states]], kept.data_ptr())
+        return (states if self.outputs is None else (states[0].view(self.outputs).clone(), *states)), (kept,)
+
+    def memory(self, saved: Sequence[Tensor]) -> tuple[int, int]:
+        kept = self.boundary.address(saved[0])
+        return kept + self.others, kept

@@ -159,12 +159,7 @@ def backward_call(call: Call, saved: Saved, d: Cotangents, needed: Needed) -> Ba
     step, w, T, B, D, H = shape.step, contiguous(call.weights), shape.T, shape.B, shape.D, shape.H
     dtype, storage = shape.arithmetic, w.w_hh.dtype
     d_w_ih = workspace.empty(w.w_ih.shape, storage) if needed.w_ih else None
-    table = None
-    if d_w_ih is not None and shape.indexed:
-        if not direct(shape):
-            table = torch.zeros(D, len(w.w_ih), dtype=dtype, device=CPU)
-        else:
-            table = d_w_ih.zero_() if shape.stored is None else torch.zeros(d_w_ih.shape, dtype=dtype, device=CPU)
+    table = None if d_w_ih is None or not shape.indexed else index_table(shape, d_w_ih)
     d_w_hh = workspace.empty(w.w_hh.shape, storage) if needed.w_hh else None
     d_x = workspace.empty((T, B, D), storage) if need_x else None
     d_b_ih, d_b_hh, d_v = [None if t is None else torch.empty_like(t) for t in (w.b_ih, w.b_hh, w.vectors)]
@@ -251,6 +246,16 @@ def inputs(x: Tensor, shape: Shape, arguments: dict[str, int]) -> Tensor:
         x = rows(x)
         arguments["x"], arguments["x_t"], arguments["x_b"] = address(x), x.stride(0), x.stride(1)
     return x
+
+
+def index_table(shape: Shape, d_w_ih: Tensor) -> Tensor:
+    """Zeros to which the kernel adds a row for each class index: the gradient of w_ih itself where the kernel writes
+    its columns where they lie (`direct`) in its own type; else a copy of it, transposed unless `direct`."""
+    if not direct(shape):
+        return torch.zeros(shape.D, len(d_w_ih), dtype=shape.arithmetic, device=CPU)
+    if shape.stored is None:
+        return d_w_ih.zero_()
+    return torch.zeros(d_w_ih.shape, dtype=shape.arithmetic, device=CPU)
 
 
 def alias(t: Tensor, first: int, count: int) -> Tensor:

@@ -1,8 +1,8 @@
-"""A short route for calls of one step: the checks of the general route in one call, the same kernel.
+"""A short route for repeated calls: the checks of the general route in one call, the same kernels.
 
-A module that is called step by step takes the general route until the form of its calls is known: class, dtype, sizes
-and strides of every tensor, and the modes of torch, where the CPU kernels run the call. Later calls only check that
-their form is known, and look up the addresses of their tensors. All other calls take the general route.
+A module takes the general route until the form of its calls is known: class, dtype, sizes and strides of every tensor,
+and the modes of torch, where the CPU kernels run the call. Later calls only check that their form is known, and look up
+the addresses of their tensors. All other calls take the general route.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from tidegate.engines import choose, cpu
 from tidegate.engines.torch_private import compiler_callback, float32_products, in_dispatch_mode, in_forward_mode
 from tidegate.nn.equations import Equations
-from tidegate.nn.step_form import StepForm, Steps
-from tidegate.nn.step_graph import GraphForm
+from tidegate.nn.forms import Calls
+from tidegate.nn.sequence_form import SequenceForm
+from tidegate.nn.step_form import StepForm, StepPass
 
 if TYPE_CHECKING:
     from tidegate.nn.cells import CellModule
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 PLAIN = (Tensor, nn.Parameter)
 #: Forms that are kept for one key, and keys. Calls of more forms take the general route; a new key replaces the oldest.
 FORMS, KEYS = 8, 256
-
+Form = StepForm | StepPass | SequenceForm
 
 #: A key that all calls of a form share; x, the states that are given, and the weights layer by layer.
 Given = tuple[tuple, Tensor, tuple[Tensor, ...], list[Tensor]]
@@ -37,7 +38,9 @@ class Known:
     """The forms that are known, by key."""
 
     def __init__(self) -> None:
-        self.forms: dict[tuple, list[StepForm | GraphForm]] = {}
+        self.forms: dict[tuple, list[Form]] = {}
+        #: Keys of sequences that were called once: sequences of many lengths are rarely called again.
+        self.seen: dict[tuple, None] = {}
 
     def run(self, given: Given | None) -> Any:
         """What the module returns, if the form of the call is known; else None."""
@@ -49,7 +52,7 @@ class Known:
                     return form.run(tensors)
         return None
 
-    def add(self, given: Given | None, steps: Callable[[], Steps], engine: str) -> None:
+    def add(self, given: Given | None, calls: Callable[[], Calls], engine: str) -> None:
         """Keep the form of a call that the general route has run, if the short route can run such calls."""
         if given is None:
             return
@@ -57,15 +60,37 @@ class Known:
         tensors = [x, *states, *weights]
         if any(t is None for t in weights) or len(self.forms.get(key, ())) >= FORMS or not readable(x, states, weights):
             return
-        found = steps()
+        found = calls()
         if any(choose.select(call, engine) is not cpu for call in found.calls):
             return
-        graph = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-        if graph and (len(found.calls) > 1 or found.calls[0].indexed):
-            return
-        if key not in self.forms and len(self.forms) >= KEYS:
-            self.forms.pop(next(iter(self.forms)), None)
-        self.forms.setdefault(key, []).append((GraphForm if graph else StepForm)(found, tensors, len(states)))
+        kind = form_of(found, tensors)
+        if kind is SequenceForm and key not in self.seen:
+            entry(self.seen, key, None)
+        elif kind is not None:
+            entry(self.forms, key, []).append(kind(found, tensors, len(states)))
+
+
+def entry(table: dict[tuple, Any], key: tuple, new: Any) -> Any:
+    """table[key], which is `new` if there was none; then the oldest of KEYS entries is dropped."""
+    if key not in table and len(table) >= KEYS:
+        table.pop(next(iter(table)), None)
+    return table.setdefault(key, new)
+
+
+def form_of(found: Calls, tensors: list[Tensor]) -> type[Form] | None:
+    """The class of the form of these calls; None if there is none."""
+    first = found.calls[0]
+    graph = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    steps = first.T == 1 and found.directions == 1 and not found.dropout
+    if first.weights.w_hh.dtype is torch.bfloat16:
+        steps = False
+        if not cpu.reads(cpu.resolved(first)):
+            return None
+    if steps and not graph:
+        return StepForm
+    if steps and len(found.calls) == 1 and not first.indexed:
+        return StepPass
+    return None if found.sizes.outputs is None else SequenceForm
 
 
 known = Known()
@@ -88,19 +113,19 @@ def of_cell(cell: CellModule, x: Any, hx: Any) -> Given | None:
 
 
 def of_layer(layer: CellLayer, x: Any, hx: Any) -> Given | None:
-    """The call `layer(x, hx)`; None if it has several steps or cannot take the short route."""
-    if not possible(x, layer.engine):
+    """The call `layer(x, hx)`; None if it cannot take the short route."""
+    if not possible(x, layer.engine) or layer.proj_size or layer.recompute:
         return None
-    sizes, dims = x.shape, x.dim() - x.is_floating_point()
-    if dims not in (1, 2) or sizes[1 if layer.batch_first and dims == 2 else 0] != 1:
-        return None
-    if layer.bidirectional or layer.proj_size or (layer.dropout and layer.training):
-        return None
-    parameters, equations, L = layer._parameters, layer.cell, layer.num_layers
-    weights: list[Any] = [parameters.get(name) for name in names(equations, L, layer.bias)]
+    parameters, equations, L, both = layer._parameters, layer.cell, layer.num_layers, layer.bidirectional
+    weights: list[Any] = [parameters.get(name) for name in names(equations, L, layer.bias, both)]
     states = () if hx is None else tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
-    kind = (equations, layer.engine, layer.hidden_size, L, layer.batch_first, layer.bias)
-    return (*kind, *surroundings(), len(states), sizes), x, states, weights
+    kind = (equations, layer.engine, layer.hidden_size, L, both, layer.batch_first, layer.bias)
+    return (*kind, dropout_of(layer), *surroundings(), len(states), x.shape), x, states, weights
+
+
+def dropout_of(layer: CellLayer) -> float:
+    """The probability of dropout between the layers in a call at present."""
+    return layer.dropout if layer.training and layer.num_layers > 1 else 0.0
 
 
 def possible(x: Any, engine: str) -> bool:
@@ -122,21 +147,24 @@ def surroundings() -> tuple[int, bool, str]:
 
 
 @once
-def names(cell: Equations, layers: int, bias: bool) -> tuple[str, ...]:
-    """The parameters of a module, layer by layer; those of a cell as a module for `layers` = 0."""
+def names(cell: Equations, layers: int, bias: bool, both: bool = False) -> tuple[str, ...]:
+    """The parameters of a module, layer by layer, with `both` directions of each; those of a cell as a module for
+    `layers` = 0."""
     kinds = (
         "weight_ih",
         "weight_hh",
         *(("bias_ih", "bias_hh") if bias else ()),
         *(("vector",) if cell.vectors else ()),
     )
-    return tuple(kind + ending for ending in ([f"_l{k}" for k in range(layers)] or [""]) for kind in kinds)
+    ends = ("", "_reverse") if both else ("",)
+    of = [f"_l{k}{end}" for k in range(layers) for end in ends] or [""]
+    return tuple(kind + ending for ending in of for kind in kinds)
 
 
 def readable(x: Tensor, states: tuple[Tensor, ...], weights: list[Tensor]) -> bool:
     """Whether the kernels can read these tensors as they lie in memory."""
     tensors, numbers = [x, *states, *weights], x.is_floating_point()
-    if weights[0].dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled("cpu"):
+    if weights[0].dtype not in (torch.float32, torch.float64, torch.bfloat16) or torch.is_autocast_enabled("cpu"):
         return False
     if any(t.layout is not torch.strided or t.is_neg() or not t.numel() for t in tensors) or x.dtype is torch.int32:
         return False
