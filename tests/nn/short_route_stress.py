@@ -1,9 +1,8 @@
-"""Calls of one step under load, for any length of time: threads and forks, with weights that change between calls.
+"""The short route under load, for any length of time: threads and forks, with weights that change between calls.
 
-`python -m tests.nn.step_stress [--minutes 3] [--seed 0]`
+`python -m tests.nn.short_route_stress [--minutes 3] [--seed 0]`
 
-Several threads call cells and layers step by step, each some of its own and one that all share. Between calls the
-weights of its own modules change in one of the ways in which weights can change. Every result and gradient is compared,
+Several threads call cells and layers, each some of its own and one that all share. Between calls the weights of its own modules change in one of the ways in which weights can change. Every result and gradient is compared,
 bit by bit, with the general route of the engine on the same tensors; forked children do the same.
 """
 
@@ -56,22 +55,26 @@ CHANGES: tuple[Callable[[nn.Module, str, Tensor], None], ...] = (replace, set_da
 
 def make(choose: random.Random) -> nn.Module:
     cell, D, H = choose.choice(list(CELLS.values())), choose.randint(1, 40), choose.randint(1, 70)
-    return tidegate.RecurrentCell(cell, D, H, bias=choose.random() < 0.8)
+    kind = choose.choice((tidegate.RecurrentCell, tidegate.Recurrent))
+    return kind(cell, D, H, bias=choose.random() < 0.8)
 
 
 def compare(module: nn.Module, choose: random.Random) -> str | None:
-    """One step by the module and by the engine; what differs."""
-    B, D, H = choose.choice((1, 2, 5, 9, 17)), module.input_size, module.hidden_size
+    """One call by the module and by the engine; what differs."""
+    layer = isinstance(module, tidegate.Recurrent)
+    ending, T = ("_l0", choose.choice((1, 6))) if layer else ("", 1)
+    B, D, H = choose.choice((1, 5, 9, 17)), module.input_size, module.hidden_size
     training, names = choose.random() < 0.5, module.cell.state
     # Another thread may hold the lock of torch's own generator while this process is forked.
     generator = torch.Generator().manual_seed(choose.getrandbits(32))
-    x = torch.randn(B, D, generator=generator).requires_grad_(training)
+    x = torch.randn(T, B, D, generator=generator).requires_grad_(training)
     states = tuple(torch.randn(B, H, generator=generator).requires_grad_(training) for _ in names)
     with torch.set_grad_enabled(training):
-        found = module(x, states if len(states) > 1 else states[0])
-        found = found if isinstance(found, tuple) else (found,)
-        weights = Weights(*[getattr(module, name, None) for name in NAMES])  # type: ignore[arg-type]
-        expected = cpu.run(Call(step_of(module), x.unsqueeze(0), states, weights)).states
+        given = tuple(s.unsqueeze(0) for s in states) if layer else states
+        found = torch.utils._pytree.tree_leaves(module(x if layer else x[0], given if len(given) > 1 else given[0]))
+        weights = Weights(*[getattr(module, name + ending, None) for name in NAMES])  # type: ignore[arg-type]
+        result = cpu.run(Call(step_of(module), x, states, weights))
+        expected = [result.outputs, *[s.unsqueeze(0) for s in result.states]] if layer else result.states
         if not all(map(torch.equal, found, expected)):
             return "results"
         if training:
@@ -125,7 +128,9 @@ def run(seed: int, more: Callable[[int], bool]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.nn.step_stress", description="Stress single steps.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.nn.short_route_stress", description="Stress the short route."
+    )
     parser.add_argument("--minutes", type=float, default=3.0, help="duration (3 by default)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the modules and their sizes (0 by default)")
     chosen = parser.parse_args()

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from tests.nn import step_stress
+from tests.nn import short_route_stress
 
 from tidegate.engines.cpu import boundary
 from tidegate.nn import short_route
@@ -17,10 +17,11 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def no_form_is_known(monkeypatch):
     monkeypatch.setattr(short_route.known, "forms", {})
+    monkeypatch.setattr(short_route.known, "seen", {})
 
 
 def test_steps_in_threads_and_forked_children_have_the_bits_of_the_general_route():
-    assert step_stress.run(0, lambda number: number < 2) == []
+    assert short_route_stress.run(0, lambda number: number < 2) == []
 
 
 def test_it_detects_addresses_that_are_out_of_date(monkeypatch):
@@ -32,4 +33,4 @@ def test_it_detects_addresses_that_are_out_of_date(monkeypatch):
         return [*found[:1], *known[1:]]
 
     monkeypatch.setattr(boundary, "addresses", stale)
-    assert any("differ" in wrong for wrong in step_stress.run(0, lambda number: number < 1))
+    assert any("differ" in wrong for wrong in short_route_stress.run(0, lambda number: number < 1))
