@@ -18,6 +18,7 @@ from tidegate.cells import CELLS
 from tidegate.engines.cpu.chain import FAILED, Chain
 from tidegate.engines.cpu.chain_abi import HEAD
 from tidegate.engines.cpu.kernels import Kernel
+from tidegate.engines.cpu.repeated import Filled, Memory
 from tidegate.text import Text, make_dataset
 from tidegate.train.facts import ModelFacts
 from tidegate.train.log import Log
@@ -53,11 +54,21 @@ class Times:
         self.apart, self.seconds = apart, 0.0
 
     def of(self, step: Callable[[], object]) -> float:
-        call, run, times = Kernel.__call__, Chain.run, self
+        call, run, start, times = Kernel.__call__, Chain.run, Filled.start, self
 
         def timed_call(self: Kernel, arguments: ctypes.Array, threads: int) -> None:
             seconds = clock(lambda: call(self, arguments, threads))
             times.seconds += seconds if "w_hh" in self.arguments and not times.apart else 0.0
+
+        def timed_start(self: Filled, memory: Memory) -> None:
+            """On one thread such calls do not go through Kernel.__call__."""
+            kernel = self.kernel
+            if self.plan.pace.team == 1:
+                self.kernel = lambda array: self.plan.kernel(array, 1)
+            try:
+                start(self, memory)
+            finally:
+                self.kernel = kernel
 
         def timed_run(self: Chain) -> bool:
             started = time.perf_counter()
@@ -77,10 +88,11 @@ class Times:
             return not words[FAILED]
 
         Kernel.__call__, Chain.run = timed_call, one_by_one if self.apart else timed_run
+        Filled.start = timed_start
         try:
             step()
         finally:
-            Kernel.__call__, Chain.run = call, run
+            Kernel.__call__, Chain.run, Filled.start = call, run, start
         return self.seconds
 
 

@@ -2,8 +2,9 @@
 
 `python -m tests.nn.short_route_stress [--minutes 3] [--seed 0]`
 
-Several threads call cells and layers, each some of its own and one that all share. Between calls the weights of its own modules change in one of the ways in which weights can change. Every result and gradient is compared,
-bit by bit, with the general route of the engine on the same tensors; forked children do the same.
+Several threads call cells and layers, each some of its own and one that all share. Between calls the weights of its own
+modules change in one of the ways in which weights can change. Every result and gradient is compared, bit by bit, with
+the general route of the engine on the same tensors; forked children do the same.
 """
 
 import argparse

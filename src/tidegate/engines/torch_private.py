@@ -21,6 +21,7 @@ try:
         _len_torch_dispatch_stack,
         _SetExcludeDispatchKeyGuard,
     )
+    from torch._C._autograd import _top_saved_tensors_default_hooks
     from torch._C._dynamo.eval_frame import get_eval_frame_callback
     from torch._C._dynamo.guards import TensorGuards
     from torch._C._functorch import maybe_current_level
@@ -63,6 +64,11 @@ def in_dispatch_mode() -> bool:
 def in_forward_mode() -> bool:
     """Whether the program is inside torch.autograd.forward_ad.dual_level."""
     return forward_ad._current_level >= 0
+
+
+def in_saved_tensor_hooks() -> bool:
+    """Whether hooks receive the tensors that torch's graph saves, as in torch.utils.checkpoint."""
+    return _top_saved_tensors_default_hooks(False) is not None
 
 
 def dispatch_keys(tensor: torch.Tensor) -> int:

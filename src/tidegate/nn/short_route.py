@@ -15,7 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from tidegate.engines import choose, cpu
-from tidegate.engines.torch_private import compiler_callback, float32_products, in_dispatch_mode, in_forward_mode
+from tidegate.engines.torch_private import (
+    compiler_callback,
+    float32_products,
+    in_dispatch_mode,
+    in_forward_mode,
+    in_saved_tensor_hooks,
+)
 from tidegate.nn.equations import Equations
 from tidegate.nn.forms import Calls
 from tidegate.nn.sequence_form import SequenceForm
@@ -130,13 +136,15 @@ def dropout_of(layer: CellLayer) -> float:
 
 def possible(x: Any, engine: str) -> bool:
     """Whether torch and the module are in a state in which a call can take the short route.
-    The remaining conditions are part of the form of the call."""
+    The remaining conditions are part of the form of the call. Where hooks receive saved tensors, all calls take the
+    general route: a checkpoint expects that the same call saves the same tensors each time."""
     return (
         not torch.compiler.is_compiling()
         and type(x) in PLAIN
         and engine in ("auto", cpu.NAME)
         and not in_dispatch_mode()
         and not in_forward_mode()
+        and not in_saved_tensor_hooks()
         and compiler_callback() is None
     )
 
