@@ -47,7 +47,9 @@ class Pass:
         self.absent.append("x" if call.indexed else "index")
         self.rows = {f"start_b.{name}": s.stride(-2) if s.dim() > 1 else 0 for name, s in zip(self.names, states)}
         self.x = {} if call.indexed else {"x_t": call.x.stride(0), "x_b": call.x.stride(1)}
-        self.index_table, self.direct = index_table, direct(shape)
+        #: Whether x is class indices; then the gradient of w_ih is collected in a table (`index_table`).
+        self.indexed, self.index_table, self.direct = shape.indexed, index_table, direct(shape)
+        self.at_w_ih = sum(new is not None for new in self.new[: 1 + given])
         self.back: Back | None = None
         self.read: list[tuple[int, int]] = []  # the extents of the tensors that the backward pass reads
         #: The forms of saved tensors and incoming gradients that the kernel can take, by which gradients are given.
@@ -68,12 +70,9 @@ class Pass:
         raise NotImplementedError
 
     def memory(self, saved: Sequence[Tensor]) -> tuple[int, int]:
-        """The addresses of the sequence of the first state and of what else is kept, in the saved memory."""
+        """The addresses of the sequence of the first state and of what else is kept, in the saved memory, which follows
+        the tensors of the call."""
         raise NotImplementedError
-
-    def shared(self, results: tuple[Tensor, ...]) -> Tensor | None:
-        """An alias of the result that shares its memory with what is saved, which must not have changed since."""
-        return None
 
     # -- the backward pass --------------------------------------------------------------------------------------------
 
@@ -91,20 +90,19 @@ class Pass:
             self.incoming[key] = same_form([*saved, *given])
         return True
 
-    def backward(
-        self, tensors: Sequence[Tensor], memory: Sequence[Tensor], d: Sequence[Tensor | None]
-    ) -> list[Tensor | None]:
-        """The gradients with respect to `tensors` that require one, given those of the results."""
+    def backward(self, saved: Sequence[Tensor], d: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The gradients with respect to the tensors of the call that require one, given those of the results."""
         boundary, back = self.boundary, self.back or self.make_back()
-        found = [None if new is None else new(t) for new, t in zip(self.new, tensors)]
-        of_indices = table = None
-        if self.shape.indexed and (of_indices := found[1 + self.given]) is not None:
-            table = self.index_table(self.shape, of_indices)
-        written = [(table if t is of_indices else t).data_ptr() for t in found if t is not None]  # type: ignore[union-attr]
-        words = boundary.addresses([tensors[k] for k in back.read], self.read)
+        found = [None if new is None else new(t) for new, t in zip(self.new, saved)]
+        written = [t.data_ptr() for t in found if t is not None]
+        table = d_w_ih = None
+        if self.indexed and (d_w_ih := found[1 + self.given]) is not None:
+            table = self.index_table(self.shape, d_w_ih)
+            written[self.at_w_ih] = table.data_ptr()
+        words = boundary.addresses([saved[k] for k in back.read], self.read)
         words += written
         words += [written[k] for k in back.sums]
-        first, kept = self.memory(memory)
+        first, kept = self.memory(saved)
         words.append(first)
         d_outputs, d_finals = (None, d) if self.sizes.outputs is None else (d[0], d[1:])
         # Names keep these tensors alive while the kernel reads them.
@@ -114,8 +112,8 @@ class Pass:
         for t in d_finals:
             words += (self.zero, 0) if t is None else (boundary.address(t), self.shape.H)
         back.run(words, kept)
-        if of_indices is not None and table is not None and table is not of_indices:
-            of_indices.copy_(table if self.direct else table.t())
+        if table is not None and d_w_ih is not None and table is not d_w_ih:
+            d_w_ih.copy_(table if self.direct else table.t())
         return found
 
     def strides(self, d: Tensor) -> tuple[int, int]:
@@ -133,6 +131,11 @@ class Pass:
         self.read = [self.extents[k] for k in made.read]
         self.back = made
         return made
+
+    def replayed(self, saved: Sequence[Tensor], d: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        """As `backward`, by torch's own operations, in cases that the kernel cannot take."""
+        saved_tensors.check(saved, self.kinds)
+        return autograd.replayed(self.replay, tuple(saved[: len(self.new)]), d)
 
     def replay(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The results by torch's own operations."""
@@ -162,9 +165,7 @@ class Node(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Pass, *tensors: Tensor) -> tuple[Tensor, ...]:
         results, memory = own.forward(tensors)
-        ctx.own, ctx.shared = own, own.shared(results)
-        if ctx.shared is not None:
-            ctx.version = ctx.shared._version
+        ctx.own = own
         ctx.save_for_backward(*tensors, *memory)
         ctx.set_materialize_grads(False)
         return results
@@ -172,13 +173,7 @@ class Node(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         own, saved = ctx.own, ctx.saved_tensors
-        tensors, memory = saved[: len(own.new)], saved[len(own.new) :]
-        if not own.takes(saved, d):
-            saved_tensors.check(saved, own.kinds)
-            return None, *autograd.replayed(own.replay, tensors, d)
-        if ctx.shared is not None and ctx.shared._version != ctx.version:
-            _, memory = own.forward(tensors)  # the caller has changed the outputs
-        return None, *own.backward(tensors, memory, d)
+        return None, *(own.backward(saved, d) if own.takes(saved, d) else own.replayed(saved, d))
 
 
 apply = apply_of(Node)

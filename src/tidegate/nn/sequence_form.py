@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from tidegate.engines import Call, cpu
 from tidegate.engines.call import checked_indices
-from tidegate.engines.torch_private import same_form
+from tidegate.engines.torch_private import apply_of, same_form
 from tidegate.nn.forms import BATCH_FIRST, TIME_FIRST, UNBATCHED, Calls, Sizes, empty, time_first
-from tidegate.nn.graph_pass import Pass, apply
+from tidegate.nn.graph_pass import Node, Pass, apply
 from tidegate.nn.sequence import batch_major
 
 
@@ -94,6 +94,7 @@ class SequencePass(Pass):
         shape, (T, B, H) = self.shape, (call.T, call.B, call.H)
         self.graph = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
         self.empty: Callable[..., Tensor] = workspace.empty
+        self.apply = apply if shape.stored is not None else apply_shared
         self.calls = Steps(shape, self.absent, self.rows | self.x, save=self.graph)
         # The outputs are the sequence of the first state but one step, unless they have another type.
         self.first, self.storage = (T + 1, B, H), call.weights.w_hh.dtype
@@ -112,7 +113,7 @@ class SequencePass(Pass):
 
     def run(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The outputs and the new states."""
-        return apply(self, *tensors) if self.graph else self.forward(tensors)[0]
+        return self.apply(self, *tensors) if self.graph else self.forward(tensors)[0]
 
     def forward(self, tensors: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         shape, found = self.shape, self.boundary.addresses(tensors, self.extents)
@@ -134,13 +135,34 @@ class SequencePass(Pass):
         return self.empty((self.calls.bytes_saved,), torch.uint8)
 
     def memory(self, saved: Sequence[Tensor]) -> tuple[int, int]:
-        first, kept = saved
+        first, kept = saved[-2:]
         return self.boundary.address(first), self.boundary.address(kept)
-
-    def shared(self, results: tuple[Tensor, ...]) -> Tensor | None:
-        return results[0].detach() if self.shape.stored is None else None
 
     def new_x(self, x: Tensor) -> Tensor:
         """A gradient of x, in memory as the kernel writes it: time first."""
         made = self.empty((self.shape.T, self.shape.B, self.shape.D), x.dtype)
         return made.transpose_(0, 1) if self.sizes.x == BATCH_FIRST else made.view(x.shape)
+
+
+class SharedNode(Node):
+    """A pass whose outputs share memory with what it saves. If the caller changes them, it is computed again."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Pass, *tensors: Tensor) -> tuple[Tensor, ...]:
+        results = Node.forward(ctx, own, *tensors)
+        ctx.outputs = results[0].detach()
+        ctx.version = ctx.outputs._version
+        return results
+
+    @staticmethod
+    def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        own, saved = ctx.own, ctx.saved_tensors
+        if not own.takes(saved, d):
+            return None, *own.replayed(saved, d)
+        if ctx.outputs._version != ctx.version:
+            tensors = saved[: len(own.new)]
+            saved = *tensors, *own.forward(tensors)[1]
+        return None, *own.backward(saved, d)
+
+
+apply_shared = apply_of(SharedNode)

@@ -107,5 +107,5 @@ class StepPass(Pass):
         return (states if self.outputs is None else (states[0].view(self.outputs).clone(), *states)), (kept,)
 
     def memory(self, saved: Sequence[Tensor]) -> tuple[int, int]:
-        kept = self.boundary.address(saved[0])
+        kept = self.boundary.address(saved[-1])
         return kept + self.others, kept
