@@ -1,6 +1,8 @@
 """Clipping and update: against torch's functions, and where those must run."""
 
+import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -63,6 +65,112 @@ def test_our_kernels_made_these_steps(monkeypatch):
             set_gradients(ours)
             tidegate.clip_and_step(a, 1.0)
         assert len(called) == 3 - first
+
+
+@pytest.fixture
+def made(monkeypatch) -> list:
+    """The updates whose arguments were collected."""
+    found: list = []
+    init = update.KernelUpdate.__init__
+    monkeypatch.setattr(update.KernelUpdate, "__init__", lambda self, *a: found.append(a) or init(self, *a))
+    return found
+
+
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_repeated_calls_use_the_tensors_of_now(kind, made):
+    """Arguments are collected once; everything that may change between two calls is that of the last."""
+    ours, torchs = twins()
+    a, b = optimisers(kind, ours, torchs)
+
+    def step(expected_updates: int, factor: float = 1.0) -> None:
+        set_gradients(ours, torchs, factor=factor)
+        made.clear()
+        norm = tidegate.clip_and_step(a, 1.0)
+        torch.testing.assert_close(norm, clip_grad_norm_(torchs, 1.0))
+        b.step()
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close([p.grad for p in ours], [p.grad for p in torchs], rtol=1e-5, atol=1e-6)
+        assert len(made) == expected_updates
+
+    tidegate_state = kind is AdamW
+    step(0 if tidegate_state else 1)  # torch makes AdamW's state in its first step
+    step(1 if tidegate_state else 0)
+    for factor in (3.0, 0.01, 5.0):
+        step(0, factor)
+    for group in (*a.param_groups, *b.param_groups):
+        group["lr"], group["weight_decay"] = 0.01, 0.3
+    step(0)
+    for p, q in zip(ours, torchs):
+        p.data, q.data = 2 * p.data, 2 * q.data  # other memory
+    step(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3 - min(threads, 2))
+    try:
+        step(1)
+    finally:
+        torch.set_num_threads(threads)
+    step(1)
+    for optimizer in (a, b):
+        optimizer.load_state_dict(optimizer.state_dict())
+    step(1)  # other groups
+    step(0)
+    for p in (ours[1], torchs[1]):
+        p.data = p.data.t().contiguous().t()
+    set_gradients(ours, torchs)
+    made.clear()
+    tidegate.clip_and_step(a, 1.0)
+    clip_grad_norm_(torchs, 1.0)
+    b.step()
+    torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+    assert not made  # transposed parameters are updated by torch
+
+
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_gradients_may_come_and_go(kind, made):
+    ours, torchs = twins()
+    a, b = optimisers(kind, ours, torchs)
+    for absent in (None, 1, 1, 4, None, 0, None, None):
+        set_gradients(ours, torchs)
+        if absent is not None:
+            ours[absent].grad = torchs[absent].grad = None
+        tidegate.clip_and_step(a, 1.0)
+        clip_grad_norm_(torchs, 1.0)
+        b.step()
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+    assert made
+
+
+def test_no_gradient_and_no_optimiser_is_kept_alive():
+    ours, _ = twins()
+    a = SGD(ours, lr=0.1)
+    for _ in range(3):
+        set_gradients(ours)
+        tidegate.clip_and_step(a, 1.0)
+    gradients = [weakref.ref(p.grad) for p in ours]
+    for p in ours:
+        p.grad = None
+    assert not any(g() is not None for g in gradients)
+    parameters, optimiser = [weakref.ref(p) for p in ours], weakref.ref(a)
+    ours.clear()
+    del a, p
+    gc.collect()
+    assert optimiser() is None
+    assert not any(p() is not None for p in parameters)
+
+
+def test_after_an_error_the_next_call_is_right():
+    ours, torchs = twins()
+    a, b = optimisers(SGD, ours, torchs)
+    for factor in (1.0, float("inf"), 1.0):
+        set_gradients(ours, torchs, factor=factor)
+        if factor == 1.0:
+            tidegate.clip_and_step(a, 1.0)
+            clip_grad_norm_(torchs, 1.0)
+            b.step()
+        else:
+            with pytest.raises(DivergenceError):
+                tidegate.clip_and_step(a, 1.0, error_if_nonfinite=True)
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
 
 
 def test_groups_have_their_own_settings():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -16,8 +17,9 @@ from torch.autograd.graph import increment_version
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import SGD, AdamW, Optimizer
 
+from tidegate.engines import transforms
 from tidegate.engines.cpu import host_refuses, update_abi
-from tidegate.engines.torch_private import has_step_hooks
+from tidegate.engines.torch_private import has_step_hooks, same_form
 from tidegate.errors import ArgumentError, DivergenceError
 
 TINY = 1e-6  # is added to the norm, as in clip_grad_norm_
@@ -40,17 +42,29 @@ def clip_and_step(optimizer: Optimizer, max_norm: float, *, error_if_nonfinite: 
     """
     if not max_norm > 0:
         raise ArgumentError(f"`max_norm` must be a positive number, got {max_norm}.")
-    kernels = update_on_kernels(optimizer)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = gradient_norm(parameters) if kernels is None else kernels.norm()
-    if error_if_nonfinite and not norm.isfinite():
-        raise DivergenceError(f"the gradient norm is {float(norm)}. Nothing was changed.")
+    kernels = repeated_update(optimizer)
     if kernels is None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = gradient_norm(parameters)
+        if error_if_nonfinite:
+            check_finite(norm)
         clip_grads_with_norm_(parameters, max_norm, norm)
         optimizer.step()
-    else:
+        return norm
+    try:
+        norm = kernels.norm()
+        if error_if_nonfinite:
+            check_finite(norm)
         kernels.step(float(norm), max_norm)
-    return norm
+        return norm
+    finally:
+        kernels.forget()
+        known[optimizer] = kernels
+
+
+def check_finite(norm: Tensor) -> None:
+    if not norm.isfinite():
+        raise DivergenceError(f"the gradient norm is {float(norm)}. Nothing was changed.")
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
@@ -85,15 +99,48 @@ class KernelUpdate:
     def __init__(self, kind: Kind, settings: Sequence[Group], tensors: Sequence[tuple[Tensor, ...]]):
         from tidegate.engines.cpu import update
 
-        self.kind, self.settings, self.tensors = kind, settings, tensors
+        self.kind, self.settings = kind, settings
+        self.tensors: Sequence[tuple[Tensor, ...]] = tensors
         self.flat = [t for row in tensors for t in row]
         self.update = update.Update(kind.name, tensors, settings)
+
+        self.threads = torch.get_num_threads()
+        self.norm_call: update.NormCall | None = None
+        self.same: Callable[..., bool] | None = None
+        self.extents: list[tuple[int, int]] = []
+
+    def renewed(self, settings: Sequence[Group], tensors: Sequence[tuple[Tensor, ...]]) -> bool:
+        """Take other tensors of the same forms with the same settings; whether they are."""
+        from tidegate.engines.cpu import boundary
+
+        flat, own = [t for row in tensors for t in row], list(map(id, settings))
+        if self.same is None or self.threads != torch.get_num_threads() or own != list(map(id, self.settings)):
+            return False
+        if len(flat) != len(self.extents) or not self.same(*flat):
+            return False
+        at = boundary.addresses(flat, self.extents)
+        self.tensors, self.flat = tensors, flat
+        self.update.place(tensors, at)
+        if self.norm_call is not None:
+            self.norm_call.place([row[1] for row in tensors], at[1 :: len(tensors[0])])
+        return self.update.steps_agree()
+
+    def forget(self) -> None:
+        """Keep no tensor alive until the next call, only what `renewed` compares."""
+        if self.same is None:
+            self.same, self.extents = same_form(self.flat), [(t.itemsize, t.nbytes) for t in self.flat]
+        self.tensors, self.flat, self.update.tensors = (), [], ()
+        if self.norm_call is not None:
+            self.norm_call.gradients = ()
 
     def norm(self) -> Tensor:
         """The global norm of the gradients."""
         from tidegate.engines.cpu import update
 
-        return self.tensors[0][1].new_tensor(update.norm([row[1] for row in self.tensors]))
+        if self.norm_call is None:
+            self.norm_call = update.NormCall.of([row[1] for row in self.tensors])
+        self.norm_call.kernel_call.run()
+        return self.tensors[0][1].new_tensor(self.norm_call.norm.value)
 
     def step(self, norm: float, max_norm: float) -> None:
         """Clip and update; `norm` is the global norm."""
@@ -103,6 +150,21 @@ class KernelUpdate:
         found = [factors(scale, self.settings[i], steps[i].value if steps else 0.0) for i in self.update.first]
         self.update.run([x for own in found for x in own], clipped=clipped)
         increment_version(self.flat)
+
+
+#: The update of each optimiser in the last call of clip_and_step.
+known: WeakKeyDictionary[Optimizer, KernelUpdate] = WeakKeyDictionary()
+
+
+def repeated_update(optimizer: Optimizer) -> KernelUpdate | None:
+    """As `update_on_kernels`; the arguments of the kernels are those of the last call where its tensors had the same
+    forms."""
+    made = known.pop(optimizer, None)
+    if made is not None and not has_step_hooks(optimizer) and transforms.refuse_tensors(()) is None:
+        found = rows(optimizer, made.kind)
+        if found is not None and made.renewed(*found):
+            return made
+    return update_on_kernels(optimizer)
 
 
 class RecordedUpdate:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -57,11 +58,15 @@ def norm(gradients: Sequence[Tensor]) -> float:
     return call.norm.value
 
 
-class NormCall(NamedTuple):
-    """A call of the kernel of the norm, and the number to which it writes it."""
+@dataclass
+class NormCall:
+    """A call of the kernel of the norm, the number to which it writes it, and the words of the gradients, which it
+    keeps alive."""
 
     kernel_call: KernelCall
     norm: Any
+    table: ctypes.Array
+    gradients: Sequence[Tensor]
 
     @classmethod
     def of(cls, gradients: Sequence[Tensor]) -> NormCall:
@@ -70,14 +75,19 @@ class NormCall(NamedTuple):
         firsts = [0, *accumulate([-(-g.numel() // BLOCK) for g in gradients])]
         blocks = firsts[-1]
         sums, found = (NUMBER[dtype] * (blocks + kernel.lanes))(), NUMBER[dtype]()
-        rows = [(0, address(g), 0, 0, 0, 0, g.numel(), first) for g, first in zip(gradients, firsts)]
+        table = table_of([(0, address(g), 0, 0, 0, 0, g.numel(), first) for g, first in zip(gradients, firsts)])
         words = {"sums": ctypes.addressof(sums), "blocks": blocks, "norm": ctypes.addressof(found)}
-        return cls(_call(kernel, rows, words, (gradients, sums, found)), found)
+        return cls(_call(kernel, table, words, (sums, found)), found, table, gradients)
+
+    def place(self, gradients: Sequence[Tensor], addresses: Sequence[int]) -> None:
+        """Read other gradients of the same sizes, at these addresses."""
+        self.gradients = gradients
+        self.table[ROW.index("gradient") :: len(ROW)] = addresses
 
 
 class Update:
-    """Updates of the same tensors by one kernel, SGD or ADAMW: rows of (parameter, gradient) or of (parameter,
-    gradient, average, average of squares, step), whose addresses are written once.
+    """Updates by one kernel, SGD or ADAMW, of rows of tensors (parameter, gradient) or (parameter, gradient, average,
+    average of squares, step), whose addresses are written once, or by `place`.
 
     Rows with the same object in `settings` that have made the same number of steps form a group, whose factors are the
     same: `groups` has the group of every row, `first` a row of every group. `steps` are the numbers of steps, which the
@@ -87,7 +97,7 @@ class Update:
     def __init__(self, name: str, tensors: Sequence[tuple[Tensor, ...]], settings: Sequence[object]):
         number, count = NUMBER[tensors[0][0].dtype], FACTORS[name]
         at = [[address(t) for t in row] for row in tensors]
-        self.steps = [number.from_address(row[4]) for row in at if len(row) > 4]
+        self.number, self.steps = number, [number.from_address(row[4]) for row in at if len(row) > 4]
         known = [(id(own), step.value) for own, step in zip(settings, self.steps)] or [(id(own), 0) for own in settings]
         order = {key: group for group, key in enumerate(dict.fromkeys(known))}
         self.groups = [order[key] for key in known]
@@ -99,9 +109,17 @@ class Update:
             (*own, *none, start + each * group, row[0].numel(), 0) for own, row, group in zip(at, tensors, self.groups)
         ]
         kernel = update_kernel(name, kernels.here(), REAL[tensors[0][0].dtype])
-        self.call = _call(kernel, rows, {}, tensors)
+        self.table, self.width, self.tensors = table_of(rows), len(at[0]), tensors
+        self.call = _call(kernel, self.table, {}, None)
         self.array, self.clipped = self.call.filled(0), list(kernel.arguments).index("clipped")
         self.barriers = ctypes.addressof(self.array) + 8 * len(kernel.arguments)
+
+    def place(self, tensors: Sequence[tuple[Tensor, ...]], addresses: Sequence[int]) -> None:
+        """Take other rows of tensors of the same sizes; the addresses of all of them, row by row."""
+        self.tensors, width = tensors, self.width
+        for column in range(width):
+            self.table[column :: len(ROW)] = addresses[column::width]
+        self.steps = [self.number.from_address(at) for at in addresses[4::width]] if width > 4 else []
 
     def steps_agree(self) -> bool:
         """Whether the rows of a group have still made the same number of steps."""
@@ -119,10 +137,15 @@ class Update:
         self.call.kernel(self.array, threads)
 
 
-def _call(kernel: Kernel, rows: Sequence[Sequence[int]], words: Mapping[str, int], alive: object) -> KernelCall:
-    """A call of a kernel on tensors, given as rows of their words."""
-    tensors = (ctypes.c_int64 * (len(ROW) * len(rows)))(*[word for row in rows for word in row])
-    values = {"count": len(rows), "tensors": ctypes.addressof(tensors), "row_teams": 1, **words}
+def table_of(rows: Sequence[Sequence[int]]) -> ctypes.Array:
+    """The words of all tensors, row by row."""
+    return (ctypes.c_int64 * (len(ROW) * len(rows)))(*[word for row in rows for word in row])
+
+
+def _call(kernel: Kernel, table: ctypes.Array, words: Mapping[str, int], alive: object) -> KernelCall:
+    """A call of a kernel on tensors, given as the table of their words."""
+    sizes = table[ROW.index("size") :: len(ROW)]
+    values = {"count": len(sizes), "tensors": ctypes.addressof(table), "row_teams": 1, **words}
     names = kernel.arguments
 
     def filled(_: int) -> ctypes.Array:
@@ -130,8 +153,7 @@ def _call(kernel: Kernel, rows: Sequence[Sequence[int]], words: Mapping[str, int
         array[names.index("barriers")] = ctypes.addressof(array) + 8 * len(names)
         return array
 
-    size = sum(row[ROW.index("size")] for row in rows)
-    return KernelCall(kernel, Pace(1 if size < SMALL else team.threads()), 0, filled, (tensors, alive))
+    return KernelCall(kernel, Pace(1 if sum(sizes) < SMALL else team.threads()), 0, filled, (table, alive))
 
 
 @lru_cache
