@@ -159,7 +159,7 @@ class Pass:
         return [y.transpose(0, 1) if sizes.axes == BATCH_FIRST else y.reshape(sizes.outputs), *states]
 
 
-class Node(torch.autograd.Function):
+class Recurrence(torch.autograd.Function):
     """A pass in torch's graph."""
 
     @staticmethod
@@ -176,4 +176,4 @@ class Node(torch.autograd.Function):
         return None, *(own.backward(saved, d) if own.takes(saved, d) else own.replayed(saved, d))
 
 
-apply = apply_of(Node)
+apply = apply_of(Recurrence)

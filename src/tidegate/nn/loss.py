@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
@@ -11,6 +12,8 @@ from torch.nn import functional
 from tidegate.engines import saved_tensors, transforms
 from tidegate.engines.cpu import host_refuses
 from tidegate.errors import ArgumentError, ArgumentTypeError, ShapeError
+from tidegate.nn.loss_form import LossForm, readable
+from tidegate.nn.short_route import FORMS, entry, possible, surroundings
 
 if TYPE_CHECKING:
     from tidegate.engines.cpu.linear_loss import Losses
@@ -43,17 +46,37 @@ def linear_cross_entropy(
     Raises ShapeError, ArgumentTypeError or ArgumentError for arguments that do not fit, and on the CPU IndicesError for
     a target that is not a class; on other devices such a target is an error of torch.
     """
+    tensors = (x, weight, target) if bias is None else (x, weight, target, bias)
+    key = None
+    if reduction != "none" and possible(x, "auto"):
+        key = (reduction, ignore_index, *surroundings(), *[t.shape for t in tensors if isinstance(t, Tensor)])
+        for form in known.get(key, ()):
+            if form.same(*tensors):
+                return form.run(tensors)
     check(x, weight, bias, target, reduction)
-    if (
-        reduction == "none"
-        or torch.compiler.is_compiling()
-        or refuse([x, weight, target, *([] if bias is None else [bias])]) is not None
-    ):
+    if reduction == "none" or torch.compiler.is_compiling() or refuse(list(tensors)) is not None:
         return by_torch(x, weight, bias, target, ignore_index, reduction)
+    if key is not None and len(known.get(key, ())) < FORMS and readable(*tensors):
+        replay = replay_of(ignore_index, reduction)
+        entry(known, key, []).append(LossForm(tensors, ignore_index, mean=reduction == "mean", replay=replay))
     needs_grad = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
     if needs_grad:
         return _LinearCrossEntropy.apply(x, weight, bias, target, ignore_index, reduction)  # type: ignore[return-value]
     return by_kernels(x, weight, bias, target, ignore_index, reduction, keep=False)[0]
+
+
+#: The forms of calls, by a key that all calls of a form share.
+known: dict[tuple, list[LossForm]] = {}
+
+
+def replay_of(ignore_index: int, reduction: Reduction) -> Callable[[Sequence[Tensor]], Tensor]:
+    """A function that computes the loss of the tensors of a LossForm by torch's functions."""
+
+    def replay(tensors: Sequence[Tensor]) -> Tensor:
+        x, weight, target, *bias = tensors
+        return by_torch(x, weight, bias[0] if bias else None, target, ignore_index, reduction)
+
+    return replay
 
 
 def check(x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, reduction: str) -> None:

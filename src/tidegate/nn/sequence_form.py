@@ -13,7 +13,7 @@ from tidegate.engines import Call, cpu
 from tidegate.engines.call import checked_indices
 from tidegate.engines.torch_private import apply_of, same_form
 from tidegate.nn.forms import BATCH_FIRST, TIME_FIRST, UNBATCHED, Calls, Sizes, empty, time_first
-from tidegate.nn.graph_pass import Node, Pass, apply
+from tidegate.nn.graph_pass import Pass, Recurrence, apply
 from tidegate.nn.sequence import batch_major
 
 
@@ -144,12 +144,12 @@ class SequencePass(Pass):
         return made.transpose_(0, 1) if self.sizes.x == BATCH_FIRST else made.view(x.shape)
 
 
-class SharedNode(Node):
+class SharedRecurrence(Recurrence):
     """A pass whose outputs share memory with what it saves. If the caller changes them, it is computed again."""
 
     @staticmethod
     def forward(ctx: Any, own: Pass, *tensors: Tensor) -> tuple[Tensor, ...]:
-        results = Node.forward(ctx, own, *tensors)
+        results = Recurrence.forward(ctx, own, *tensors)
         ctx.outputs = results[0].detach()
         ctx.version = ctx.outputs._version
         return results
@@ -165,4 +165,4 @@ class SharedNode(Node):
         return None, *own.backward(saved, d)
 
 
-apply_shared = apply_of(SharedNode)
+apply_shared = apply_of(SharedRecurrence)

@@ -18,7 +18,7 @@ from tidegate.engines.cpu.boundary import address, rows, whole
 from tidegate.engines.cpu.kernel_call import KernelCall
 from tidegate.engines.cpu.kernels import Kernel, Once, function_of, library_of, shared
 from tidegate.engines.cpu.launch import zero_row
-from tidegate.engines.cpu.launch_plan import REAL, SMALL_CALL
+from tidegate.engines.cpu.launch_plan import REAL, SMALL_CALL, LaunchPlan
 from tidegate.engines.cpu.linear_loss_abi import GRADIENT_ARGUMENTS, GRADIENTS, LOSS, LOSS_ARGUMENTS
 from tidegate.engines.cpu.pace import Pace
 from tidegate.engines.cpu.target import Target
@@ -176,6 +176,13 @@ class Prepared:
         for name, size in sizes.items():
             template[at[name]] = size
         return cls(kernel, at, template)
+
+    def plan(self, pace: Pace, scratch: workspace.Layout) -> LaunchPlan:
+        """A launch plan with this scratch memory, for repeated calls."""
+        template = type(self.template).from_buffer_copy(self.template)
+        template[self.at["barriers"]] = 8 * len(self.at)
+        none = workspace.Layout(scratch.item)
+        return LaunchPlan(self.kernel, pace, scratch, none, none, None, self.at, template)
 
     def call(self, pace: Pace, words: Mapping[str, int], scratch: workspace.Layout, alive: object) -> KernelCall:
         """A call with these arguments besides those that are always the same."""

@@ -22,16 +22,15 @@ class Filled:
     """Repeated calls of one launch plan: most arguments are filled in once, the others in each call. Concurrent calls
     use separate memory.
 
-    fixed: arguments besides those of the plan's template, by name. own: arrays that each call has for itself. The
-    scratch memory of calls of one step, and other memory of fewer than OWN bytes, stays with the arguments; otherwise
-    it comes from the pool in each call.
+    fixed: arguments besides those of the plan's template, by name. own: arrays that each call has for itself. Scratch
+    memory stays with the arguments, or if it is `pooled` and has at least OWN bytes, comes from the pool in each call.
     """
 
-    def __init__(self, plan: LaunchPlan, shape: Shape, fixed: Mapping[str, int], own: workspace.Layout):
-        self.plan, self.shape, self.fixed, self.own, at = plan, shape, fixed, own, plan.at
+    def __init__(self, plan: LaunchPlan, fixed: Mapping[str, int], own: workspace.Layout, *, pooled: bool):
+        self.plan, self.fixed, self.own, at = plan, fixed, own, plan.at
         self.kernel = plan.kernel.alone if plan.pace.team == 1 else plan.launch
         self.size = plan.scratch.size + plan.packed.size
-        self.pooled = shape.T > 1 and self.size >= OWN
+        self.pooled = pooled and self.size >= OWN
         self.arrays = [(at[name], offset) for name, offset in plan.scratch.offset.items()]
         self.arrays += [(at[name], plan.scratch.size + offset) for name, offset in plan.packed.offset.items()]
         self.free: list[Memory] = []
@@ -45,6 +44,11 @@ class Filled:
 
     def start(self, memory: Memory) -> None:
         """Run the kernel, and give the memory back."""
+        self.call(memory)
+        self.free.append(memory)
+
+    def call(self, memory: Memory) -> None:
+        """Run the kernel."""
         if not self.pooled:
             self.kernel(memory.array)
         else:
@@ -56,7 +60,6 @@ class Filled:
                 workspace.give_back(scratch)
         if memory.counters is not None:
             ctypes.memset(*memory.counters)
-        self.free.append(memory)
 
 
 class Memory:
@@ -102,7 +105,8 @@ class OneStep(Filled):
             for s in others:
                 if f"seq.{s}" not in plan.scratch.offset:  # updated in place
                     own.add(f"seq.{s}", row)
-        super().__init__(plan, shape, fixed, own)
+        super().__init__(plan, fixed, own, pooled=False)
+        self.shape = shape
         self.item, self.stride = shape.arithmetic.itemsize, plan.at[f"seq_t.{first}"]
         self.fill = filler(shape.step, absent)
         #: What is kept for the backward pass, by the number of the argument, and its bytes.
@@ -133,7 +137,8 @@ class Steps(Filled):
 
     def __init__(self, shape: Shape, absent: Collection[str], fixed: Mapping[str, int], *, save: bool):
         plan, states = forward_launch(shape, save=save), shape.step.state
-        super().__init__(plan, shape, fixed, workspace.Layout(shape.arithmetic.itemsize))
+        super().__init__(plan, fixed, workspace.Layout(shape.arithmetic.itemsize), pooled=True)
+        self.shape = shape
         self.fill = filler(shape.step, absent)
         self.first, self.outputs = plan.at[f"seq.{states[0]}"], plan.at["outputs"]
         #: States that are updated in place, in the memory of the final state: its number from the end of the addresses.
@@ -177,7 +182,7 @@ class Back(Filled):
         for s in shape.step.state:  # the kernel writes these gradients also where nobody needs them
             if f"start.{s}" not in given:
                 own.add(f"d_start.{s}", shape.B * shape.H)
-        super().__init__(plan, shape, fixed, own)
+        super().__init__(plan, fixed, own, pooled=shape.T > 1)
         at = plan.at
         self.read = [k for k, role in enumerate(roles) if role in self.READ]
         sums = [(f"sum_{name}", name) for name in ("w_ih", "w_hh") if f"sum_{name}" not in plan.scratch.offset]

@@ -1,0 +1,92 @@
+"""Repeated calls of a linear layer with cross-entropy: as `linear_loss`, with arguments that are filled in once."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from tidegate.engines.cpu.abi import APART
+from tidegate.engines.cpu.launch import zero_row
+from tidegate.engines.cpu.linear_loss import NUMBER, SUMMED, TOGETHER, form_of
+from tidegate.engines.cpu.repeated import Filled
+from tidegate.engines.cpu.workspace import Layout
+
+
+class RepeatedLoss(Filled):
+    """Losses of rows x (B, H) with weights w (V, H). biases: whether there are some. With `keep` the caller gives
+    memory for their gradients with respect to the scores, of the size `scores`."""
+
+    def __init__(self, x: Tensor, w: Tensor, ignored: int, *, biases: bool, keep: bool):
+        form, (B, H), V = form_of(x, w), x.shape, len(w)
+        L, team, self.number = form.lanes, form.pace.team, NUMBER[w.dtype]
+        groups = -(-V // L)
+        self.scores = B, groups * L
+        own, scratch = Layout(w.itemsize), Layout(w.itemsize)
+        words = 8 // w.itemsize
+        for name, count in {"losses": B, "total": L, "mean": 1, "share": 1, "found": 2 * words}.items():
+            own.add(name, count)
+        scratch.add("counted", team * APART * words)
+        scratch.add("packed_w", groups * L * H)
+        scratch.add("packed_b", groups * L)
+        if not keep:
+            scratch.add("d", team * TOGETHER * groups * L)
+        fixed = {"x_b": x.stride(0), "ignored": ignored, "keep": int(keep), "rows": TOGETHER}
+        if not biases:
+            fixed["b"] = zero_row(w.dtype, V).data_ptr()
+        super().__init__(form.loss.plan(form.pace, scratch), fixed, own, pooled=True)
+        names = ("x", "w", "target", *["b"] * biases, *["d"] * keep)
+        self.slots = [self.plan.at[name] for name in names]
+
+    def run(self, addresses: Sequence[int]) -> tuple[float, float, int, int]:
+        """addresses: those of x, w, the targets, then the biases if there are some, and the memory for the gradients
+        with respect to the scores if it is kept. Returns the sum of the losses, their mean, and the numbers of rows
+        with a loss and of those with a wrong target."""
+        memory = self.take()
+        for i, address in zip(self.slots, addresses, strict=True):
+            memory.array[i] = address
+        self.call(memory)
+        at, number = {name: memory.own + offset for name, offset in self.own.offset.items()}, self.number
+        count, wrong = (ctypes.c_int64 * 2).from_address(at["found"])
+        found = number.from_address(at["total"]).value, number.from_address(at["mean"]).value, count, wrong
+        self.free.append(memory)
+        return found
+
+
+class RepeatedLossBack(Filled):
+    """The gradients of calls of `RepeatedLoss`, for those of x, w and the biases that are needed."""
+
+    def __init__(self, x: Tensor, w: Tensor, needed: tuple[bool, bool, bool]):
+        form, (B, H), V = form_of(x, w), x.shape, len(w)
+        L, summed = form.lanes, min(B, SUMMED)
+        inputs, classes = -(-H // L) * L, -(-V // L) * L
+        own, scratch = Layout(w.itemsize), Layout(w.itemsize)
+        own.add("scale", 1)
+        scratch.add("packed_w", inputs * V)
+        scratch.add("right", inputs * summed)
+        scratch.add("sum_b", classes)
+        if inputs != H:
+            scratch.add("sum_w", V * inputs)
+        fixed = {"x_b": x.stride(0), "rows": summed}
+        super().__init__(form.gradients.plan(form.pace, scratch), fixed, own, pooled=True)
+        at = self.plan.at
+        self.number, self.scale = NUMBER[w.dtype], own.offset["scale"]
+        #: The sizes of the gradient of x in memory.
+        self.d_x = B, inputs
+        self.slots = [at[name] for name in ("x", "w", "d")]
+        self.slots += [at[name] for name, need in zip(("d_x", "d_w", "d_b"), needed) if need]
+        #: Whether the address of the gradient of w is also that of its sum.
+        self.sum_w = at["sum_w"] if inputs == H and needed[1] else None
+        self.at_w = at["d_w"]
+
+    def run(self, addresses: Sequence[int], scale: float) -> None:
+        """addresses: those of x, w, the gradients with respect to the scores, and the gradients that are needed."""
+        memory = self.take()
+        array = memory.array
+        for i, address in zip(self.slots, addresses, strict=True):
+            array[i] = address
+        if self.sum_w is not None:
+            array[self.sum_w] = array[self.at_w]
+        self.number.from_address(memory.own + self.scale).value = scale
+        self.start(memory)
