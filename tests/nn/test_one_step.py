@@ -254,10 +254,11 @@ def test_bad_arguments_have_the_same_errors():
     cell, x, h = tidegate.GRUCell(D, H), torch.randn(3, D), torch.randn(3, H)
     numbers = torch.tensor([0, D - 1, 2])
     for _ in range(2):
-        cell(x, h), cell(numbers, h)
+        cell(x, h), cell(numbers, h), cell(x)
     for arguments in (
         (torch.randn(3, D + 1), h), (x, torch.randn(2, H)), (x.double(), h), (x, (h, h)), (x.to_sparse_csr(), h),
         (torch.tensor([0, D, 1]), h), (torch.tensor([-1, 0, 1]), h), (x.tolist(), h), (x, h.tolist()), (x, "h"),
+        (x, (h,)), (x, [h]), (x, ()), (x, []),
     ):  # fmt: skip
         with pytest.raises(tidegate.TidegateError) as error:
             cell(*arguments)
