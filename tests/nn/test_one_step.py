@@ -1,5 +1,6 @@
 """The short route for calls of one step: the bits of the general route, and every change between calls is noticed."""
 
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -322,6 +323,31 @@ def test_the_number_of_forms_is_bounded(monkeypatch):
     for width in range(H, 20):
         cell(wide[:, :D], torch.randn(5, width)[:, :H])
     assert max(map(len, short_route.known.forms.values())) == short_route.FORMS
+
+
+def test_threads_can_add_forms_side_by_side(monkeypatch):
+    monkeypatch.setattr(short_route, "KEYS", 3)
+    table: dict[tuple, None] = {}
+    errors = []
+
+    def add(thread: int) -> None:
+        try:
+            for k in range(50_000):
+                short_route.entry(table, (thread, k), None)
+        except RuntimeError as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=add, args=(i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not errors
 
 
 @torch.no_grad()

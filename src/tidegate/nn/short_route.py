@@ -79,7 +79,8 @@ class Known:
 def entry(table: dict[tuple, Any], key: tuple, new: Any) -> Any:
     """table[key], which is `new` if there was none; then the oldest of KEYS entries is dropped."""
     if key not in table and len(table) >= KEYS:
-        table.pop(next(iter(table)), None)
+        oldest, *_ = list(table)  # a copy, because another thread may add a key meanwhile
+        table.pop(oldest, None)
     return table.setdefault(key, new)
 
 
