@@ -1,8 +1,10 @@
 """The short route for calls of one step: the bits of the general route, and every change between calls is noticed."""
 
+import gc
 import sys
 import threading
 from contextlib import contextmanager
+from types import FunctionType, ModuleType
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch.nn.utils import parametrize
 
 import tidegate
 from tidegate.cells import CELLS
+from tidegate.engines.cpu import workspace
 from tidegate.nn import short_route
 
 D, H = 5, 7
@@ -323,6 +326,36 @@ def test_the_number_of_forms_is_bounded(monkeypatch):
     for width in range(H, 20):
         cell(wide[:, :D], torch.randn(5, width)[:, :H])
     assert max(map(len, short_route.known.forms.values())) == short_route.FORMS
+
+
+def bytes_held(form: object) -> int:
+    """By the tensors and the memory of the engine that the form refers to."""
+    found: dict[int, object] = {}
+    reached = [form]
+    while reached:
+        one = reached.pop()
+        if id(one) not in found and not isinstance(one, (type, ModuleType, FunctionType)):
+            found[id(one)] = one
+            reached += gc.get_referents(one)
+    tensors = [t.untyped_storage().nbytes() for t in found.values() if isinstance(t, Tensor)]
+    return sum(tensors) + sum(m.size for m in found.values() if isinstance(m, workspace.Memory))
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_form_holds_little_memory(grad, short_calls):
+    """Else a program whose batches have many sizes would grow by the memory of a call for each of them."""
+    B, H = 700, 96
+    with torch.set_grad_enabled(grad):
+        for module, T in ((tidegate.LSTMCell(D, H), ()), (tidegate.GRU(D, H), (1,)), (tidegate.LSTM(D, H, 2), (3,))):
+            x = torch.randn(*T, B, D)
+            for _ in range(4):
+                results = leaves(module(x))
+                if grad:
+                    torch.stack([y.sum() for y in results]).sum().backward()
+    forms = [form for forms in short_route.known.forms.values() for form in forms]
+    assert len(forms) == 3
+    assert len(short_calls) == 3 + 3 + 2
+    assert max(map(bytes_held, forms)) < 1 << 16
 
 
 def test_threads_can_add_forms_side_by_side(monkeypatch):

@@ -22,17 +22,23 @@ class Filled:
     """Repeated calls of one launch plan: most arguments are filled in once, the others in each call. Concurrent calls
     use separate memory.
 
-    fixed: arguments besides those of the plan's template, by name. own: arrays that each call has for itself. Scratch
-    memory of fewer than OWN bytes stays with the arguments, other memory comes from the pool in each call.
+    fixed: arguments besides those of the plan's template, by name. own: more arrays that the kernel uses. Memory of
+    fewer than OWN bytes for all of them stays with the arguments, other memory comes from the pool in each call.
     """
 
+    #: In calls whose outputs are the second state of a sequence: the argument for the distance of two states, in
+    #: numbers of so many bytes.
+    stride, item = 0, 1
+
     def __init__(self, plan: LaunchPlan, fixed: Mapping[str, int], own: workspace.Layout):
-        self.plan, self.fixed, self.own, at = plan, fixed, own, plan.at
+        self.plan, self.fixed, at = plan, fixed, plan.at
         self.kernel = plan.kernel.alone if plan.pace.team == 1 else plan.launch
-        self.size = plan.scratch.size + plan.packed.size
+        self.size = 0
+        self.arrays: list[tuple[int, int]] = []
+        for layout in (own, plan.scratch, plan.packed):
+            self.arrays += [(at[name], self.size + offset) for name, offset in layout.offset.items()]
+            self.size += layout.size
         self.pooled = self.size >= OWN
-        self.arrays = [(at[name], offset) for name, offset in plan.scratch.offset.items()]
-        self.arrays += [(at[name], plan.scratch.size + offset) for name, offset in plan.packed.offset.items()]
         self.free: list[Memory] = []
 
     def take(self) -> Memory:
@@ -42,16 +48,18 @@ class Filled:
         except IndexError:
             return Memory(self)
 
-    def start(self, memory: Memory) -> None:
-        """Run the kernel, and give the memory back."""
-        if not self.pooled:
-            self.kernel(memory.array)
-        else:
-            scratch = workspace.take(self.size)
-            try:
+    def start(self, memory: Memory, outputs: int = 0) -> None:
+        """Run the kernel, and give the memory back. With the address `outputs`, the second state goes there; the first
+        array of `own` is the first."""
+        scratch = workspace.take(self.size) if self.pooled else None
+        try:
+            if scratch is not None:
                 memory.place(scratch.address)
-                self.kernel(memory.array)
-            finally:
+            if outputs:
+                memory.array[self.stride] = (outputs - memory.scratch) // self.item
+            self.kernel(memory.array)
+        finally:
+            if scratch is not None:
                 workspace.give_back(scratch)
         if memory.counters is not None:
             ctypes.memset(*memory.counters)
@@ -59,18 +67,17 @@ class Filled:
 
 
 class Memory:
-    """The arguments of a call and its small memory; `own` is the address of the arrays that the call has for itself.
-    `counters`: the arguments of the memset that sets the barriers to zero after a call of several threads."""
+    """The arguments of a call and its small memory; `scratch` is the address of the arrays to which the arguments
+    point. `counters`: the arguments of the memset that sets the barriers to zero after a call of several threads."""
 
     def __init__(self, calls: Filled):
-        inside = 0 if calls.pooled else calls.size
-        self.block = workspace.Memory(inside + calls.own.size)
-        self.own, self.arrays, self.scratch = self.block.address + inside, calls.arrays, 0
-        self.array = calls.plan.filled(calls.fixed, (self.own, calls.own))
+        self.block = None if calls.pooled else workspace.Memory(calls.size)
+        self.arrays, self.scratch = calls.arrays, 0
+        self.array = calls.plan.filled(calls.fixed)
         barriers = self.array[calls.plan.at["barriers"]]
         end = ctypes.addressof(self.array) + ctypes.sizeof(self.array)
         self.counters = (barriers, 0, end - barriers) if calls.plan.pace.team > 1 else None
-        if not calls.pooled:
+        if self.block is not None:
             self.place(self.block.address)
 
     def place(self, scratch: int) -> None:
@@ -115,9 +122,7 @@ class OneStep(Filled):
         state also goes there."""
         memory = self.take()
         self.fill(memory.array, 0, *addresses)
-        if outputs:  # the state after the step is the second of its sequence
-            memory.array[self.stride] = (outputs - memory.own) // self.item
-        self.start(memory)
+        self.start(memory, outputs)
 
     def run_and_save(self, addresses: Sequence[int], kept: int) -> None:
         """As `run`; with `bytes_saved` bytes at the address `kept` for the backward pass."""
