@@ -384,6 +384,15 @@ def test_threads_can_add_forms_side_by_side(monkeypatch):
 
 
 @torch.no_grad()
+def test_a_tensor_given_twice_takes_the_general_route_and_leaves_no_form(short_calls):
+    layer, x, h = tidegate.LSTM(D, H), torch.randn(1, 3, D), torch.randn(1, 3, H)
+    for _ in range(3):
+        assert_same(layer, x, (h, h))
+    assert not short_calls
+    assert not short_route.known.forms
+
+
+@torch.no_grad()
 def test_states_can_be_a_list(short_calls):
     cell, x = tidegate.LSTMCell(D, H), torch.randn(3, D)
     for _ in range(3):

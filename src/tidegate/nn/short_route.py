@@ -64,6 +64,8 @@ class Known:
             return
         key, x, states, weights = given
         tensors = [x, *states, *weights]
+        if len({id(t) for t in tensors}) < len(tensors):  # no form accepts a tensor twice (`same_form`)
+            return
         if any(t is None for t in weights) or len(self.forms.get(key, ())) >= FORMS or not readable(x, states, weights):
             return
         found = calls()
