@@ -60,13 +60,13 @@ class Times:
             seconds = clock(lambda: call(self, arguments, threads))
             times.seconds += seconds if "w_hh" in self.arguments and not times.apart else 0.0
 
-        def timed_start(self: Filled, memory: Memory) -> None:
+        def timed_start(self: Filled, memory: Memory, outputs: int = 0) -> None:
             """On one thread such calls do not go through Kernel.__call__."""
             kernel = self.kernel
             if self.plan.pace.team == 1:
                 self.kernel = lambda array: self.plan.kernel(array, 1)
             try:
-                start(self, memory)
+                start(self, memory, outputs)
             finally:
                 self.kernel = kernel
 

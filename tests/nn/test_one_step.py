@@ -1,7 +1,10 @@
 """The short route for calls of one step: the bits of the general route, and every change between calls is noticed."""
 
+import gc
+import sys
 import threading
 from contextlib import contextmanager
+from types import FunctionType, ModuleType
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from torch.nn.utils import parametrize
 
 import tidegate
 from tidegate.cells import CELLS
+from tidegate.engines.cpu import workspace
 from tidegate.nn import short_route
 
 D, H = 5, 7
@@ -254,10 +258,11 @@ def test_bad_arguments_have_the_same_errors():
     cell, x, h = tidegate.GRUCell(D, H), torch.randn(3, D), torch.randn(3, H)
     numbers = torch.tensor([0, D - 1, 2])
     for _ in range(2):
-        cell(x, h), cell(numbers, h)
+        cell(x, h), cell(numbers, h), cell(x)
     for arguments in (
         (torch.randn(3, D + 1), h), (x, torch.randn(2, H)), (x.double(), h), (x, (h, h)), (x.to_sparse_csr(), h),
         (torch.tensor([0, D, 1]), h), (torch.tensor([-1, 0, 1]), h), (x.tolist(), h), (x, h.tolist()), (x, "h"),
+        (x, (h,)), (x, [h]), (x, ()), (x, []),
     ):  # fmt: skip
         with pytest.raises(tidegate.TidegateError) as error:
             cell(*arguments)
@@ -321,6 +326,70 @@ def test_the_number_of_forms_is_bounded(monkeypatch):
     for width in range(H, 20):
         cell(wide[:, :D], torch.randn(5, width)[:, :H])
     assert max(map(len, short_route.known.forms.values())) == short_route.FORMS
+
+
+def bytes_held(form: object) -> int:
+    """By the tensors and the memory of the engine that the form refers to."""
+    found: dict[int, object] = {}
+    reached = [form]
+    while reached:
+        one = reached.pop()
+        if id(one) not in found and not isinstance(one, (type, ModuleType, FunctionType)):
+            found[id(one)] = one
+            reached += gc.get_referents(one)
+    tensors = [t.untyped_storage().nbytes() for t in found.values() if isinstance(t, Tensor)]
+    return sum(tensors) + sum(m.size for m in found.values() if isinstance(m, workspace.Memory))
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_form_holds_little_memory(grad, short_calls):
+    """Else a program whose batches have many sizes would grow by the memory of a call for each of them."""
+    B, H = 700, 96
+    with torch.set_grad_enabled(grad):
+        for module, T in ((tidegate.LSTMCell(D, H), ()), (tidegate.GRU(D, H), (1,)), (tidegate.LSTM(D, H, 2), (3,))):
+            x = torch.randn(*T, B, D)
+            for _ in range(4):
+                results = leaves(module(x))
+                if grad:
+                    torch.stack([y.sum() for y in results]).sum().backward()
+    forms = [form for forms in short_route.known.forms.values() for form in forms]
+    assert len(forms) == 3
+    assert len(short_calls) == 3 + 3 + 2
+    assert max(map(bytes_held, forms)) < 1 << 16
+
+
+def test_threads_can_add_forms_side_by_side(monkeypatch):
+    monkeypatch.setattr(short_route, "KEYS", 3)
+    table: dict[tuple, None] = {}
+    errors = []
+
+    def add(thread: int) -> None:
+        try:
+            for k in range(50_000):
+                short_route.entry(table, (thread, k), None)
+        except RuntimeError as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=add, args=(i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not errors
+
+
+@torch.no_grad()
+def test_a_tensor_given_twice_takes_the_general_route_and_leaves_no_form(short_calls):
+    layer, x, h = tidegate.LSTM(D, H), torch.randn(1, 3, D), torch.randn(1, 3, H)
+    for _ in range(3):
+        assert_same(layer, x, (h, h))
+    assert not short_calls
+    assert not short_route.known.forms
 
 
 @torch.no_grad()

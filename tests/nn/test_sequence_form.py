@@ -367,12 +367,12 @@ def test_bad_arguments_have_the_same_errors():
     layer, x, h = tidegate.GRU(D, H), torch.randn(T, B, D), torch.randn(1, B, H)
     numbers = torch.randint(D, (T, B))
     for _ in range(3):
-        layer(x, h), layer(numbers, h)
+        layer(x, h), layer(numbers, h), layer(x)
     worse = numbers.clone()
     worse[2, 1] = D
     for arguments in (
         (torch.randn(T, B, D + 1), h), (x, torch.randn(1, 2, H)), (x.double(), h), (x, (h, h)), (worse, h),
-        (-1 - numbers, h), (x.tolist(), h), (x[:0], h), (x, h.tolist()),
+        (-1 - numbers, h), (x.tolist(), h), (x[:0], h), (x, h.tolist()), (x, (h,)), (x, [h]), (x, ()), (x, []),
     ):  # fmt: skip
         with pytest.raises(tidegate.TidegateError) as error:
             layer(*arguments)

@@ -116,7 +116,7 @@ def apply_of(function: type[torch.autograd.Function]) -> Callable[..., Any]:
 def same_form(tensors: Sequence[torch.Tensor]) -> Callable[..., bool]:
     """A function that tells whether its arguments have the form that `tensors` have now, one by one: class, dtype,
     device, layout, sizes, strides, dispatch keys with those that torch's present modes add or exclude, and whether it
-    requires a gradient."""
+    requires a gradient. It is False where one tensor is given twice."""
     sizes: Any = [list(t.shape) for t in tensors]
     strides: Any = [list(t.stride()) for t in tensors]
     return TensorGuards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check

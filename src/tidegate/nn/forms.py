@@ -54,6 +54,8 @@ def layout(t: Tensor) -> tuple:
     return saved_tensors.kind(t), t.layout, t.stride(), t.is_neg()
 
 
-def empty(size: tuple[int, ...], like: Tensor) -> Tensor:
-    """A tensor of the type of `like`, on the CPU whatever the default device is."""
-    return torch.empty(size, dtype=like.dtype, device="cpu")
+def template(size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """A tensor for torch.empty_like, on the CPU whatever the default device is; without memory, as forms live long."""
+    made = torch.empty(size, dtype=dtype, device="cpu")
+    made.untyped_storage().resize_(0)
+    return made

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tidegate.engines import Call, Weights, autograd, saved_tensors
 from tidegate.engines.torch_private import apply_of, same_form
-from tidegate.nn.forms import BATCH_FIRST, Sizes, empty, extent, layout, time_first
+from tidegate.nn.forms import BATCH_FIRST, Sizes, extent, layout, template, time_first
 
 if TYPE_CHECKING:
     from tidegate.engines.cpu.repeated import Back
@@ -41,7 +41,7 @@ class Pass:
         ]
         self.zero = zero_row(shape.arithmetic, max(call.H, call.D) + 64).data_ptr()
         self.zeros = [] if given else [self.zero] * len(self.names)
-        self.state = empty(sizes.state, w.w_hh)
+        self.state = template(sizes.state, w.w_hh.dtype)
         self.present = [t is not None for t in w.tensors()[:5]]
         self.absent = [name for name, present in zip(WEIGHTS, self.present) if not present]
         self.absent.append("x" if call.indexed else "index")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tidegate.engines import autograd, saved_tensors, transforms
 from tidegate.engines.torch_private import apply_of, same_form
-from tidegate.nn.forms import empty, extent, layout
+from tidegate.nn.forms import extent, layout, template
 
 if TYPE_CHECKING:
     from tidegate.engines.cpu.repeated_loss import RepeatedLossBack
@@ -30,7 +30,7 @@ class LossForm:
         rows, w = rows_of(x.detach()), weight.detach()
         self.same, self.boundary, self.wrong_target = same_form(tensors), boundary, linear_loss.wrong_target
         self.extents, self.mean, self.replay = [(t.itemsize, extent(t)) for t in tensors], mean, replay
-        self.classes, self.ignored, self.loss = len(w), ignore_index, empty((), w)
+        self.classes, self.ignored, self.loss = len(w), ignore_index, template((), w.dtype)
         self.graph = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
         self.calls = RepeatedLoss(rows, w, ignore_index, biases=bool(bias), keep=self.graph)
         self.empty, self.dtype = workspace.empty, w.dtype

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tidegate.engines import Call, cpu
 from tidegate.engines.call import checked_indices
 from tidegate.engines.torch_private import apply_of, same_form
-from tidegate.nn.forms import BATCH_FIRST, TIME_FIRST, UNBATCHED, Calls, Sizes, empty, time_first
+from tidegate.nn.forms import BATCH_FIRST, TIME_FIRST, UNBATCHED, Calls, Sizes, template, time_first
 from tidegate.nn.graph_pass import Pass, Recurrence, apply
 from tidegate.nn.sequence import batch_major
 
@@ -99,7 +99,7 @@ class SequencePass(Pass):
         # The outputs are the sequence of the first state but one step, unless they have another type.
         self.first, self.storage = (T + 1, B, H), call.weights.w_hh.dtype
         self.offset = 0 if shape.reverse or shape.stored is not None else B * H
-        self.none = empty((0,), call.weights.w_hh)
+        self.none = template((0,), self.storage)
         #: The sizes and strides of the outputs.
         self.y = {
             TIME_FIRST: ((T, B, H), (B * H, H, 1)),

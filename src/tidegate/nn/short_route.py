@@ -64,6 +64,8 @@ class Known:
             return
         key, x, states, weights = given
         tensors = [x, *states, *weights]
+        if len({id(t) for t in tensors}) < len(tensors):  # no form accepts a tensor twice (`same_form`)
+            return
         if any(t is None for t in weights) or len(self.forms.get(key, ())) >= FORMS or not readable(x, states, weights):
             return
         found = calls()
@@ -79,7 +81,8 @@ class Known:
 def entry(table: dict[tuple, Any], key: tuple, new: Any) -> Any:
     """table[key], which is `new` if there was none; then the oldest of KEYS entries is dropped."""
     if key not in table and len(table) >= KEYS:
-        table.pop(next(iter(table)), None)
+        oldest, *_ = list(table)  # a copy, because another thread may add a key meanwhile
+        table.pop(oldest, None)
     return table.setdefault(key, new)
 
 
@@ -104,7 +107,7 @@ known = Known()
 
 def of_cell(cell: CellModule, x: Any, hx: Any) -> Given | None:
     """The call `cell(x, hx)`; None if it cannot take the short route."""
-    if not possible(x, cell.engine):
+    if not possible(x, cell.engine) or (states := states_of(hx)) is None:
         return None
     parameters, bias = cell._parameters, True
     if parameters.get("bias_ih") is None:
@@ -113,20 +116,27 @@ def of_cell(cell: CellModule, x: Any, hx: Any) -> Given | None:
             return None
     equations = cell.cell
     weights: list[Any] = [parameters.get(name) for name in names(equations, 0, bias)]
-    states = () if hx is None else tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
     kind = (equations, cell.engine, cell.hidden_size, bias)
     return (*kind, *surroundings(), len(states), x.shape), x, states, weights
 
 
 def of_layer(layer: CellLayer, x: Any, hx: Any) -> Given | None:
     """The call `layer(x, hx)`; None if it cannot take the short route."""
-    if not possible(x, layer.engine) or layer.proj_size or layer.recompute:
+    if not possible(x, layer.engine) or layer.proj_size or layer.recompute or (states := states_of(hx)) is None:
         return None
     parameters, equations, L, both = layer._parameters, layer.cell, layer.num_layers, layer.bidirectional
     weights: list[Any] = [parameters.get(name) for name in names(equations, L, layer.bias, both)]
-    states = () if hx is None else tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
     kind = (equations, layer.engine, layer.hidden_size, L, both, layer.batch_first, layer.bias)
     return (*kind, dropout_of(layer), *surroundings(), len(states), x.shape), x, states, weights
+
+
+def states_of(hx: Any) -> tuple[Any, ...] | None:
+    """The states that are given as `hx`; None for a sequence of fewer than two, which the general route reports."""
+    if hx is None:
+        return ()
+    if not isinstance(hx, (tuple, list)):
+        return (hx,)
+    return tuple(hx) if len(hx) > 1 else None
 
 
 def dropout_of(layer: CellLayer) -> float:

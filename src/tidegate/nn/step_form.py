@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tidegate.engines.torch_private import same_form
-from tidegate.nn.forms import Calls, empty, extent
+from tidegate.nn.forms import Calls, extent, template
 from tidegate.nn.graph_pass import Pass, apply
 
 
@@ -32,8 +32,8 @@ class StepForm:
         self.indices = ctypes.c_int64 * first.B
         self.zeros = [] if given else [zero_row(w.w_hh.dtype, first.H).data_ptr()] * len(names)
         self.names, self.weights = names, (len(tensors) - 1 - given) // len(calls)
-        self.state = empty(sizes.state, w.w_hh)
-        self.outputs = None if sizes.outputs is None else empty(sizes.outputs, w.w_hh)
+        self.state = template(sizes.state, w.w_hh.dtype)
+        self.outputs = None if sizes.outputs is None else template(sizes.outputs, w.w_hh.dtype)
         # From layer to layer: the bytes of a new state, and the strides in bytes of the states that are given.
         self.layer = first.B * first.H * w.w_hh.itemsize
         self.strides = [s.stride(0) * s.itemsize for s in states] or [0] * len(names)
@@ -87,7 +87,7 @@ class StepPass(Pass):
         self.outputs = found.sizes.outputs
         self.calls = OneStep(self.shape, self.absent, self.rows | self.x, save=True)
         self.others = self.calls.plan.kept.size
-        self.kept = torch.empty(self.calls.bytes_saved, dtype=torch.uint8, device="cpu")
+        self.kept = template((self.calls.bytes_saved,), torch.uint8)
         self.saves(tensors, [self.kept])
 
     def run(self, tensors: tuple[Tensor, ...]) -> Any:

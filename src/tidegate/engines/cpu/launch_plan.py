@@ -229,11 +229,8 @@ def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> Launc
     table = shape.indexed and (prepared or not direct(shape))
     chunk = T if table else min(T, max(1, AHEAD // (B * Ga * H * item), -(-64 // B)))
     scratch, packed = Layout(item), Layout(item)
-    fixed = {
-        "chunk": chunk,
-        "direct": int(shape.indexed and not table),
-        "unpacked": int(few_uses(shape) and not prepared),
-    }
+    unpacked = few_uses(shape) and not prepared
+    fixed = {"chunk": chunk, "direct": int(shape.indexed and not table), "unpacked": int(unpacked)}
     in_products = {operand_state(step, k) for k in range(len(step.stages))}
     for i, s in enumerate(step.state):
         in_place = not save and i > 0 and i not in in_products
@@ -246,11 +243,12 @@ def forward_launch(shape: Shape, *, save: bool, prepared: bool = False) -> Launc
     scratch.add("operand", (len(step.stages) + 1) * B * H)
     numbers, inputs = products.recurrent is Form.NUMBERS, products.of_chunks
     dense = padded * D if inputs is Form.NUMBERS else panel_size(inputs, padded, D)
-    packed.add("packed_w", 0 if shape.indexed else Ga * dense)
+    packed.add("packed_w", 0 if shape.indexed or (unpacked and inputs is not Form.TERMS) else Ga * dense)
     scratch.add("x_terms", 0 if shape.indexed or inputs is Form.NUMBERS else chunk * B * row_size(inputs, D))
     scratch.add("left_pairs", 0 if numbers else len(step.stages) * 2 * B * row_size(products.recurrent, H))
     packed.add("packed_b", Ga * padded)
-    packed.add("packed_u", Gq * (padded * H if numbers else panel_size(products.recurrent, padded, H)))
+    per_gate = padded * H if numbers else panel_size(products.recurrent, padded, H)
+    packed.add("packed_u", 0 if unpacked else Gq * per_gate)
     packed.add("packed_c", Gq * padded)
     # A table of the projections of all classes is packed from the weights alone.
     (packed if table else scratch).add("a", (D if table else chunk * B) * Ga * padded)
@@ -281,8 +279,9 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
     scratch.add("dq", rows * plan.blocks * H)
     scratch.add("operand", K * rows * H)
     right = K * padded + (padded_x if dense else 0)
+    unpacked = few_uses(shape) and whole_rows(shape, L) and set(products) == {Form.NUMBERS}
     if recurrent is Form.NUMBERS:
-        scratch.add("packed_u", Gq * padded * H)
+        scratch.add("packed_u", 0 if unpacked else Gq * padded * H)
     else:
         scratch.add("packed_u", Gq * panel_size(recurrent, padded, H))
         scratch.add("dq_terms", 2 * B * Gq * row_size(recurrent, H))
@@ -292,11 +291,10 @@ def backward_launch(shape: Shape, *, need_x: bool, need_w_ih: bool) -> LaunchPla
         scratch.add("left", plan.blocks * panel_size(of_chunks, padded, rows))
         scratch.add("right", panel_size(of_chunks, right, rows))
     else:
-        scratch.add("packed_w", Ga * H * padded_x if need_x else 0)
+        scratch.add("packed_w", Ga * H * padded_x if need_x and not unpacked else 0)
         scratch.add("left", plan.blocks * padded * rows)
         scratch.add("right", right * rows)
     scratch.add("sums", plan.blocks * H + L)
-    unpacked = few_uses(shape) and whole_rows(shape, L) and set(products) == {Form.NUMBERS}
     fixed = {"chunk": chunk, "direct": int(direct(shape)), "unpacked": int(unpacked)}
     fixed |= {"sum_w_hh_b": padded, "sum_w_ih_b": padded_x}
     if padded != H or shape.stored is not None:

@@ -22,17 +22,30 @@ class Filled:
     """Repeated calls of one launch plan: most arguments are filled in once, the others in each call. Concurrent calls
     use separate memory.
 
-    fixed: arguments besides those of the plan's template, by name. own: arrays that each call has for itself. Scratch
-    memory stays with the arguments, or if it is `pooled` and has at least OWN bytes, comes from the pool in each call.
+    fixed: arguments besides those of the plan's template, by name. own: more arrays that the kernel uses. Memory of
+    fewer than OWN bytes for all of them stays with the arguments, other memory comes from the pool in each call.
+    results: small arrays that always stay with the arguments.
     """
 
-    def __init__(self, plan: LaunchPlan, fixed: Mapping[str, int], own: workspace.Layout, *, pooled: bool):
-        self.plan, self.fixed, self.own, at = plan, fixed, own, plan.at
+    #: In calls whose outputs are the second state of a sequence: the argument for the distance of two states, in
+    #: numbers of so many bytes.
+    stride, item = 0, 1
+
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        fixed: Mapping[str, int],
+        own: workspace.Layout,
+        results: workspace.Layout | None = None,
+    ):
+        self.plan, self.fixed, self.results, at = plan, fixed, results or workspace.Layout(1), plan.at
         self.kernel = plan.kernel.alone if plan.pace.team == 1 else plan.launch
-        self.size = plan.scratch.size + plan.packed.size
-        self.pooled = pooled and self.size >= OWN
-        self.arrays = [(at[name], offset) for name, offset in plan.scratch.offset.items()]
-        self.arrays += [(at[name], plan.scratch.size + offset) for name, offset in plan.packed.offset.items()]
+        self.size = 0
+        self.arrays: list[tuple[int, int]] = []
+        for layout in (own, plan.scratch, plan.packed):
+            self.arrays += [(at[name], self.size + offset) for name, offset in layout.offset.items()]
+            self.size += layout.size
+        self.pooled = self.size >= OWN
         self.free: list[Memory] = []
 
     def take(self) -> Memory:
@@ -42,35 +55,38 @@ class Filled:
         except IndexError:
             return Memory(self)
 
-    def start(self, memory: Memory) -> None:
-        """Run the kernel, and give the memory back."""
-        self.call(memory)
+    def start(self, memory: Memory, outputs: int = 0) -> None:
+        """As `call`, and give the memory back."""
+        self.call(memory, outputs)
         self.free.append(memory)
 
-    def call(self, memory: Memory) -> None:
-        """Run the kernel."""
-        if not self.pooled:
-            self.kernel(memory.array)
-        else:
-            scratch = workspace.take(self.size)
-            try:
+    def call(self, memory: Memory, outputs: int = 0) -> None:
+        """Run the kernel. With the address `outputs`, the second state goes there; the first array of `own` is the
+        first."""
+        scratch = workspace.take(self.size) if self.pooled else None
+        try:
+            if scratch is not None:
                 memory.place(scratch.address)
-                self.kernel(memory.array)
-            finally:
+            if outputs:
+                memory.array[self.stride] = (outputs - memory.scratch) // self.item
+            self.kernel(memory.array)
+        finally:
+            if scratch is not None:
                 workspace.give_back(scratch)
         if memory.counters is not None:
             ctypes.memset(*memory.counters)
 
 
 class Memory:
-    """The arguments of a call and its small memory; `own` is the address of the arrays that the call has for itself.
-    `counters`: the arguments of the memset that sets the barriers to zero after a call of several threads."""
+    """The arguments of a call and its small memory; `scratch` is the address of the arrays to which the arguments
+    point, `results` that of the results. `counters`: the arguments of the memset that sets the barriers to zero after
+    a call of several threads."""
 
     def __init__(self, calls: Filled):
         inside = 0 if calls.pooled else calls.size
-        self.block = workspace.Memory(inside + calls.own.size)
-        self.own, self.arrays, self.scratch = self.block.address + inside, calls.arrays, 0
-        self.array = calls.plan.filled(calls.fixed, (self.own, calls.own))
+        self.block = workspace.Memory(inside + calls.results.size)
+        self.arrays, self.scratch, self.results = calls.arrays, 0, self.block.address + inside
+        self.array = calls.plan.filled(calls.fixed, (self.results, calls.results))
         barriers = self.array[calls.plan.at["barriers"]]
         end = ctypes.addressof(self.array) + ctypes.sizeof(self.array)
         self.counters = (barriers, 0, end - barriers) if calls.plan.pace.team > 1 else None
@@ -105,7 +121,7 @@ class OneStep(Filled):
             for s in others:
                 if f"seq.{s}" not in plan.scratch.offset:  # updated in place
                     own.add(f"seq.{s}", row)
-        super().__init__(plan, fixed, own, pooled=False)
+        super().__init__(plan, fixed, own)
         self.shape = shape
         self.item, self.stride = shape.arithmetic.itemsize, plan.at[f"seq_t.{first}"]
         self.fill = filler(shape.step, absent)
@@ -119,9 +135,7 @@ class OneStep(Filled):
         state also goes there."""
         memory = self.take()
         self.fill(memory.array, 0, *addresses)
-        if outputs:  # the state after the step is the second of its sequence
-            memory.array[self.stride] = (outputs - memory.own) // self.item
-        self.start(memory)
+        self.start(memory, outputs)
 
     def run_and_save(self, addresses: Sequence[int], kept: int) -> None:
         """As `run`; with `bytes_saved` bytes at the address `kept` for the backward pass."""
@@ -137,7 +151,7 @@ class Steps(Filled):
 
     def __init__(self, shape: Shape, absent: Collection[str], fixed: Mapping[str, int], *, save: bool):
         plan, states = forward_launch(shape, save=save), shape.step.state
-        super().__init__(plan, fixed, workspace.Layout(shape.arithmetic.itemsize), pooled=True)
+        super().__init__(plan, fixed, workspace.Layout(shape.arithmetic.itemsize))
         self.shape = shape
         self.fill = filler(shape.step, absent)
         self.first, self.outputs = plan.at[f"seq.{states[0]}"], plan.at["outputs"]
@@ -182,7 +196,7 @@ class Back(Filled):
         for s in shape.step.state:  # the kernel writes these gradients also where nobody needs them
             if f"start.{s}" not in given:
                 own.add(f"d_start.{s}", shape.B * shape.H)
-        super().__init__(plan, fixed, own, pooled=shape.T > 1)
+        super().__init__(plan, fixed, own)
         at = plan.at
         self.read = [k for k, role in enumerate(roles) if role in self.READ]
         sums = [(f"sum_{name}", name) for name in ("w_ih", "w_hh") if f"sum_{name}" not in plan.scratch.offset]

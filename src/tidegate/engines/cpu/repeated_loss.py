@@ -23,10 +23,11 @@ class RepeatedLoss(Filled):
         L, team, self.number = form.lanes, form.pace.team, NUMBER[w.dtype]
         groups = -(-V // L)
         self.scores = B, groups * L
-        own, scratch = Layout(w.itemsize), Layout(w.itemsize)
+        own, results, scratch = Layout(w.itemsize), Layout(w.itemsize), Layout(w.itemsize)
         words = 8 // w.itemsize
-        for name, count in {"losses": B, "total": L, "mean": 1, "share": 1, "found": 2 * words}.items():
-            own.add(name, count)
+        own.add("losses", B)
+        for name, count in {"total": L, "mean": 1, "share": 1, "found": 2 * words}.items():
+            results.add(name, count)
         scratch.add("counted", team * APART * words)
         scratch.add("packed_w", groups * L * H)
         scratch.add("packed_b", groups * L)
@@ -35,7 +36,7 @@ class RepeatedLoss(Filled):
         fixed = {"x_b": x.stride(0), "ignored": ignored, "keep": int(keep), "rows": TOGETHER}
         if not biases:
             fixed["b"] = zero_row(w.dtype, V).data_ptr()
-        super().__init__(form.loss.plan(form.pace, scratch), fixed, own, pooled=True)
+        super().__init__(form.loss.plan(form.pace, scratch), fixed, own, results)
         names = ("x", "w", "target", *["b"] * biases, *["d"] * keep)
         self.slots = [self.plan.at[name] for name in names]
 
@@ -47,7 +48,7 @@ class RepeatedLoss(Filled):
         for i, address in zip(self.slots, addresses, strict=True):
             memory.array[i] = address
         self.call(memory)
-        at, number = {name: memory.own + offset for name, offset in self.own.offset.items()}, self.number
+        at, number = {name: memory.results + offset for name, offset in self.results.offset.items()}, self.number
         count, wrong = (ctypes.c_int64 * 2).from_address(at["found"])
         found = number.from_address(at["total"]).value, number.from_address(at["mean"]).value, count, wrong
         self.free.append(memory)
@@ -61,17 +62,17 @@ class RepeatedLossBack(Filled):
         form, (B, H), V = form_of(x, w), x.shape, len(w)
         L, summed = form.lanes, min(B, SUMMED)
         inputs, classes = -(-H // L) * L, -(-V // L) * L
-        own, scratch = Layout(w.itemsize), Layout(w.itemsize)
-        own.add("scale", 1)
+        results, scratch = Layout(w.itemsize), Layout(w.itemsize)
+        results.add("scale", 1)
         scratch.add("packed_w", inputs * V)
         scratch.add("right", inputs * summed)
         scratch.add("sum_b", classes)
         if inputs != H:
             scratch.add("sum_w", V * inputs)
         fixed = {"x_b": x.stride(0), "rows": summed}
-        super().__init__(form.gradients.plan(form.pace, scratch), fixed, own, pooled=True)
+        super().__init__(form.gradients.plan(form.pace, scratch), fixed, Layout(w.itemsize), results)
         at = self.plan.at
-        self.number, self.scale = NUMBER[w.dtype], own.offset["scale"]
+        self.number, self.scale = NUMBER[w.dtype], results.offset["scale"]
         #: The sizes of the gradient of x in memory.
         self.d_x = B, inputs
         self.slots = [at[name] for name in ("x", "w", "d")]
@@ -88,5 +89,5 @@ class RepeatedLossBack(Filled):
             array[i] = address
         if self.sum_w is not None:
             array[self.sum_w] = array[self.at_w]
-        self.number.from_address(memory.own + self.scale).value = scale
+        self.number.from_address(memory.results + self.scale).value = scale
         self.start(memory)
