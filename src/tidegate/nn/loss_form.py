@@ -98,10 +98,11 @@ def rows_of(x: Tensor) -> Tensor:
 
 
 def readable(x: Tensor, weight: Tensor, target: Tensor, *bias: Tensor) -> bool:
-    """Whether the kernels can read these tensors as they lie in memory."""
+    """Whether the kernels can read these tensors as they lie in memory, and a form accepts them: none of them twice."""
     rows = rows_of(x.detach())
     return (
-        target.dtype is torch.int64
+        len({id(t) for t in (x, weight, target, *bias)}) == 3 + len(bias)
+        and target.dtype is torch.int64
         and not any(t.is_neg() for t in (x, weight, *bias))
         and all(t.is_contiguous() for t in (weight, target, *bias))
         and rows.data_ptr() == x.data_ptr()

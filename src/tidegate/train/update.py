@@ -59,7 +59,7 @@ def clip_and_step(optimizer: Optimizer, max_norm: float, *, error_if_nonfinite: 
         return norm
     finally:
         kernels.forget()
-        known[optimizer] = kernels
+        updates[optimizer] = kernels
 
 
 def check_finite(norm: Tensor) -> None:
@@ -103,7 +103,6 @@ class KernelUpdate:
         self.tensors: Sequence[tuple[Tensor, ...]] = tensors
         self.flat = [t for row in tensors for t in row]
         self.update = update.Update(kind.name, tensors, settings)
-
         self.threads = torch.get_num_threads()
         self.norm_call: update.NormCall | None = None
         self.same: Callable[..., bool] | None = None
@@ -152,14 +151,14 @@ class KernelUpdate:
         increment_version(self.flat)
 
 
-#: The update of each optimiser in the last call of clip_and_step.
-known: WeakKeyDictionary[Optimizer, KernelUpdate] = WeakKeyDictionary()
+#: The last update of each optimiser by clip_and_step.
+updates: WeakKeyDictionary[Optimizer, KernelUpdate] = WeakKeyDictionary()
 
 
 def repeated_update(optimizer: Optimizer) -> KernelUpdate | None:
     """As `update_on_kernels`; the arguments of the kernels are those of the last call where its tensors had the same
     forms."""
-    made = known.pop(optimizer, None)
+    made = updates.pop(optimizer, None)
     if made is not None and not has_step_hooks(optimizer) and transforms.refuse_tensors(()) is None:
         found = rows(optimizer, made.kind)
         if found is not None and made.renewed(*found):

@@ -94,7 +94,7 @@ class LossCall(NamedTuple):
     def of(cls, x: Tensor, w: Tensor, b: Tensor | None, target: Tensor, ignored: int, *, keep: bool) -> LossCall:
         """The arguments are those of `losses`."""
         form = form_of(x, w)
-        (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
+        B, V, L, dtype = len(x), len(w), form.lanes, w.dtype
         x, w, target = rows(x), whole(w), whole(target)
         b = zero_row(dtype, V) if b is None else whole(b)
         groups, threads = -(-V // L), form.pace.team
@@ -102,10 +102,7 @@ class LossCall(NamedTuple):
         d = workspace.empty((B if keep else threads * TOGETHER, groups * L), dtype)
         found, total = (ctypes.c_int64 * 2)(), (NUMBER[dtype] * L)()
         mean, share = NUMBER[dtype](), NUMBER[dtype]()
-        scratch = workspace.Layout(w.itemsize)
-        scratch.add("counted", threads * APART * 8 // w.itemsize)
-        scratch.add("packed_w", groups * L * H)
-        scratch.add("packed_b", groups * L)
+        scratch = form.loss_scratch(w)
         words = {
             "x": address(x), "x_b": x.stride(0), "w": address(w), "b": address(b), "target": address(target),
             "ignored": ignored, "keep": int(keep), "rows": TOGETHER, "d": d.data_ptr(), "losses": losses.data_ptr(),
@@ -130,16 +127,11 @@ class GradientCall(NamedTuple):
         form = form_of(x, w)
         (B, H), V, L, dtype = x.shape, len(w), form.lanes, w.dtype
         x, w, d = rows(x), whole(w), whole(d)
-        inputs, classes, summed = -(-H // L) * L, d.shape[1], min(B, SUMMED)
+        inputs, summed = -(-H // L) * L, min(B, SUMMED)
         d_x = workspace.empty((B, inputs), dtype) if need_x else None
         d_w = workspace.empty((V, H), dtype) if need_w else None
         d_b = torch.empty(V, dtype=dtype, device="cpu") if need_b else None
-        scratch = workspace.Layout(w.itemsize)
-        scratch.add("packed_w", inputs * V)
-        scratch.add("right", inputs * summed)
-        scratch.add("sum_b", classes)
-        if inputs != H:
-            scratch.add("sum_w", V * inputs)
+        scratch = form.gradients_scratch(w, summed)
         words = {
             "x": address(x), "x_b": x.stride(0), "w": address(w), "d": address(d), "scale": ctypes.addressof(scale),
             "rows": summed, "d_x": address(d_x), "d_w": address(d_w), "d_b": address(d_b),
@@ -159,6 +151,26 @@ class Form:
     gradients: Prepared
     pace: Pace
     lanes: int
+
+    def loss_scratch(self, w: Tensor) -> workspace.Layout:
+        """The scratch memory of the losses."""
+        (V, H), L, scratch = w.shape, self.lanes, workspace.Layout(w.itemsize)
+        groups = -(-V // L)
+        scratch.add("counted", self.pace.team * APART * 8 // w.itemsize)
+        scratch.add("packed_w", groups * L * H)
+        scratch.add("packed_b", groups * L)
+        return scratch
+
+    def gradients_scratch(self, w: Tensor, summed: int) -> workspace.Layout:
+        """The scratch memory of the gradients, of which those of the weights are summed over so many rows at once."""
+        (V, H), L, scratch = w.shape, self.lanes, workspace.Layout(w.itemsize)
+        inputs = -(-H // L) * L
+        scratch.add("packed_w", inputs * V)
+        scratch.add("right", inputs * summed)
+        scratch.add("sum_b", -(-V // L) * L)
+        if inputs != H:
+            scratch.add("sum_w", V * inputs)
+        return scratch
 
 
 @dataclass(frozen=True, eq=False)

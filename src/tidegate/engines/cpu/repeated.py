@@ -15,6 +15,7 @@ from tidegate.engines.cpu import workspace
 from tidegate.engines.cpu.abi import addressed
 from tidegate.engines.cpu.launch_plan import LaunchPlan, Shape, backward_launch, forward_launch
 
+#: Bytes from which on the memory of a call comes from the pool: a program may keep hundreds of forms of calls.
 OWN = 1 << 16
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from tidegate.engines.cpu.abi import APART
 from tidegate.engines.cpu.launch import zero_row
 from tidegate.engines.cpu.linear_loss import NUMBER, SUMMED, TOGETHER, form_of
 from tidegate.engines.cpu.repeated import Filled
@@ -19,24 +18,19 @@ class RepeatedLoss(Filled):
     memory for their gradients with respect to the scores, of the size `scores`."""
 
     def __init__(self, x: Tensor, w: Tensor, ignored: int, *, biases: bool, keep: bool):
-        form, (B, H), V = form_of(x, w), x.shape, len(w)
-        L, team, self.number = form.lanes, form.pace.team, NUMBER[w.dtype]
-        groups = -(-V // L)
-        self.scores = B, groups * L
-        own, results, scratch = Layout(w.itemsize), Layout(w.itemsize), Layout(w.itemsize)
-        words = 8 // w.itemsize
+        form, B, V, self.number = form_of(x, w), len(x), len(w), NUMBER[w.dtype]
+        L, own, results = form.lanes, Layout(w.itemsize), Layout(w.itemsize)
+        padded = -(-V // L) * L
+        self.scores = B, padded
         own.add("losses", B)
-        for name, count in {"total": L, "mean": 1, "share": 1, "found": 2 * words}.items():
-            results.add(name, count)
-        scratch.add("counted", team * APART * words)
-        scratch.add("packed_w", groups * L * H)
-        scratch.add("packed_b", groups * L)
         if not keep:
-            scratch.add("d", team * TOGETHER * groups * L)
+            own.add("d", form.pace.team * TOGETHER * padded)
+        for name, count in {"total": L, "mean": 1, "share": 1, "found": 16 // w.itemsize}.items():
+            results.add(name, count)
         fixed = {"x_b": x.stride(0), "ignored": ignored, "keep": int(keep), "rows": TOGETHER}
         if not biases:
             fixed["b"] = zero_row(w.dtype, V).data_ptr()
-        super().__init__(form.loss.plan(form.pace, scratch), fixed, own, results)
+        super().__init__(form.loss.plan(form.pace, form.loss_scratch(w)), fixed, own, results)
         names = ("x", "w", "target", *["b"] * biases, *["d"] * keep)
         self.slots = [self.plan.at[name] for name in names]
 
@@ -59,18 +53,11 @@ class RepeatedLossBack(Filled):
     """The gradients of calls of `RepeatedLoss`, for those of x, w and the biases that are needed."""
 
     def __init__(self, x: Tensor, w: Tensor, needed: tuple[bool, bool, bool]):
-        form, (B, H), V = form_of(x, w), x.shape, len(w)
-        L, summed = form.lanes, min(B, SUMMED)
-        inputs, classes = -(-H // L) * L, -(-V // L) * L
-        results, scratch = Layout(w.itemsize), Layout(w.itemsize)
+        form, (B, H), results = form_of(x, w), x.shape, Layout(w.itemsize)
+        inputs, summed = -(-H // form.lanes) * form.lanes, min(B, SUMMED)
         results.add("scale", 1)
-        scratch.add("packed_w", inputs * V)
-        scratch.add("right", inputs * summed)
-        scratch.add("sum_b", classes)
-        if inputs != H:
-            scratch.add("sum_w", V * inputs)
-        fixed = {"x_b": x.stride(0), "rows": summed}
-        super().__init__(form.gradients.plan(form.pace, scratch), fixed, Layout(w.itemsize), results)
+        plan = form.gradients.plan(form.pace, form.gradients_scratch(w, summed))
+        super().__init__(plan, {"x_b": x.stride(0), "rows": summed}, Layout(w.itemsize), results)
         at = self.plan.at
         self.number, self.scale = NUMBER[w.dtype], results.offset["scale"]
         #: The sizes of the gradient of x in memory.
