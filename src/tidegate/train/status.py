@@ -88,8 +88,8 @@ class Status(LiveOutput):
         line = Text(figures.learned() if self.live else f"{figures.learned()}  {figures.pace(self.token)}")
         if best:
             line.append("  best", "bold green")
-        self.console.print(line, soft_wrap=True)
-        self.console.print(Text("    " + visible(sample), "italic bright_black"), soft_wrap=True)
+        self.say(line)
+        self.say(Text("    " + visible(sample), "italic bright_black"))
 
 
 def visible(text: str) -> str:
