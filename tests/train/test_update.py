@@ -6,6 +6,7 @@ import weakref
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, AdamW
 
@@ -138,6 +139,42 @@ def test_gradients_may_come_and_go(kind, made):
         b.step()
         torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
     assert made
+
+
+class Halves(SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.mul_(0.5)
+
+
+def test_an_optimiser_of_another_class_since_the_last_call_makes_its_own_step():
+    ours, _ = twins()
+    a = SGD(ours, lr=0.1)
+    for _ in range(3):
+        set_gradients(ours)
+        tidegate.clip_and_step(a, 1.0)
+    before = [p.detach() / 2 for p in ours]
+    a.__class__ = Halves
+    tidegate.clip_and_step(a, 1.0)
+    assert all(map(torch.equal, before, ours))
+
+
+# torch's own forward-mode formulas still script a function, which torch deprecates.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+def test_forward_mode_tangents_are_clipped_and_stepped_as_in_the_first_call():
+    found = []
+    for known in (False, True):
+        p = torch.nn.Parameter(torch.ones(5))
+        a = SGD([p], lr=0.1, weight_decay=1.0)
+        for _ in range(3 * known):
+            p.grad = torch.zeros(5)
+            tidegate.clip_and_step(a, 1.0)
+        with forward_ad.dual_level():
+            p.grad = forward_ad.make_dual(torch.ones(5), torch.arange(5.0))
+            tidegate.clip_and_step(a, 100.0)
+            found.append(forward_ad.unpack_dual(p).tangent)
+    torch.testing.assert_close(found, [-0.1 * torch.arange(5.0)] * 2)
 
 
 def test_no_gradient_and_no_optimiser_is_kept_alive():

@@ -19,7 +19,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from tidegate.engines import transforms
 from tidegate.engines.cpu import host_refuses, update_abi
-from tidegate.engines.torch_private import has_step_hooks, same_form
+from tidegate.engines.torch_private import has_step_hooks, in_forward_mode, same_form
 from tidegate.errors import ArgumentError, DivergenceError
 
 TINY = 1e-6  # is added to the norm, as in clip_grad_norm_
@@ -159,11 +159,22 @@ def repeated_update(optimizer: Optimizer) -> KernelUpdate | None:
     """As `update_on_kernels`; the arguments of the kernels are those of the last call where its tensors had the same
     forms."""
     made = updates.pop(optimizer, None)
-    if made is not None and not has_step_hooks(optimizer) and transforms.refuse_tensors(()) is None:
+    if made is not None and repeatable(optimizer, made.kind):
         found = rows(optimizer, made.kind)
         if found is not None and made.renewed(*found):
             return made
     return update_on_kernels(optimizer)
+
+
+def repeatable(optimizer: Optimizer, kind: Kind) -> bool:
+    """Whether the optimiser is of this kind and its step can be a repeated one. A form of tensors does not tell their
+    forward-mode tangents, so inside `dual_level` none is."""
+    return (
+        KINDS.get(type(optimizer)) is kind
+        and not has_step_hooks(optimizer)
+        and not in_forward_mode()
+        and transforms.refuse_tensors(()) is None
+    )
 
 
 class RecordedUpdate:
