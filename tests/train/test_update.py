@@ -3,6 +3,7 @@
 import gc
 import math
 import weakref
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -158,6 +159,31 @@ def test_an_optimiser_of_another_class_since_the_last_call_makes_its_own_step():
     a.__class__ = Halves
     tidegate.clip_and_step(a, 1.0)
     assert all(map(torch.equal, before, ours))
+
+
+@dataclass
+class Wrapper:
+    """An optimiser around another, which has no hash."""
+
+    inner: SGD
+
+    @property
+    def param_groups(self):
+        return self.inner.param_groups
+
+    def step(self):
+        self.inner.step()
+
+
+def test_an_optimiser_without_a_hash_makes_its_own_step():
+    ours, torchs = twins()
+    a, b = optimisers(SGD, ours, torchs)
+    for optimizer in (a, a, Wrapper(a)):
+        set_gradients(ours, torchs)
+        tidegate.clip_and_step(optimizer, 1.0)
+        clip_grad_norm_(torchs, 1.0)
+        b.step()
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
 
 
 # torch's own forward-mode formulas still script a function, which torch deprecates.

@@ -158,7 +158,7 @@ updates: WeakKeyDictionary[Optimizer, KernelUpdate] = WeakKeyDictionary()
 def repeated_update(optimizer: Optimizer) -> KernelUpdate | None:
     """As `update_on_kernels`; the arguments of the kernels are those of the last call where its tensors had the same
     forms."""
-    made = updates.pop(optimizer, None)
+    made = updates.pop(optimizer, None) if type(optimizer) in KINDS else None  # others may have no hash
     if made is not None and repeatable(optimizer, made.kind):
         found = rows(optimizer, made.kind)
         if found is not None and made.renewed(*found):
