@@ -227,6 +227,17 @@ def test_threads_call_it_side_by_side(repeated):
     assert repeated
 
 
+def test_a_call_that_gives_one_tensor_twice_leaves_no_form(repeated):
+    _, weight, bias, _ = tensors(1, 6, 9)
+    target = torch.randint(9, (9,))
+    for _ in range(3):
+        results(weight, weight, bias, target)
+        results(bias, torch.ones(9, 9), bias, target[0])
+    assert not loss.known
+    other = weight.detach().clone().requires_grad_()
+    check(repeated, other, weight, bias, target)
+
+
 def test_forms_keep_no_tensor_alive_and_their_number_is_bounded(repeated):
     before = tidegate.memory.usage().in_use
     given = tensors(400, 300, 400)
