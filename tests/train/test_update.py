@@ -349,6 +349,24 @@ def test_without_gradients_the_norm_is_zero_and_nothing_changes():
     assert all(torch.equal(p, q) for p, q in zip(ours, torchs))
 
 
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_a_compiled_program_calls_it(kind):
+    ours, torchs = twins()
+    a, b = optimisers(kind, ours, torchs)
+
+    def step(x):
+        norm = tidegate.clip_and_step(a, 1.0)
+        return x + norm
+
+    compiled = torch.compile(step, backend="eager")
+    for _ in range(3):
+        set_gradients(ours, torchs)
+        found = compiled(torch.ones(2))
+        torch.testing.assert_close(found, 1 + clip_grad_norm_(torchs, 1.0).expand(2))
+        b.step()
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+
+
 def test_a_limit_that_is_not_positive_is_an_error():
     with pytest.raises(ArgumentError, match=r"`max_norm` must be a positive number, got 0\."):
         update.clip_and_step(SGD(twins()[0], lr=0.1), 0)
