@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests.engines.cpu.memory import poisoned
 from torch import Tensor
+from torch.autograd import forward_ad
 
 import tidegate
 from tidegate.engines import autograd
@@ -163,6 +164,21 @@ def test_second_derivatives_batched_gradients_and_hooks(repeated):
     assert len(repeated) == count  # with hooks, the call is computed as before
 
 
+# torch's own forward-mode formulas still script a function, which torch deprecates.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+def test_tangents_of_an_incoming_gradient_are_kept(repeated):
+    x, weight, bias, target = tensors(9, 6, 5)
+    for _ in range(3):
+        value = tidegate.linear_cross_entropy(x, weight, bias, target)
+        expected = torch.autograd.grad(value, x, retain_graph=True)[0]
+        with forward_ad.dual_level():
+            found = torch.autograd.grad(value, x, forward_ad.make_dual(torch.tensor(1.0), torch.tensor(2.0)))[0]
+            plain, tangent = forward_ad.unpack_dual(found)
+        assert torch.allclose(plain, expected, atol=1e-6)
+        assert torch.allclose(tangent, 2 * expected, atol=1e-6)
+    assert len(repeated) == 2
+
+
 def test_changes_between_the_passes_are_noticed(repeated):
     x, weight, bias, target = tensors(9, 6, 5)
     results(x, weight, bias, target)
@@ -209,6 +225,17 @@ def test_threads_call_it_side_by_side(repeated):
         thread.join()
     assert not wrong
     assert repeated
+
+
+def test_a_call_that_gives_one_tensor_twice_leaves_no_form(repeated):
+    _, weight, bias, _ = tensors(1, 6, 9)
+    target = torch.randint(9, (9,))
+    for _ in range(3):
+        results(weight, weight, bias, target)
+        results(bias, torch.ones(9, 9), bias, target[0])
+    assert not loss.known
+    other = weight.detach().clone().requires_grad_()
+    check(repeated, other, weight, bias, target)
 
 
 def test_forms_keep_no_tensor_alive_and_their_number_is_bounded(repeated):

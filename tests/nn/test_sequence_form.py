@@ -9,6 +9,7 @@ import torch
 from tests.engines.cpu.memory import poisoned
 from tests.nn.test_one_step import D, H, each_cell, general_route, leaves, no_form_is_known, random_state, short_calls
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.utils import parametrize
 
 import tidegate
@@ -310,6 +311,23 @@ def test_batched_gradients_and_several_backward_passes(short_calls):
     one_by_one = [torch.autograd.grad(y, x, d, retain_graph=True)[0] for d in several]
     assert torch.allclose(batched, torch.stack(one_by_one), atol=1e-6)
     assert torch.equal(torch.autograd.grad(y, x, several[0])[0], one_by_one[0])
+    assert short_calls
+
+
+# torch's own forward-mode formulas still script a function, which torch deprecates.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+@each_cell
+@pytest.mark.parametrize("steps", [1, T])
+def test_tangents_of_an_incoming_gradient_are_kept(cell, steps, short_calls):
+    layer, x = tidegate.Recurrent(cell, D, H), torch.randn(steps, B, D, requires_grad=True)
+    for _ in range(4):
+        y, _ = layer(x)
+        d = torch.randn_like(y)
+        expected = torch.autograd.grad(y, x, d, retain_graph=True)[0]
+        with forward_ad.dual_level():
+            plain, tangent = forward_ad.unpack_dual(torch.autograd.grad(y, x, forward_ad.make_dual(d, 2 * d))[0])
+        assert torch.allclose(plain, expected, atol=1e-5)
+        assert torch.allclose(tangent, 2 * expected, atol=1e-5)
     assert short_calls
 
 

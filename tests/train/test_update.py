@@ -3,9 +3,11 @@
 import gc
 import math
 import weakref
+from dataclasses import dataclass
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, AdamW
 
@@ -138,6 +140,67 @@ def test_gradients_may_come_and_go(kind, made):
         b.step()
         torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
     assert made
+
+
+class Halves(SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.mul_(0.5)
+
+
+def test_an_optimiser_of_another_class_since_the_last_call_makes_its_own_step():
+    ours, _ = twins()
+    a = SGD(ours, lr=0.1)
+    for _ in range(3):
+        set_gradients(ours)
+        tidegate.clip_and_step(a, 1.0)
+    before = [p.detach() / 2 for p in ours]
+    a.__class__ = Halves
+    tidegate.clip_and_step(a, 1.0)
+    assert all(map(torch.equal, before, ours))
+
+
+@dataclass
+class Wrapper:
+    """An optimiser around another, which has no hash."""
+
+    inner: SGD
+
+    @property
+    def param_groups(self):
+        return self.inner.param_groups
+
+    def step(self):
+        self.inner.step()
+
+
+def test_an_optimiser_without_a_hash_makes_its_own_step():
+    ours, torchs = twins()
+    a, b = optimisers(SGD, ours, torchs)
+    for optimizer in (a, a, Wrapper(a)):
+        set_gradients(ours, torchs)
+        tidegate.clip_and_step(optimizer, 1.0)
+        clip_grad_norm_(torchs, 1.0)
+        b.step()
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
+
+
+# torch's own forward-mode formulas still script a function, which torch deprecates.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+def test_forward_mode_tangents_are_clipped_and_stepped_as_in_the_first_call():
+    found = []
+    for known in (False, True):
+        p = torch.nn.Parameter(torch.ones(5))
+        a = SGD([p], lr=0.1, weight_decay=1.0)
+        for _ in range(3 * known):
+            p.grad = torch.zeros(5)
+            tidegate.clip_and_step(a, 1.0)
+        with forward_ad.dual_level():
+            p.grad = forward_ad.make_dual(torch.ones(5), torch.arange(5.0))
+            tidegate.clip_and_step(a, 100.0)
+            found.append(forward_ad.unpack_dual(p).tangent)
+    torch.testing.assert_close(found, [-0.1 * torch.arange(5.0)] * 2)
 
 
 def test_no_gradient_and_no_optimiser_is_kept_alive():
@@ -284,6 +347,24 @@ def test_without_gradients_the_norm_is_zero_and_nothing_changes():
     assert gradient_norm(ours) == 0
     assert tidegate.clip_and_step(SGD(ours, lr=0.1), 1.0) == 0
     assert all(torch.equal(p, q) for p, q in zip(ours, torchs))
+
+
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_a_compiled_program_calls_it(kind):
+    ours, torchs = twins()
+    a, b = optimisers(kind, ours, torchs)
+
+    def step(x):
+        norm = tidegate.clip_and_step(a, 1.0)
+        return x + norm
+
+    compiled = torch.compile(step, backend="eager")
+    for _ in range(3):
+        set_gradients(ours, torchs)
+        found = compiled(torch.ones(2))
+        torch.testing.assert_close(found, 1 + clip_grad_norm_(torchs, 1.0).expand(2))
+        b.step()
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-6)
 
 
 def test_a_limit_that_is_not_positive_is_an_error():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tidegate.engines import Call, Weights, autograd, saved_tensors
-from tidegate.engines.torch_private import apply_of, same_form
+from tidegate.engines.torch_private import apply_of, in_forward_mode, same_form
 from tidegate.nn.forms import BATCH_FIRST, Sizes, extent, layout, template, time_first
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Pass:
             return False
         key, given = tuple([t is None for t in d]), [t for t in d if t is not None]
         known = self.incoming.get(key)
-        if known is None or not known(*saved, *given):
+        if known is None or in_forward_mode() or not known(*saved, *given):  # no form tells tangents
             if autograd.for_eager_engine(d) or [layout(t) for t in saved] != self.layouts:
                 return False
             for t in given:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tidegate.engines import autograd, saved_tensors, transforms
-from tidegate.engines.torch_private import apply_of, same_form
+from tidegate.engines.torch_private import apply_of, in_forward_mode, same_form
 from tidegate.nn.forms import extent, layout, template
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class LossForm:
         """Whether the backward kernel can run for these saved tensors and this gradient of the loss."""
         if torch.is_grad_enabled():
             return False
-        if self.incoming is None or not self.incoming(*saved, d):
+        if self.incoming is None or in_forward_mode() or not self.incoming(*saved, d):  # no form tells tangents
             if transforms.refuse_tensors([d]) is not None or [layout(t) for t in saved] != self.layouts:
                 return False
             self.incoming = same_form([*saved, d])

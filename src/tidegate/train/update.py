@@ -19,7 +19,8 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from tidegate.engines import transforms
 from tidegate.engines.cpu import host_refuses, update_abi
-from tidegate.engines.torch_private import has_step_hooks, same_form
+from tidegate.engines.operator import run_outside
+from tidegate.engines.torch_private import compiler_callback, has_step_hooks, in_forward_mode, same_form
 from tidegate.errors import ArgumentError, DivergenceError
 
 TINY = 1e-6  # is added to the norm, as in clip_grad_norm_
@@ -42,6 +43,13 @@ def clip_and_step(optimizer: Optimizer, max_norm: float, *, error_if_nonfinite: 
     """
     if not max_norm > 0:
         raise ArgumentError(f"`max_norm` must be a positive number, got {max_norm}.")
+    if torch.compiler.is_compiling() or compiler_callback() is not None:  # it cannot record calls of kernels
+        return run_outside(clipped_step, optimizer, max_norm, error_if_nonfinite)
+    return clipped_step(optimizer, max_norm, error_if_nonfinite)
+
+
+def clipped_step(optimizer: Optimizer, max_norm: float, error_if_nonfinite: bool) -> Tensor:
+    """As `clip_and_step`, outside torch.compile."""
     kernels = repeated_update(optimizer)
     if kernels is None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -158,12 +166,23 @@ updates: WeakKeyDictionary[Optimizer, KernelUpdate] = WeakKeyDictionary()
 def repeated_update(optimizer: Optimizer) -> KernelUpdate | None:
     """As `update_on_kernels`; the arguments of the kernels are those of the last call where its tensors had the same
     forms."""
-    made = updates.pop(optimizer, None)
-    if made is not None and not has_step_hooks(optimizer) and transforms.refuse_tensors(()) is None:
+    made = updates.pop(optimizer, None) if type(optimizer) in KINDS else None  # others may have no hash
+    if made is not None and repeatable(optimizer, made.kind):
         found = rows(optimizer, made.kind)
         if found is not None and made.renewed(*found):
             return made
     return update_on_kernels(optimizer)
+
+
+def repeatable(optimizer: Optimizer, kind: Kind) -> bool:
+    """Whether the optimiser is of this kind and its step can be a repeated one. A form of tensors does not tell their
+    forward-mode tangents, so inside `dual_level` none is."""
+    return (
+        KINDS.get(type(optimizer)) is kind
+        and not has_step_hooks(optimizer)
+        and not in_forward_mode()
+        and transforms.refuse_tensors(()) is None
+    )
 
 
 class RecordedUpdate:
