@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 
 import tidegate
 from tidegate.engines import autograd
-from tidegate.errors import EngineError, IndicesError
+from tidegate.errors import ArgumentError, EngineError, IndicesError
 from tidegate.nn import loss, loss_form
 
 SIZES = [(1, 1, 1), (3, 5, 7), (17, 33, 16), (70, 40, 33), (420, 48, 100)]
@@ -141,6 +141,19 @@ def test_a_wrong_target_after_right_ones_has_the_same_error(repeated):
         assert str(error.value) == str(expected.value)
         results(x, weight, bias, target)
     assert repeated
+
+
+def test_arguments_of_other_kinds_are_refused_as_in_a_first_call(repeated):
+    x, weight, bias, target = tensors(9, 6, 5)
+    for b in (bias, None):
+        results(x, weight, b, target)
+    with pytest.raises(ArgumentError, match="`reduction` must be one of"):
+        tidegate.linear_cross_entropy(x, weight, bias, target, reduction=["mean"])
+    with pytest.raises(AttributeError):
+        tidegate.linear_cross_entropy(x, weight, [0.0] * 5, target)
+    tidegate.linear_cross_entropy(x, weight, bias, target, ignore_index=torch.tensor(-100))
+    assert len(loss.known) == 2
+    assert not repeated
 
 
 def test_second_derivatives_batched_gradients_and_hooks(repeated):

@@ -48,8 +48,9 @@ def linear_cross_entropy(
     """
     tensors = (x, weight, target) if bias is None else (x, weight, target, bias)
     key = None
-    if reduction != "none" and possible(x, "auto"):
-        key = (reduction, ignore_index, *surroundings(), *[t.shape for t in tensors if isinstance(t, Tensor)])
+    if reduction in ("mean", "sum") and type(ignore_index) is int and possible(x, "auto"):
+        sizes = [t.shape if isinstance(t, Tensor) else None for t in tensors]
+        key = (reduction, ignore_index, *surroundings(), *sizes)
         for form in known.get(key, ()):
             if form.same(*tensors):
                 return form.run(tensors)
