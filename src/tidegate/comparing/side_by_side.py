@@ -27,7 +27,13 @@ def run_all(jobs: Sequence[tuple[Label, Job]], workers: int | None) -> Iterator[
     if chosen_by_caller():
         yield from labelled(jobs, results(Parallel, calls, workers))
         return
-    with parallel_config(backend="loky", n_jobs=workers or processors(), inner_max_num_threads=1):
+    with parallel_config(
+        backend="loky",
+        n_jobs=workers or processors(),
+        inner_max_num_threads=1,
+        initializer=end_with,  # also processes that never get a job, which would wait for one for minutes
+        initargs=(os.getpid(),),
+    ):
         yield from labelled(jobs, results(Parallel, calls, None))
 
 
@@ -40,6 +46,15 @@ def numbered(i: int, job: Job, owner: int | None) -> tuple[int, dict[str, Any]]:
 @contextmanager
 def ending_with(owner: int | None) -> Iterator[None]:
     """A context in which this process ends soon after `owner` was killed: nobody would keep its result."""
+    done = threading.Event() if owner is None or owner == os.getpid() else end_with(owner)
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def end_with(owner: int) -> threading.Event:
+    """Let this process end soon after its parent, `owner`, was killed, until the event that is returned is set."""
     done = threading.Event()
 
     def watch() -> None:
@@ -47,12 +62,9 @@ def ending_with(owner: int | None) -> Iterator[None]:
             if os.getppid() != owner:  # loky's processes are children of the one that waits for their results
                 os._exit(1)
 
-    if owner is not None and owner != os.getpid() and os.name == "posix":
+    if os.name == "posix":
         threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        done.set()
+    return done
 
 
 def labelled(jobs: Sequence[tuple[Label, Job]], found: Iterator[tuple[int, Any]]) -> Iterator[tuple[Label, Any]]:
