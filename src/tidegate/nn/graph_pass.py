@@ -82,7 +82,7 @@ class Pass:
             return False
         key, given = tuple([t is None for t in d]), [t for t in d if t is not None]
         known = self.incoming.get(key)
-        if known is None or in_forward_mode() or not known(*saved, *given):  # no form tells tangents
+        if known is None or in_forward_mode() or not known(*saved, *given):  # a form ignores tangents
             if autograd.for_eager_engine(d) or [layout(t) for t in saved] != self.layouts:
                 return False
             for t in given:

@@ -65,7 +65,7 @@ class LossForm:
         """Whether the backward kernel can run for these saved tensors and this gradient of the loss."""
         if torch.is_grad_enabled():
             return False
-        if self.incoming is None or in_forward_mode() or not self.incoming(*saved, d):  # no form tells tangents
+        if self.incoming is None or in_forward_mode() or not self.incoming(*saved, d):  # a form ignores tangents
             if transforms.refuse_tensors([d]) is not None or [layout(t) for t in saved] != self.layouts:
                 return False
             self.incoming = same_form([*saved, d])

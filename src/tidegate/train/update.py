@@ -175,7 +175,7 @@ def repeated_update(optimizer: Optimizer) -> KernelUpdate | None:
 
 
 def repeatable(optimizer: Optimizer, kind: Kind) -> bool:
-    """Whether the optimiser is of this kind and its step can be a repeated one. A form of tensors does not tell their
+    """Whether the optimiser is of this kind and its step can be a repeated one. A form of tensors ignores their
     forward-mode tangents, so inside `dual_level` none is."""
     return (
         KINDS.get(type(optimizer)) is kind
